@@ -1,0 +1,3 @@
+//! The host daemon, its HTTP API and the qx command line
+
+fn main() {}

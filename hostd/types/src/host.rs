@@ -1,0 +1,185 @@
+//! Hosts. The replicated part is small; what changes by the second is [`HostFacts`] and [`HostSample`], read from the
+//! machine itself and never written to the log.
+
+use crate::meta::resource;
+use crate::*;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// What is wanted of a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HostSpec {
+    /// Name, by default the machine's hostname.
+    pub name: String,
+}
+
+/// What a host last reported about itself, on change only.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HostStatus {
+    /// Version of Quantix it runs.
+    pub version: String,
+    /// The kernel's boot id: changes with every boot.
+    pub boot_id: String,
+    /// Its state survives a reboot.
+    pub durable: bool,
+}
+
+resource! {
+    /// A host.
+    Host, HostId, HostSpec, HostStatus, Kind::Host
+}
+
+/// Whether guests run on hardware virtualization, found by running an instruction in a virtual machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "mode", rename_all = "snake_case")]
+pub enum Acceleration {
+    /// KVM works.
+    Kvm,
+    /// It does not; guests run in software emulation (slow).
+    Emulation {
+        /// Why KVM is not used.
+        reason: String,
+    },
+}
+
+/// A processor package as the kernel describes it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CpuFacts {
+    /// Model name.
+    pub model: String,
+    /// Packages.
+    pub sockets: u32,
+    /// Cores of all packages.
+    pub cores: u32,
+    /// Threads of all cores: what guests may use.
+    pub threads: u32,
+}
+
+/// A block device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DiskFacts {
+    /// Kernel name, such as `nvme0n1`.
+    pub name: String,
+    /// Bytes.
+    pub size_bytes: u64,
+    /// Model, when the device tells.
+    pub model: Option<String>,
+    /// Serial number or WWN, when the device tells.
+    pub serial: Option<String>,
+    /// Spins.
+    pub rotational: bool,
+    /// Can be unplugged.
+    pub removable: bool,
+}
+
+/// A network card or other link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NicFacts {
+    /// Kernel name, such as `eth0`.
+    pub name: String,
+    /// Hardware address.
+    pub mac: String,
+    /// A physical card (or a paravirtual one), not a bridge or tap.
+    pub physical: bool,
+    /// It has a carrier.
+    pub up: bool,
+    /// Mbit/s, when the card tells.
+    pub speed_mbit: Option<u32>,
+    /// Kernel driver, when there is one.
+    pub driver: Option<String>,
+    /// Addresses with prefix length.
+    pub addresses: Vec<String>,
+    /// The bridge it is a port of.
+    pub master: Option<String>,
+}
+
+/// What a file system holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PoolFacts {
+    /// Name of the pool.
+    pub name: String,
+    /// Directory.
+    pub path: String,
+    /// Bytes of the file system.
+    pub total_bytes: u64,
+    /// Bytes free for us.
+    pub free_bytes: u64,
+}
+
+/// Versions of what runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Versions {
+    /// Quantix.
+    pub quantix: String,
+    /// Kernel.
+    pub kernel: String,
+    /// libvirt, when it answers.
+    pub libvirt: Option<String>,
+    /// QEMU, when libvirt answers.
+    pub qemu: Option<String>,
+    /// The operating system image.
+    pub os: Option<String>,
+}
+
+/// Everything a host knows about its own machine at this moment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct HostFacts {
+    /// Processors.
+    pub cpu: CpuFacts,
+    /// Memory, bytes.
+    pub memory_bytes: u64,
+    /// Hardware virtualization.
+    pub acceleration: Acceleration,
+    /// Block devices.
+    pub disks: Vec<DiskFacts>,
+    /// Network links.
+    pub nics: Vec<NicFacts>,
+    /// Storage pools.
+    pub pools: Vec<PoolFacts>,
+    /// Versions.
+    pub versions: Versions,
+    /// Seconds since boot.
+    pub uptime_s: u64,
+    /// Vendor and product of the machine, when the firmware tells.
+    pub machine: Option<String>,
+    /// libvirt answers; when not, why.
+    pub libvirt_fault: Option<String>,
+    /// State is in RAM and vanishes at reboot.
+    pub live: bool,
+    /// The wall clock jumped backwards by this many seconds since the last start, when it did.
+    pub clock_back_s: Option<u64>,
+}
+
+/// One point of the host's load.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct HostSample {
+    /// Seconds since the Unix epoch.
+    pub at: i64,
+    /// Share of all CPU time in use, 0 to 1.
+    pub cpu: f64,
+    /// Memory in use, bytes.
+    pub memory_used: u64,
+    /// Bytes per second received by physical cards.
+    pub rx_bps: f64,
+    /// Bytes per second sent by physical cards.
+    pub tx_bps: f64,
+}
+
+/// One point of a machine's load.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct VmSample {
+    /// Seconds since the Unix epoch.
+    pub at: i64,
+    /// Share of its virtual CPUs' time in use, 0 to 1.
+    pub cpu: f64,
+    /// Memory of its QEMU process, bytes.
+    pub memory_rss: u64,
+    /// Bytes per second read from disks.
+    pub read_bps: f64,
+    /// Bytes per second written to disks.
+    pub write_bps: f64,
+    /// Bytes per second received.
+    pub rx_bps: f64,
+    /// Bytes per second sent.
+    pub tx_bps: f64,
+}

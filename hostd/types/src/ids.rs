@@ -1,0 +1,79 @@
+//! Typed identifiers: a bare UUID appears in no signature.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// The text is not an identifier (a UUID such as `0192c1d4-7b1e-7c3a-9d3e-2f6a1b0c4d5e`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BadId;
+
+impl fmt::Display for BadId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not an identifier (a UUID)")
+    }
+}
+
+impl std::error::Error for BadId {}
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+        #[serde(transparent)]
+        #[schema(value_type = String, format = "uuid")]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// A fresh identifier, ordered by time (UUID version 7, RFC 9562). Never call this in `apply`.
+            #[allow(clippy::new_without_default)]
+            pub fn new() -> Self {
+                Self(Uuid::now_v7())
+            }
+            /// Wraps a UUID that came from elsewhere (libvirt, a derivation).
+            pub const fn from_uuid(uuid: Uuid) -> Self {
+                Self(uuid)
+            }
+            /// The UUID itself.
+            pub const fn uuid(&self) -> Uuid {
+                self.0
+            }
+        }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+        impl FromStr for $name {
+            type Err = BadId;
+            fn from_str(text: &str) -> Result<Self, BadId> {
+                Uuid::parse_str(text).map(Self).map_err(|_| BadId)
+            }
+        }
+    )+};
+}
+
+ids! {
+    /// A host: one machine running `hostd`.
+    HostId,
+    /// A virtual machine; the same UUID is its libvirt domain's.
+    VmId,
+    /// A disk of a virtual machine.
+    VolumeId,
+    /// An uploaded disk image or ISO.
+    ImageId,
+    /// A network that virtual machines attach to.
+    NetworkId,
+    /// Long work somebody can watch.
+    TaskId,
+    /// A person who can log in.
+    UserId,
+    /// An API token.
+    TokenId,
+    /// A browser's session.
+    SessionId,
+    /// One submitted request; the same id submitted twice acts once.
+    RequestId,
+}

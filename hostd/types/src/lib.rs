@@ -1,0 +1,39 @@
+//! The contract of the product: resources, commands, problems.
+//!
+//! Every other crate depends on this one and on nothing of each other's types: the JSON on the wire, the entries in the
+//! replicated log and the rows of the state database are these structs. The crate knows no async runtime, no HTTP, no
+//! SQL, no libvirt.
+//!
+//! A resource is `{id, meta, spec, status}`: `spec` is what is wanted and changes only by a [`command::Command`];
+//! `status` is what its owner last saw and changes only by a report command of a reconciler.
+
+pub mod access;
+pub mod command;
+pub mod event;
+pub mod host;
+pub mod ids;
+pub mod image;
+pub mod meta;
+pub mod name;
+pub mod network;
+pub mod page;
+pub mod problem;
+pub mod stamp;
+pub mod task;
+pub mod vm;
+pub mod volume;
+
+pub use access::*;
+pub use command::{Command, Entry, Outcome};
+pub use event::*;
+pub use host::*;
+pub use ids::*;
+pub use image::*;
+pub use meta::*;
+pub use network::*;
+pub use page::*;
+pub use problem::*;
+pub use stamp::Timestamp;
+pub use task::*;
+pub use vm::*;
+pub use volume::*;

@@ -1,0 +1,71 @@
+//! The rules user text must meet, in one place, so that a name is safe in a URL, a path, XML and a table alike.
+
+/// Longest name of anything, in bytes.
+pub const NAME_MAX: usize = 63;
+/// Longest description, in bytes.
+pub const DESCRIPTION_MAX: usize = 4096;
+
+/// Checks the name of a resource: 1 to 63 of `A-Z a-z 0-9 . _ -`, beginning with a letter or digit.
+///
+/// # Errors
+/// A sentence that says what is wrong and what is allowed.
+pub fn check_name(name: &str) -> Result<(), String> {
+    let rule = "use 1 to 63 letters, digits, dots, dashes or underscores, beginning with a letter or digit";
+    if name.is_empty() {
+        return Err(format!("A name is needed: {rule}."));
+    }
+    if name.len() > NAME_MAX {
+        return Err(format!("The name is {} bytes long: {rule}.", name.len()));
+    }
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if let Some(bad) = name.chars().find(|c| !allowed(*c)) {
+        return Err(format!("The character {bad:?} is not allowed: {rule}."));
+    }
+    if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+        return Err(format!("A name can't begin with {:?}: {rule}.", &name[..1]));
+    }
+    Ok(())
+}
+
+/// Checks free text: at most 4096 bytes, no control characters but line breaks and tabs.
+///
+/// # Errors
+/// A sentence that says what is wrong.
+pub fn check_description(text: &str) -> Result<(), String> {
+    if text.len() > DESCRIPTION_MAX {
+        return Err(format!("The description is {} bytes long; at most {DESCRIPTION_MAX} fit.", text.len()));
+    }
+    let bad = |c: char| {
+        (c.is_control() && !matches!(c, '\n' | '\r' | '\t')) || matches!(c, '\u{fffe}' | '\u{ffff}')
+    };
+    if text.chars().any(bad) {
+        return Err("The description holds control characters; remove them.".into());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_break_something_are_refused_with_the_rule() {
+        let long = "a".repeat(10_240);
+        for bad in
+            ["", "a\"b", "a'b", "<b>", "../etc", "a/b", "héllo", "🦀", "-x", ".x", "a b", "a\nb", &long]
+        {
+            let why = check_name(bad).expect_err(bad);
+            assert!(why.contains("letters, digits"), "{why}");
+        }
+        for good in ["a", "web-1", "Db_2.prod", &"x".repeat(63)] {
+            check_name(good).expect(good);
+        }
+    }
+
+    #[test]
+    fn descriptions_may_hold_any_visible_text() {
+        check_description("quotes \" ' < > & 🦀\nsecond line").expect("visible text");
+        assert!(check_description("\u{0}").is_err());
+        assert!(check_description(&"x".repeat(10_240)).is_err());
+    }
+}

@@ -1,0 +1,47 @@
+//! Lists: cursor paging, filter and order, the same for every resource.
+
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+/// Rows of a page when the client does not say.
+pub const PAGE_DEFAULT: u32 = 50;
+/// Most rows of a page.
+pub const PAGE_MAX: u32 = 500;
+
+/// What part of a list is wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ListParams {
+    /// Rows at most, 1 to 500; 50 when absent.
+    pub limit: Option<u32>,
+    /// Where the previous page ended (its `next`).
+    pub cursor: Option<String>,
+    /// Only rows whose name contains this text, letter case ignored.
+    pub q: Option<String>,
+    /// Only rows in this state (for example `running`).
+    pub state: Option<String>,
+    /// Column to order by; each list documents its own, `name` always works.
+    pub sort: Option<String>,
+    /// Order descending.
+    #[serde(default)]
+    pub desc: bool,
+}
+
+impl ListParams {
+    /// Rows at most, within the allowed range.
+    pub fn limit(&self) -> u32 {
+        self.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX)
+    }
+}
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Page<T> {
+    /// The rows.
+    pub items: Vec<T>,
+    /// Rows that match in all.
+    pub total: u64,
+    /// Cursor of the next page; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}

@@ -1,0 +1,409 @@
+//! Virtual machines.
+
+use crate::meta::resource;
+use crate::*;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Smallest memory of a virtual machine, MiB.
+pub const MEMORY_MIN_MIB: u64 = 16;
+/// Most virtual CPUs of one machine.
+pub const CPUS_MAX: u32 = 255;
+/// Seconds a guest has to shut down before the task fails (the machine keeps running).
+pub const SHUTDOWN_DEADLINE_S: u32 = 120;
+
+/// What starts the guest.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Firmware {
+    /// SeaBIOS.
+    #[default]
+    Bios,
+    /// OVMF, without Secure Boot.
+    Uefi,
+}
+
+/// A device class the firmware tries, in the order of the list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BootDevice {
+    /// The disks, in their order.
+    Disk,
+    /// The CD-ROM drive.
+    Cdrom,
+    /// The network cards, by PXE.
+    Network,
+}
+
+/// How a disk is attached.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DiskBus {
+    /// virtio-blk: fast, needs a driver in the guest.
+    #[default]
+    Virtio,
+    /// SATA: works with every guest.
+    Sata,
+}
+
+/// Model of a virtual network card.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NicModel {
+    /// virtio-net: fast, needs a driver in the guest.
+    #[default]
+    Virtio,
+    /// Intel E1000: works with every guest.
+    E1000,
+}
+
+/// A disk of a machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct VmDisk {
+    /// The volume.
+    pub volume: VolumeId,
+    /// How it is attached.
+    #[serde(default)]
+    pub bus: DiskBus,
+}
+
+/// A network card of a machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct VmNic {
+    /// The network it is plugged into.
+    pub network: NetworkId,
+    /// Hardware address, `52:54:00:…` unless given.
+    pub mac: String,
+    /// Card model.
+    #[serde(default)]
+    pub model: NicModel,
+}
+
+/// Something to do with a machine's power, asked for once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PowerAction {
+    /// Start it.
+    Start,
+    /// Ask the guest to shut down (ACPI power button), with a deadline.
+    Shutdown,
+    /// Ask the guest to reboot.
+    Reboot,
+    /// Press the reset button.
+    Reset,
+    /// Pull the plug.
+    ForceOff,
+    /// Freeze the virtual CPUs.
+    Pause,
+    /// Let them go on.
+    Resume,
+}
+
+impl PowerAction {
+    /// Name in URLs, tasks and events: `start`, `force_off`, …
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            PowerAction::Start => "start",
+            PowerAction::Shutdown => "shutdown",
+            PowerAction::Reboot => "reboot",
+            PowerAction::Reset => "reset",
+            PowerAction::ForceOff => "force_off",
+            PowerAction::Pause => "pause",
+            PowerAction::Resume => "resume",
+        }
+    }
+}
+
+/// The latest power action asked for. A newer request replaces it; it is pending while `seq` is above
+/// [`VmStatus::power_done`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PowerRequest {
+    /// Counts the machine's power requests, from 1.
+    pub seq: u64,
+    /// What to do.
+    pub action: PowerAction,
+    /// The task that reports on it; none for autostart.
+    pub task: TaskId,
+    /// When it was asked for.
+    pub at: Timestamp,
+    /// Seconds a guest has to obey `shutdown` or `reboot`.
+    pub deadline_s: u32,
+}
+
+/// What is wanted of a machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct VmSpec {
+    /// Name, unique in the cluster, letter case ignored.
+    pub name: String,
+    /// Free text.
+    #[serde(default)]
+    pub description: String,
+    /// The host that runs it.
+    pub host: HostId,
+    /// Virtual CPUs.
+    pub cpus: u32,
+    /// Memory, MiB.
+    pub memory_mib: u64,
+    /// Firmware.
+    pub firmware: Firmware,
+    /// Boot order.
+    pub boot: Vec<BootDevice>,
+    /// Start it when its host boots.
+    pub autostart: bool,
+    /// Disks, in order.
+    pub disks: Vec<VmDisk>,
+    /// Image in the CD-ROM drive; the drive is always there.
+    pub cdrom: Option<ImageId>,
+    /// Network cards, in order.
+    pub nics: Vec<VmNic>,
+    /// Latest power request.
+    pub power: Option<PowerRequest>,
+    /// Set when deletion was asked for.
+    pub deleting: Option<Deletion>,
+}
+
+/// A deletion asked for and not finished.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Deletion {
+    /// Delete the disks too; otherwise they stay as unattached volumes.
+    pub disks: bool,
+    /// The task that reports on it.
+    pub task: TaskId,
+}
+
+/// Where a resource is in its life.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Being made; not usable yet.
+    #[default]
+    Creating,
+    /// Usable.
+    Ready,
+    /// Being deleted.
+    Deleting,
+}
+
+/// What a machine was last seen doing.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum VmState {
+    /// Not running.
+    Off,
+    /// A start is under way.
+    Starting,
+    /// Running.
+    Running,
+    /// Frozen by `pause`, or by the host on an I/O error.
+    Paused,
+    /// A shutdown or force-off is under way.
+    Stopping,
+    /// Its QEMU ended unexpectedly or the guest panicked.
+    Crashed,
+    /// libvirt can't be asked at the moment.
+    #[default]
+    Unknown,
+}
+
+impl VmState {
+    /// Name on the wire and in pages.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            VmState::Off => "off",
+            VmState::Starting => "starting",
+            VmState::Running => "running",
+            VmState::Paused => "paused",
+            VmState::Stopping => "stopping",
+            VmState::Crashed => "crashed",
+            VmState::Unknown => "unknown",
+        }
+    }
+    /// A QEMU process exists (or may exist).
+    pub const fn is_active(self) -> bool {
+        match self {
+            VmState::Off | VmState::Crashed => false,
+            VmState::Starting | VmState::Running | VmState::Paused | VmState::Stopping | VmState::Unknown => {
+                true
+            }
+        }
+    }
+}
+
+/// What was last seen of a machine, reported by the host that runs it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct VmStatus {
+    /// Where it is in its life.
+    pub phase: Phase,
+    /// What it does.
+    pub state: VmState,
+    /// Why it is in that state, in words (`guest shut down`, `killed outside Quantix`), when known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The last power request that was carried out or given up.
+    pub power_done: u64,
+    /// Generation of the spec that the running or defined domain was made from.
+    pub applied_generation: u64,
+    /// Settings found changed outside Quantix, in words; empty when the domain is as wanted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drift: Vec<String>,
+    /// When this was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_at: Option<Timestamp>,
+}
+
+resource! {
+    /// A virtual machine.
+    Vm, VmId, VmSpec, VmStatus, Kind::Vm
+}
+
+/// A disk asked for with a new machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "from", rename_all = "snake_case")]
+pub enum NewDisk {
+    /// An empty disk.
+    Blank {
+        /// Size in bytes.
+        size_bytes: u64,
+        /// File format.
+        #[serde(default)]
+        format: DiskFormat,
+        /// How it is attached.
+        #[serde(default)]
+        bus: DiskBus,
+    },
+    /// A copy-on-write disk over an uploaded disk image.
+    Image {
+        /// The image.
+        image: ImageId,
+        /// Size in bytes; the image's own when absent, never smaller.
+        #[serde(default)]
+        size_bytes: Option<u64>,
+        /// How it is attached.
+        #[serde(default)]
+        bus: DiskBus,
+    },
+    /// A volume that is there already and unattached.
+    Volume {
+        /// The volume.
+        volume: VolumeId,
+        /// How it is attached.
+        #[serde(default)]
+        bus: DiskBus,
+    },
+}
+
+/// A network card asked for with a new machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NewNic {
+    /// The network.
+    pub network: NetworkId,
+    /// Hardware address; derived from the machine's id when absent.
+    #[serde(default)]
+    pub mac: Option<String>,
+    /// Card model.
+    #[serde(default)]
+    pub model: NicModel,
+}
+
+/// Body of `POST /api/v1/vms`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CreateVm {
+    /// Name.
+    pub name: String,
+    /// Free text.
+    #[serde(default)]
+    pub description: String,
+    /// Virtual CPUs.
+    pub cpus: u32,
+    /// Memory, MiB.
+    pub memory_mib: u64,
+    /// Firmware.
+    #[serde(default)]
+    pub firmware: Firmware,
+    /// Boot order; disk, then CD-ROM, then network when absent.
+    #[serde(default = "default_boot")]
+    pub boot: Vec<BootDevice>,
+    /// Start it when its host boots.
+    #[serde(default)]
+    pub autostart: bool,
+    /// Disks.
+    #[serde(default)]
+    pub disks: Vec<NewDisk>,
+    /// ISO in the CD-ROM drive.
+    #[serde(default)]
+    pub cdrom: Option<ImageId>,
+    /// Network cards.
+    #[serde(default)]
+    pub nics: Vec<NewNic>,
+    /// Start it as soon as it is made.
+    #[serde(default)]
+    pub start: bool,
+}
+
+/// The boot order of a machine that names none.
+pub fn default_boot() -> Vec<BootDevice> {
+    vec![BootDevice::Disk, BootDevice::Cdrom, BootDevice::Network]
+}
+
+/// Body of `PATCH /api/v1/vms/{id}`: absent fields stay. The machine must be off, except for `name`-less changes of
+/// `description`, `autostart` and `cdrom`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EditVm {
+    /// New name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// New description.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// New number of virtual CPUs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<u32>,
+    /// New memory, MiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_mib: Option<u64>,
+    /// New firmware.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub firmware: Option<Firmware>,
+    /// New boot order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot: Option<Vec<BootDevice>>,
+    /// New autostart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autostart: Option<bool>,
+    /// CD-ROM: `{"eject": true}` or `{"image": id}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cdrom: Option<CdromChange>,
+}
+
+/// What to do with the CD-ROM drive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum CdromChange {
+    /// Empty the drive.
+    Eject,
+    /// Put this image in.
+    Insert {
+        /// The image (an ISO).
+        image: ImageId,
+    },
+}
+
+/// The hardware address of card `index` of machine `vm` when none is given: QEMU's prefix and three bytes of the id's
+/// random tail, so that the proposer and every replica agree on it.
+pub fn derived_mac(vm: VmId, index: usize) -> String {
+    let uuid = vm.uuid();
+    let tail = &uuid.as_bytes()[13..16];
+    let last = tail[2].wrapping_add(u8::try_from(index % 256).unwrap_or(0));
+    format!("52:54:00:{:02x}:{:02x}:{:02x}", tail[0], tail[1], last)
+}
+
+/// The id of the volume made for disk `index` of machine `vm`: the machine's id with the index mixed into its random
+/// part, so that a repeated `apply` yields the same volume.
+pub fn derived_volume(vm: VmId, index: usize) -> VolumeId {
+    let mut bytes = *vm.uuid().as_bytes();
+    bytes[8] ^= 0x20;
+    bytes[9] = bytes[9].wrapping_add(u8::try_from(index % 256).unwrap_or(0)).wrapping_add(1);
+    VolumeId::from_uuid(uuid::Uuid::from_bytes(bytes))
+}

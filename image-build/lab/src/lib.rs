@@ -1,0 +1,1 @@
+//! Test beds: a private libvirt host, a booted ISO, a headless browser
