@@ -1,0 +1,301 @@
+//! A private libvirt host: `libvirtd` with its own configuration, state, network and `/dev` (without `/dev/kvm`, so
+//! that guests are emulated alike everywhere), in namespaces of its own. Needs root.
+//!
+//! A keeper process holds the namespaces. It reads a pipe whose other end lives here: when this process goes away,
+//! even by SIGKILL, the keeper kills everything in its mount namespace (`libvirtd`, QEMU, `hostd`) and ends.
+
+use anyhow::{Context, Result, bail, ensure};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// Waits for the end of its input, then kills everything else in its mount namespace.
+const KEEPER: &str = r#"
+own=$(readlink /proc/$$/ns/mnt)
+echo ready
+cat >/dev/null
+for p in /proc/[0-9]*; do
+  [ "$p" = "/proc/$$" ] && continue
+  [ "$(readlink "$p/ns/mnt" 2>/dev/null)" = "$own" ] && kill -9 "${p#/proc/}" 2>/dev/null
+done
+exit 0
+"#;
+
+/// Directories of the host that are replaced inside, and where their content lives under the test bed's directory.
+const PRIVATE: [(&str, &str); 5] = [
+    ("etc", "/etc/libvirt"),
+    ("lib", "/var/lib/libvirt"),
+    ("cache", "/var/cache/libvirt"),
+    ("log", "/var/log/libvirt"),
+    ("run", "/run"),
+];
+
+/// Device nodes a guest or daemon may need; `kvm` is left out on purpose.
+const NODES: [&str; 8] = ["null", "zero", "full", "random", "urandom", "tty", "net/tun", "loop-control"];
+
+/// How long the daemon may take to answer.
+const ANSWER: Duration = Duration::from_secs(20);
+
+/// A running private `libvirtd`; dropping it ends everything that was started inside.
+#[derive(Debug)]
+pub struct Libvirtd {
+    dir: PathBuf,
+    keeper: Child,
+    daemon: Option<Child>,
+}
+
+impl Libvirtd {
+    /// Why no private libvirt host can be made here, for the line `skipped: why`.
+    pub fn missing() -> Option<String> {
+        if !nix::unistd::geteuid().is_root() {
+            return Some("namespaces and libvirtd need root".into());
+        }
+        let found = |program: &str| {
+            ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].iter().any(|d| Path::new(d).join(program).exists())
+        };
+        ["libvirtd", "virsh", "qemu-system-x86_64", "unshare", "nsenter"]
+            .into_iter()
+            .find(|p| !found(p))
+            .map(|p| format!("{p} is not installed"))
+    }
+
+    /// Makes the host under `dir` (emptied of an earlier run's sockets) and waits until libvirt answers. Keep the path
+    /// short: Unix socket paths below it must fit 107 bytes.
+    ///
+    /// # Errors
+    /// When a namespace or mount is refused or the daemon does not answer within 20 s.
+    pub fn start(dir: &Path) -> Result<Self> {
+        if let Some(why) = Self::missing() {
+            bail!("no private libvirt host here: {why}");
+        }
+        let dir = dir.canonicalize().with_context(|| dir.display().to_string())?;
+        write_configuration(&dir)?;
+        let mut keeper = Command::new("unshare")
+            .args(["--mount", "--net", "--uts", "--ipc", "--propagation", "private", "sh", "-c", KEEPER])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("unshare")?;
+        let mut ready = [0_u8; 6];
+        let mut out = keeper.stdout.take().context("the keeper's output")?;
+        std::io::Read::read_exact(&mut out, &mut ready).context("the keeper did not start")?;
+        let mut host = Self { dir, keeper, daemon: None };
+        host.mount_private()?;
+        host.restart()?;
+        Ok(host)
+    }
+
+    /// The connection URI from outside the namespaces.
+    pub fn uri(&self) -> String {
+        let socket = self.outside(Path::new("/run/libvirt/libvirt-sock"));
+        format!("qemu+unix:///system?socket={}", socket.display())
+    }
+
+    /// Where a file that programs inside see as `inside` is found from outside. Only `/run` and libvirt's own
+    /// directories are private; everything else is the machine's.
+    pub fn outside(&self, inside: &Path) -> PathBuf {
+        for (name, target) in PRIVATE {
+            if let Ok(rest) = inside.strip_prefix(target) {
+                return self.dir.join(name).join(rest);
+            }
+        }
+        inside.to_owned()
+    }
+
+    /// Process id of the daemon, when it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.daemon.as_ref().map(Child::id)
+    }
+
+    /// A command that will run `program` inside the same namespaces; it execs, so the child's process id is the
+    /// program's own. Its working directory is `/`.
+    pub fn command_inside(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg("--target").arg(self.keeper.id().to_string());
+        command.args(["--mount", "--net", "--uts", "--ipc", "--"]).arg(program);
+        command
+    }
+
+    /// Runs `program` with `args` inside and returns its output.
+    ///
+    /// # Errors
+    /// When it can't be started or fails; the message holds what it said.
+    pub fn run_inside(&self, program: &str, args: &[&str]) -> Result<String> {
+        let output = self.command_inside(program).args(args).output().with_context(|| program.to_owned())?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{program} {args:?}: {}: {said}", output.status);
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Kills the daemon as `kill -9` does; guests go on running.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn kill(&mut self) -> Result<()> {
+        let mut daemon = self.daemon.take().context("libvirtd does not run")?;
+        daemon.kill()?;
+        daemon.wait()?;
+        Ok(())
+    }
+
+    /// Starts the daemon (killing it first if it runs) and waits until it answers.
+    ///
+    /// # Errors
+    /// When it ends or does not answer within 20 s; the message holds the end of its log.
+    pub fn restart(&mut self) -> Result<()> {
+        if self.daemon.is_some() {
+            self.kill()?;
+        }
+        let mut command = self.command_inside("libvirtd");
+        command.args(["--pid-file", "/run/libvirtd.pid"]).stdin(Stdio::null()).stdout(Stdio::null());
+        self.daemon = Some(command.stderr(Stdio::null()).spawn().context("libvirtd")?);
+        let uri = self.uri();
+        let begun = Instant::now();
+        while begun.elapsed() < ANSWER {
+            let mut virsh = Command::new("virsh");
+            virsh.args(["-q", "-c", &uri, "version"]).stdout(Stdio::null()).stderr(Stdio::null());
+            if virsh.status().context("virsh")?.success() {
+                return Ok(());
+            }
+            if let Some(status) = self.daemon.as_mut().and_then(|d| d.try_wait().transpose()) {
+                bail!("libvirtd ended ({:?}): {}", status?, self.log_tail());
+            }
+            std::thread::sleep(Duration::from_millis(20)); // between two looks at the condition
+        }
+        bail!("libvirtd does not answer: {}", self.log_tail())
+    }
+
+    /// Stops the daemon's execution (it answers nobody) until [`Self::unfreeze`].
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn freeze(&self) -> Result<()> {
+        self.signal(Signal::SIGSTOP)
+    }
+
+    /// Lets a frozen daemon go on.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn unfreeze(&self) -> Result<()> {
+        self.signal(Signal::SIGCONT)
+    }
+
+    /// Sends the daemon a signal.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = self.pid().context("libvirtd does not run")?;
+        kill(Pid::from_raw(i32::try_from(pid)?), signal)?;
+        Ok(())
+    }
+
+    /// Ends the daemon and everything else inside.
+    pub fn stop(self) {
+        drop(self);
+    }
+
+    /// The last 2,000 characters of the daemon's log.
+    pub fn log_tail(&self) -> String {
+        let log = fs::read_to_string(self.dir.join("log/libvirtd.log")).unwrap_or_default();
+        let skip = log.chars().count().saturating_sub(2000);
+        log.chars().skip(skip).collect()
+    }
+
+    fn mount_private(&self) -> Result<()> {
+        let path = |p: &Path| p.display().to_string();
+        for (name, target) in PRIVATE {
+            fs::create_dir_all(target).with_context(|| target.to_owned())?;
+            self.run_inside("mount", &["--bind", &path(&self.dir.join(name)), target])?;
+        }
+        // A new sysfs shows this network namespace's links.
+        self.run_inside("mount", &["-t", "sysfs", "sysfs", "/sys"])?;
+        self.run_inside("ip", &["link", "set", "lo", "up"])?;
+        let dev = self.dir.join("dev");
+        self.run_inside("mount", &["-t", "tmpfs", "-o", "mode=755", "dev", &path(&dev)])?;
+        for sub in ["net", "pts", "shm"] {
+            self.run_inside("mkdir", &[&path(&dev.join(sub))])?;
+        }
+        for node in NODES.iter().filter(|n| Path::new("/dev").join(n).exists()) {
+            self.run_inside("cp", &["-a", &format!("/dev/{node}"), &path(&dev.join(node))])?;
+        }
+        for (link, target) in [("fd", "/proc/self/fd"), ("ptmx", "pts/ptmx")] {
+            self.run_inside("ln", &["-s", target, &path(&dev.join(link))])?;
+        }
+        for sub in ["pts", "shm"] {
+            self.run_inside("mount", &["--bind", &format!("/dev/{sub}"), &path(&dev.join(sub))])?;
+        }
+        self.run_inside("mount", &["--rbind", &path(&dev), "/dev"])?;
+        Ok(())
+    }
+}
+
+impl Drop for Libvirtd {
+    fn drop(&mut self) {
+        drop(self.keeper.stdin.take()); // the keeper kills everything inside and ends
+        let _ = self.keeper.wait();
+        if let Some(mut daemon) = self.daemon.take() {
+            let _ = daemon.kill();
+            let _ = daemon.wait();
+        }
+    }
+}
+
+fn write_configuration(dir: &Path) -> Result<()> {
+    for stale in ["run", "dev"] {
+        let _ = fs::remove_dir_all(dir.join(stale));
+    }
+    for name in ["etc/qemu/networks", "lib", "cache", "log", "run/libvirt", "run/lock", "dev"] {
+        fs::create_dir_all(dir.join(name))?;
+    }
+    let uuid = fs::read_to_string("/proc/sys/kernel/random/uuid")?;
+    let daemon = format!(
+        "host_uuid = \"{}\"\nunix_sock_group = \"root\"\nauth_unix_ro = \"none\"\nauth_unix_rw = \"none\"\n\
+         max_clients = 500\nmax_workers = 40\nmax_client_requests = 64\nkeepalive_interval = 5\n\
+         keepalive_count = 3\nlog_filters = \"3:remote 4:event 3:util.json 3:rpc\"\n\
+         log_outputs = \"3:file:/var/log/libvirt/libvirtd.log\"\n",
+        uuid.trim()
+    );
+    fs::write(dir.join("etc/libvirtd.conf"), daemon)?;
+    let qemu = "user = \"root\"\ngroup = \"root\"\ndynamic_ownership = 0\nremember_owner = 0\n\
+         security_driver = \"none\"\nsecurity_default_confined = 0\nnamespaces = []\ncgroup_controllers = []\n\
+         stdio_handler = \"file\"\nmax_core = 0\n";
+    fs::write(dir.join("etc/qemu.conf"), qemu)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_private_host_answers_survives_a_kill_and_leaves_nothing_behind() {
+        if let Some(why) = Libvirtd::missing() {
+            eprintln!("skipped: {why}");
+            return;
+        }
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut host = Libvirtd::start(dir.path()).expect("a private host");
+        let first = host.pid();
+        assert!(host.run_inside("ls", &["/dev/kvm"]).is_err(), "/dev/kvm must be absent inside");
+        host.kill().expect("kill");
+        assert!(!virsh_answers(&host.uri()));
+        host.restart().expect("restart");
+        assert_ne!(first, host.pid());
+        let inside = host.command_inside("sleep").arg("600").spawn().expect("sleep");
+        let (uri, pid) = (host.uri(), inside.id());
+        host.stop();
+        assert!(!virsh_answers(&uri));
+        let status = { inside }.wait().expect("the program inside ended");
+        assert!(!status.success(), "process {pid} was killed with the host");
+    }
+
+    fn virsh_answers(uri: &str) -> bool {
+        Command::new("virsh").args(["-q", "-c", uri, "version"]).output().expect("virsh").status.success()
+    }
+}
