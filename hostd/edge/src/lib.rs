@@ -1,47 +1,40 @@
-//! The door of every HTTP route.
-#![allow(missing_docs, clippy::todo, unused_variables, dead_code)]
-use axum::extract::FromRequestParts;
+//! The door of every HTTP route: who is asking, may they, did this site send it.
+//!
+//! [`Routes`] is the only way to register a handler, and it demands an [`Access`] rule for each; pages (`webui`) and the
+//! API (`hostd`) both build their routers with it. Behind the door a handler takes [`Who`] and finds a caller that was
+//! proved by a session cookie, an API token, or the Unix socket's peer credentials.
+//!
+//! A browser sends its cookie along whoever wrote the page, so a cookie proves a person, not their intent. An unsafe
+//! request (anything but GET, HEAD, OPTIONS) that is authenticated by the cookie must therefore also
+//! 1. come from this origin: `Sec-Fetch-Site: same-origin`, or an `Origin` that equals the `Host`; and
+//! 2. carry the session's anti-forgery token: in the header `X-CSRF-Token`, or, on routers made by [`Routes::new`], in the
+//!    field `csrf` of a form. The door checks URL-encoded forms itself; a handler of a multipart form reads its `csrf`
+//!    part first and asks [`Csrf::matches`].
+//!
+//! Tokens and the Unix socket are not ambient: they need neither. This crate knows no page, no JSON body, no resource.
+
+mod cookie;
+mod form;
+mod identity;
+mod origin;
+mod peer;
+mod routes;
+
+pub use cookie::{clear_session_cookie, session_cookie};
+pub use form::PageForm;
+pub use identity::{Client, Csrf, Who};
+pub use origin::same_origin;
+pub use peer::Peer;
+pub use routes::{Access, Registered, Routes};
+
 use axum::http::request::Parts;
 use axum::response::Response;
-use axum::routing::MethodRouter;
-use hostd_core::{Core, Ctx};
 use hostd_types::Problem;
 
-/// Who may use a route. There is no default: a route can't be added without one.
-#[derive(Debug, Clone, Copy)]
-pub enum Access {
-    /// Anybody; the text says why that is safe. (Login page, assets, health.)
-    Public(&'static str),
-    /// Any logged-in user, token, or root on the Unix socket.
-    Signed,
-    /// Root on the Unix socket only.
-    Console,
-}
-
-/// How refusals look: problem+json, or a page (redirect to login, error page).
+/// How refusals look: problem+json, or a page (redirect to the login, error page).
 pub type Refuse = fn(&Parts, Problem) -> Response;
 
-/// A router that demands an access rule for every route; the axum router inside is not reachable until `finish`.
-pub struct Routes(());
-
-impl Routes {
-    pub fn new(core: Core, refuse: Refuse) -> Self { todo!() }
-    /// Cookie-authenticated unsafe methods are checked for Origin / Sec-Fetch-Site here.
-    pub fn add(self, path: &str, access: Access, methods: MethodRouter<Core>) -> Self { todo!() }
-    pub fn finish(self) -> axum::Router { todo!() }
-}
-
-/// Extractor: who asks, proved. Only behind `Access::Signed` or `Console` (elsewhere it answers 401).
-#[derive(Debug, Clone)]
-pub struct Who(pub Ctx);
-impl<S: Send + Sync> FromRequestParts<S> for Who { type Rejection = Response; async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> { todo!() } }
-
-/// Extractor: the anti-forgery token of this session, to put into forms (`<input type=hidden name=csrf>`), and to compare.
-#[derive(Debug, Clone)]
-pub struct Csrf(pub String);
-impl Csrf { /** Constant time. */ pub fn matches(&self, given: &str) -> bool { todo!() } }
-impl<S: Send + Sync> FromRequestParts<S> for Csrf { type Rejection = Response; async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> { todo!() } }
-
-/// `Set-Cookie` values of the session (`Secure; HttpOnly; SameSite=Strict; Path=/`).
-pub fn session_cookie(secret: &hostd_core::Secret) -> String { todo!() }
-pub fn clear_session_cookie() -> String { todo!() }
+/// The id of one HTTP request, in its log lines, the header `X-Request-Id`, and what the user is shown to quote. The
+/// server puts it into the request's extensions; it has nothing to do with a command's `RequestId`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestTag(pub String);

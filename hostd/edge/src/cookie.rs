@@ -1,0 +1,29 @@
+//! The session cookie.
+
+use axum::http::HeaderMap;
+use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
+use hostd_core::Secret;
+
+/// Name of the cookie; the prefix makes browsers insist on `Secure`, `Path=/` and no `Domain`.
+const NAME: &str = "__Host-quantix";
+
+/// `Set-Cookie` value that opens a session in the browser.
+pub fn session_cookie(secret: &Secret) -> String {
+    base(secret.reveal().to_owned()).to_string()
+}
+
+/// `Set-Cookie` value that ends it.
+pub fn clear_session_cookie() -> String {
+    let mut cookie = base(String::new());
+    cookie.make_removal();
+    cookie.to_string()
+}
+
+/// The secret a request carries, if it carries one.
+pub(crate) fn session_secret(headers: &HeaderMap) -> Option<String> {
+    CookieJar::from_headers(headers).get(NAME).map(|c| c.value().to_owned()).filter(|v| !v.is_empty())
+}
+
+fn base(value: String) -> Cookie<'static> {
+    Cookie::build((NAME, value)).path("/").secure(true).http_only(true).same_site(SameSite::Strict).build()
+}
