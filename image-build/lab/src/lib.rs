@@ -1,3 +1,11 @@
-//! Test beds: a private libvirt host, a booted ISO, a headless browser
+//! Test beds: a private libvirt host, a booted ISO, a headless browser.
+//!
+//! Owns the machines and browsers that tests, `cargo xtask run` and `cargo xtask measure` work with, and what is done in
+//! them. It knows the product from outside only: its ISO, its program, its pages and its API; no crate of the daemon is
+//! linked here. Everything started here is ended by the value that started it.
 
-pub mod libvirt;
+pub mod bootsector;
+pub mod machine;
+pub mod qmp;
+pub mod serial;
+pub mod wait;

@@ -1,0 +1,96 @@
+//! A guest of 512 bytes: it prints a line on COM1 (115200 baud) and on the screen, echoes what is typed on COM1, and
+//! switches itself off when the power button is pressed. It boots within seconds even in emulation inside emulation,
+//! which makes it the guest of choice for everything that is about the machine and not about its operating system.
+
+/// Longest line a boot sector can carry, bytes.
+pub const LINE_MAX: usize = 360;
+
+/// Where the BIOS puts the sector.
+const LOADED_AT: u16 = 0x7c00;
+
+/// The program; the text follows it. Jumps are relative, the one absolute address is the text's.
+const CODE: &[u8] = &[
+    0xfa, // 00        cli
+    0x31, 0xc0, // 01        xor ax, ax
+    0x8e, 0xd8, // 03        mov ds, ax
+    0x8e, 0xd0, // 05        mov ss, ax
+    0xbc, 0x00, 0x7c, // 07        mov sp, 0x7c00
+    0xfb, // 0a        sti
+    0xfc, // 0b        cld
+    // COM1: 115200 baud, 8 data bits, no parity, DTR and RTS on.
+    0xba, 0xfb, 0x03, // 0c        mov dx, 0x3fb    ; line control
+    0xb0, 0x80, // 0f        mov al, 0x80     ; divisor follows
+    0xee, // 11        out dx, al
+    0xba, 0xf8, 0x03, // 12        mov dx, 0x3f8
+    0xb0, 0x01, // 15        mov al, 1        ; 115200 / 1
+    0xee, // 17        out dx, al
+    0x42, // 18        inc dx
+    0x30, 0xc0, // 19        xor al, al
+    0xee, // 1b        out dx, al
+    0xba, 0xfb, 0x03, // 1c        mov dx, 0x3fb
+    0xb0, 0x03, // 1f        mov al, 3        ; 8N1
+    0xee, // 21        out dx, al
+    0x42, // 22        inc dx           ; modem control
+    0xee, // 23        out dx, al
+    // The power button sets a bit we can poll: PM1 enable, bit 8 (QEMU's power management block is at 0x600).
+    0xba, 0x02, 0x06, // 24        mov dx, 0x602
+    0xb8, 0x00, 0x01, // 27        mov ax, 0x100
+    0xef, // 2a        out dx, ax
+    0xbe, 0x00, 0x00, // 2b        mov si, text     ; patched
+    0xac, // 2e print: lodsb
+    0x84, 0xc0, // 2f        test al, al
+    0x74, 0x05, // 31        jz idle
+    0xe8, 0x29, 0x00, // 33        call put
+    0xeb, 0xf6, // 36        jmp print
+    0xf4, // 38 idle:  hlt              ; the timer wakes us 18 times a second
+    0xba, 0x00, 0x06, // 39 poll:  mov dx, 0x600
+    0xed, // 3c        in ax, dx        ; PM1 status
+    0xf6, 0xc4, 0x01, // 3d        test ah, 1       ; power button
+    0x75, 0x13, // 40        jnz off
+    0xba, 0xfd, 0x03, // 42        mov dx, 0x3fd    ; line status
+    0xec, // 45        in al, dx
+    0xa8, 0x01, // 46        test al, 1       ; a character is there
+    0x74, 0xee, // 48        jz idle
+    0xba, 0xf8, 0x03, // 4a        mov dx, 0x3f8
+    0xec, // 4d        in al, dx
+    0xe8, 0x0e, 0x00, // 4e        call put
+    0xeb, 0xe6, // 51        jmp poll
+    0x90, 0x90, // 53        nop; nop
+    0xba, 0x04, 0x06, // 55 off:   mov dx, 0x604    ; PM1 control
+    0xb8, 0x00, 0x20, // 58        mov ax, 0x2000   ; sleep enable, type S5
+    0xef, // 5b        out dx, ax
+    0xeb, 0xfe, // 5c        jmp $
+    0x90, // 5e        nop
+    0x50, // 5f put:   push ax
+    0xba, 0xfd, 0x03, // 60        mov dx, 0x3fd
+    0xec, // 63 wait:  in al, dx
+    0xa8, 0x20, // 64        test al, 0x20    ; transmitter empty
+    0x74, 0xfb, // 66        jz wait
+    0x58, // 68        pop ax
+    0xba, 0xf8, 0x03, // 69        mov dx, 0x3f8
+    0xee, // 6c        out dx, al
+    0xb4, 0x0e, // 6d        mov ah, 0xe      ; teletype
+    0xbb, 0x07, 0x00, // 6f        mov bx, 7
+    0xcd, 0x10, // 72        int 0x10
+    0xc3, // 74        ret
+];
+
+/// Offset of the text's address in [`CODE`].
+const TEXT_ADDRESS: usize = 0x2c;
+
+/// A raw disk image of `size` bytes (at least one sector) whose boot sector prints `line` and a line end.
+///
+/// # Panics
+/// When `line` is longer than [`LINE_MAX`] or not ASCII: the caller writes it as a literal.
+pub fn image(line: &str, size: usize) -> Vec<u8> {
+    assert!(line.is_ascii() && line.len() <= LINE_MAX, "a boot sector holds {LINE_MAX} ASCII characters");
+    let mut disk = vec![0; size.max(512)];
+    disk[..CODE.len()].copy_from_slice(CODE);
+    let text = CODE.len();
+    let address = LOADED_AT + text as u16;
+    disk[TEXT_ADDRESS..TEXT_ADDRESS + 2].copy_from_slice(&address.to_le_bytes());
+    disk[text..text + line.len()].copy_from_slice(line.as_bytes());
+    disk[text + line.len()..text + line.len() + 2].copy_from_slice(b"\r\n");
+    disk[510..512].copy_from_slice(&[0x55, 0xaa]);
+    disk
+}
