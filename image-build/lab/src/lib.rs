@@ -5,6 +5,7 @@
 //! linked here. Everything started here is ended by the value that started it.
 
 pub mod bootsector;
+pub mod libvirt;
 pub mod machine;
 pub mod qmp;
 pub mod serial;
