@@ -2,40 +2,20 @@
 #![allow(missing_docs, clippy::todo, unused_variables, dead_code)]
 use hostd_types::*;
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::broadcast;
 
+mod ctx;
+mod secret;
+mod settings;
+mod view;
+
+pub use ctx::{Caller, Ctx};
 pub use hostd_cluster::ClusterHealth;
-
-/// Validated settings (parsed in the binary).
-#[derive(Debug, Clone)]
-pub struct Settings {
-    pub state_dir: PathBuf,      // /data/hostd
-    pub pool_dir: PathBuf,       // /data/pools
-    pub run_dir: PathBuf,        // /run/quantix
-    pub libvirt_uri: String,     // qemu:///system
-    pub force_emulation: bool,
-    pub live: bool,              // state is in RAM
-    pub version: String,
-    /// argv[0] of this program, for helper modes such as `hostd kvm-probe`.
-    pub program: PathBuf,
-}
-
-/// Who asks, proved by the edge (HTTP, Unix socket, form).
-#[derive(Debug, Clone)]
-pub enum Caller {
-    User { user: User, session: Option<Session>, token: Option<Token> },
-    /// Root on this host, over the Unix socket.
-    Console,
-    /// This host's reconcilers.
-    Host,
-}
-
-/// One request's context.
-#[derive(Debug, Clone)]
-pub struct Ctx { pub caller: Caller, /** From the Idempotency-Key or the form's hidden field, else fresh. */ pub request: RequestId, pub address: Option<IpAddr> }
+pub use secret::Secret;
+pub use settings::Settings;
+pub use view::*;
 
 #[derive(Clone)]
 pub struct Core(Arc<()>);
@@ -104,38 +84,6 @@ impl Core {
     pub async fn screenshot(&self, ctx: &Ctx, vm: VmId) -> Result<Vec<u8>, Problem> { todo!() }
 }
 
-/// A secret on its way to the user: never logged, shown once.
-#[derive(Clone)]
-pub struct Secret(String);
-impl Secret { pub fn reveal(&self) -> &str { &self.0 } }
-
-#[derive(Debug, Clone, PartialEq, serde::Serialize, utoipa::ToSchema)]
-pub struct VmDetail {
-    pub vm: Vm,
-    pub disks: Vec<VolumeView>,
-    pub nics: Vec<NicView>,
-    pub cdrom: Option<Image>,
-    /// The running task about it, if any.
-    pub task: Option<Task>,
-}
-#[derive(Debug, Clone, PartialEq, serde::Serialize, utoipa::ToSchema)]
-pub struct NicView { pub nic: VmNic, pub network: Option<Network>, pub lease: Option<Lease> }
-#[derive(Debug, Clone, PartialEq, serde::Serialize, utoipa::ToSchema)]
-pub struct VolumeView { #[serde(flatten)] pub volume: Volume, /** Bytes on disk. */ pub allocated_bytes: Option<u64>, pub vm_name: Option<String>, pub image_name: Option<String> }
-#[derive(Debug, Clone, PartialEq, serde::Serialize, utoipa::ToSchema)]
-pub struct ImageView { #[serde(flatten)] pub image: Image, /** Disks layered over it. */ pub disks: u64, /** CD-ROM drives that hold it. */ pub drives: u64, pub progress: Option<Progress> }
-#[derive(Debug, Clone, PartialEq, serde::Serialize, utoipa::ToSchema)]
-pub struct NetworkView { #[serde(flatten)] pub network: Network, pub vms: u64, pub leases: Vec<Lease> }
-#[derive(Debug, Clone, PartialEq, serde::Serialize, utoipa::ToSchema)]
-pub struct HostView { #[serde(flatten)] pub host: Host, pub facts: HostFacts, pub foreign_domains: u64, pub reconcilers: Vec<ReconcilerView>, pub latest: Option<HostSample> }
-#[derive(Debug, Clone, PartialEq, serde::Serialize, utoipa::ToSchema)]
-pub struct ReconcilerView { pub name: String, pub last_run: Option<Timestamp>, pub last_ms: f64, pub fault: Option<String>, pub summary: String }
-#[derive(Debug, Clone, PartialEq, serde::Serialize, utoipa::ToSchema)]
-pub struct Notice { pub level: NoticeLevel, pub text: String, /** Page that helps. */ pub link: Option<String> }
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum NoticeLevel { Info, Warning, Critical }
-
 #[derive(Debug, Clone)]
 pub struct UploadRequest { pub name: String, pub description: String, pub announced_bytes: Option<u64>, pub expected_sha256: Option<String> }
 pub struct Upload { pub image: ImageId, pub task: TaskId }
@@ -147,11 +95,6 @@ impl Upload {
     pub async fn fail(self, problem: Problem) { todo!() }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ConsoleKind { Vnc, Serial }
-#[derive(Debug, Clone, serde::Serialize, utoipa::ToSchema)]
-pub struct Ticket { pub ticket: String, pub expires_at: Timestamp }
 /// Duplex bytes; a serial console begins with the recent history.
 pub struct ConsoleStream { pub kind: ConsoleKind, pub vm: VmId, pub io: Box<dyn Duplex> }
 pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}

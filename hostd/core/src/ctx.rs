@@ -1,0 +1,52 @@
+//! Who asks: every request carries a context that the edge has proved.
+
+use hostd_types::{Actor, HostId, RequestId, Session, Token, User};
+use std::net::IpAddr;
+
+/// Who asks, proved by the edge (HTTP, Unix socket, form).
+#[derive(Debug, Clone)]
+pub enum Caller {
+    /// A person.
+    User {
+        /// Who.
+        user: User,
+        /// The browser session used, if one was.
+        session: Option<Session>,
+        /// The API token used, if one was.
+        token: Option<Token>,
+    },
+    /// Root on this host, over the Unix socket.
+    Console,
+    /// This host's reconcilers.
+    Host,
+}
+
+/// One request's context.
+#[derive(Debug, Clone)]
+pub struct Ctx {
+    /// Who asks.
+    pub caller: Caller,
+    /// From the `Idempotency-Key` header or the form's hidden field, else fresh.
+    pub request: RequestId,
+    /// The address asked from, when there is one.
+    pub address: Option<IpAddr>,
+}
+
+impl Ctx {
+    /// A fresh context of this host's own work.
+    pub(crate) fn host() -> Self {
+        Self { caller: Caller::Host, request: RequestId::new(), address: None }
+    }
+    /// Who asks, as entries and events name them; `host` is this host.
+    pub(crate) fn actor(&self, host: HostId) -> Actor {
+        match &self.caller {
+            Caller::User { user, token, .. } => Actor::User {
+                id: user.id,
+                name: user.name.clone(),
+                token: token.as_ref().map(|token| token.name.clone()),
+            },
+            Caller::Console => Actor::Console,
+            Caller::Host => Actor::Host { id: host },
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! What queries answer: replicated rows joined with what this host sees at this moment.
+
+use hostd_types::*;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A machine with everything its page shows.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct VmDetail {
+    /// The machine.
+    pub vm: Vm,
+    /// Its disks, in order.
+    pub disks: Vec<VolumeView>,
+    /// Its network cards, in order.
+    pub nics: Vec<NicView>,
+    /// The image in its CD-ROM drive.
+    pub cdrom: Option<Image>,
+    /// The running task about it, if any.
+    pub task: Option<Task>,
+}
+
+/// A network card with what it is plugged into.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct NicView {
+    /// The card.
+    pub nic: VmNic,
+    /// Its network.
+    pub network: Option<Network>,
+    /// The address the guest got from that network, when this host leased it.
+    pub lease: Option<Lease>,
+}
+
+/// A volume with what it takes and whose it is.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct VolumeView {
+    /// The volume.
+    #[serde(flatten)]
+    pub volume: Volume,
+    /// Bytes its file takes on disk.
+    pub allocated_bytes: Option<u64>,
+    /// Name of the machine it belongs to.
+    pub vm_name: Option<String>,
+    /// Name of the image it is layered over.
+    pub image_name: Option<String>,
+}
+
+/// An image with its uses.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct ImageView {
+    /// The image.
+    #[serde(flatten)]
+    pub image: Image,
+    /// Disks layered over it.
+    pub disks: u64,
+    /// CD-ROM drives that hold it.
+    pub drives: u64,
+    /// How far its upload is.
+    pub progress: Option<Progress>,
+}
+
+/// A network with its uses.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct NetworkView {
+    /// The network.
+    #[serde(flatten)]
+    pub network: Network,
+    /// Machines plugged into it.
+    pub vms: u64,
+    /// Addresses it leased.
+    pub leases: Vec<Lease>,
+}
+
+/// A host with what it knows about itself.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct HostView {
+    /// The host.
+    #[serde(flatten)]
+    pub host: Host,
+    /// Its machine.
+    pub facts: HostFacts,
+    /// Domains of its libvirt that Quantix did not make; they are left alone.
+    pub foreign_domains: u64,
+    /// Its background work.
+    pub reconcilers: Vec<ReconcilerView>,
+    /// Its load now.
+    pub latest: Option<HostSample>,
+}
+
+/// How one piece of background work is doing.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct ReconcilerView {
+    /// Its name.
+    pub name: String,
+    /// When it last ran.
+    pub last_run: Option<Timestamp>,
+    /// How long that took, milliseconds.
+    pub last_ms: f64,
+    /// Why it failed, if it did.
+    pub fault: Option<String>,
+    /// What it did.
+    pub summary: String,
+}
+
+/// A condition every page shows on top.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct Notice {
+    /// How bad it is.
+    pub level: NoticeLevel,
+    /// What it is, with the way out.
+    pub text: String,
+    /// The page that helps.
+    pub link: Option<String>,
+}
+
+/// How bad a notice is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NoticeLevel {
+    /// Good to know.
+    Info,
+    /// Needs attention.
+    Warning,
+    /// Something does not work.
+    Critical,
+}
+
+/// Which console of a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ConsoleKind {
+    /// The screen, as VNC.
+    Vnc,
+    /// The first serial port, as bytes.
+    Serial,
+}
+
+/// A one-time ticket for a console's WebSocket.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Ticket {
+    /// The ticket.
+    pub ticket: String,
+    /// When it ends.
+    pub expires_at: Timestamp,
+}
