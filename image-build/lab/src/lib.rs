@@ -4,9 +4,13 @@
 //! them. It knows the product from outside only: its ISO, its program, its pages and its API; no crate of the daemon is
 //! linked here. Everything started here is ended by the value that started it.
 
+pub mod accel;
 pub mod bootsector;
+pub mod datadisk;
+pub mod http;
 pub mod libvirt;
 pub mod machine;
 pub mod qmp;
 pub mod serial;
+pub mod tls;
 pub mod wait;
