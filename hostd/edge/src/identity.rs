@@ -22,6 +22,11 @@ pub struct Who(pub Ctx);
 pub struct Csrf(pub String);
 
 impl Csrf {
+    /// The token of the session with this secret.
+    pub fn of(secret: &str) -> Self {
+        let token = blake3::derive_key("quantix anti-forgery token of a session", secret.as_bytes());
+        Self(blake3::Hash::from_bytes(token).to_hex().to_string())
+    }
     /// `given` is this session's token, compared in constant time. Always true for callers that need none.
     pub fn matches(&self, given: &str) -> bool {
         self.0.is_empty() || blake3::hash(self.0.as_bytes()) == blake3::hash(given.as_bytes())
@@ -78,9 +83,10 @@ pub(crate) async fn identify(core: &Core, parts: &Parts) -> Result<Option<Identi
     if let Some(secret) = session_secret(&parts.headers)
         && let Some((session, user)) = core.session(&secret).await?
     {
-        let csrf = blake3::derive_key("quantix anti-forgery token of a session", secret.as_bytes());
-        let csrf = blake3::Hash::from_bytes(csrf).to_hex().to_string();
-        return Ok(identity(Caller::User { user, session: Some(session), token: None }, Some(csrf)));
+        return Ok(identity(
+            Caller::User { user, session: Some(session), token: None },
+            Some(Csrf::of(&secret).0),
+        ));
     }
     match peer {
         Some(Peer::Local { uid: Some(0) }) => Ok(identity(Caller::Console, None)),

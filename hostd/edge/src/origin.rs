@@ -7,8 +7,9 @@ use axum::http::{HeaderMap, Uri, header};
 pub fn same_origin(parts: &Parts) -> Option<bool> {
     let origin = text(&parts.headers, header::ORIGIN.as_str());
     if let Some(site) = text(&parts.headers, "sec-fetch-site") {
-        // Sec-Fetch-Site can't be written by scripts; an Origin beside it must agree.
-        return Some(site == "same-origin" && origin.is_none_or(|o| is_ours(o, parts)));
+        // Sec-Fetch-Site can't be written by scripts; an Origin beside it must agree, or be hidden by a page's own
+        // `Referrer-Policy: no-referrer`, which turns it into `null`.
+        return Some(site == "same-origin" && origin.is_none_or(|o| o == "null" || is_ours(o, parts)));
     }
     origin.map(|o| is_ours(o, parts))
 }
@@ -52,6 +53,7 @@ mod tests {
         for foreign in ["same-site", "cross-site", "none"] {
             assert_eq!(ask(&[("sec-fetch-site", foreign)]), Some(false), "{foreign}");
         }
+        assert_eq!(ask(&[("sec-fetch-site", "same-origin"), ("origin", "null")]), Some(true));
         let both = [("sec-fetch-site", "same-origin"), ("origin", "https://evil.example")];
         assert_eq!(ask(&both), Some(false));
     }

@@ -59,38 +59,60 @@ pub struct Registered {
 /// let routes = Routes::new(core, refuse).route("/help", get(async || "help"));
 /// # }
 /// ```
-pub struct Routes {
-    core: Core,
+///
+/// `Routes<()>` is a plan: it can be listed and documented, and becomes a router when it is given a [`Core`].
+pub struct Routes<C = Core> {
+    core: C,
     refuse: Refuse,
     forms: bool,
-    router: Router<Core>,
-    registered: Vec<Registered>,
+    routes: Vec<(Registered, MethodRouter<Core>)>,
     document: OpenApi,
 }
 
-impl Routes {
+impl Routes<Core> {
     /// An empty router of pages: forms may carry the anti-forgery token in their field `csrf`.
     pub fn new(core: Core, refuse: Refuse) -> Self {
-        Self {
-            core,
-            refuse,
-            forms: true,
-            router: Router::new(),
-            registered: Vec::new(),
-            document: OpenApi::default(),
+        Routes::pages(refuse).with(core)
+    }
+
+    /// The axum router, every route behind its door.
+    pub fn finish(self) -> Router {
+        let mut router = Router::new();
+        for (route, methods) in self.routes {
+            let door = Door {
+                core: self.core.clone(),
+                refuse: self.refuse,
+                forms: self.forms,
+                access: route.access,
+            };
+            router = router.route(&route.path, methods.layer(from_fn_with_state(door, pass)));
         }
+        router.with_state(self.core)
+    }
+}
+
+impl Routes<()> {
+    /// A plan of pages: forms may carry the anti-forgery token in their field `csrf`.
+    pub fn pages(refuse: Refuse) -> Self {
+        Self { core: (), refuse, forms: true, routes: Vec::new(), document: OpenApi::default() }
     }
 
-    /// An empty router of an API: a cookie-authenticated unsafe request needs the header `X-CSRF-Token`.
-    pub fn api(core: Core, refuse: Refuse, document: OpenApi) -> Self {
-        Self { forms: false, document, ..Self::new(core, refuse) }
+    /// A plan of an API: a cookie-authenticated unsafe request needs the header `X-CSRF-Token`.
+    pub fn api(refuse: Refuse, document: OpenApi) -> Self {
+        Self { forms: false, document, ..Self::pages(refuse) }
     }
 
+    /// The plan with the core its routes will work on.
+    pub fn with(self, core: Core) -> Routes<Core> {
+        let Self { core: (), refuse, forms, routes, document } = self;
+        Routes { core, refuse, forms, routes, document }
+    }
+}
+
+impl<C> Routes<C> {
     /// Registers the handlers of `path` behind `access`.
     pub fn add(mut self, path: &str, access: Access, methods: MethodRouter<Core>) -> Self {
-        let door = Door { core: self.core.clone(), refuse: self.refuse, forms: self.forms, access };
-        self.registered.push(Registered { path: path.to_owned(), access });
-        self.router = self.router.route(path, methods.layer(from_fn_with_state(door, pass)));
+        self.routes.push((Registered { path: path.to_owned(), access }, methods));
         self
     }
 
@@ -114,18 +136,13 @@ impl Routes {
     }
 
     /// What is registered so far.
-    pub fn registered(&self) -> &[Registered] {
-        &self.registered
+    pub fn registered(&self) -> impl Iterator<Item = &Registered> {
+        self.routes.iter().map(|(route, _)| route)
     }
 
     /// The API document of the documented routes so far.
     pub fn openapi(&self) -> &OpenApi {
         &self.document
-    }
-
-    /// The axum router, every route behind its door.
-    pub fn finish(self) -> Router {
-        self.router.with_state(self.core)
     }
 }
 
