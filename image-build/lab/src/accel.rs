@@ -20,8 +20,8 @@ pub enum Accel {
 const SECTOR_DEADLINE: Duration = Duration::from_secs(10);
 /// Time the appliance's kernel has to reach user space under KVM.
 const KERNEL_DEADLINE: Duration = Duration::from_secs(45);
-/// First words of the appliance's initramfs on the serial line.
-pub const USER_SPACE: &str = "quantix-init:";
+/// What the appliance's user space first says on the serial line.
+pub const USER_SPACE: &str = "OpenRC";
 
 impl Accel {
     /// QEMU's arguments for it.

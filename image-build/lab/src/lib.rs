@@ -5,7 +5,9 @@
 //! linked here. Everything started here is ended by the value that started it.
 
 pub mod accel;
+pub mod appliance;
 pub mod bootsector;
+pub mod browser;
 pub mod datadisk;
 pub mod http;
 pub mod libvirt;
