@@ -5,7 +5,6 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
-use std::path::Path;
 use std::process::{Command as Process, ExitStatus, Stdio};
 
 /// Why a program did not do its work.
@@ -64,12 +63,6 @@ impl Command {
     /// Sets one environment variable.
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.process.env(name, value);
-        self
-    }
-
-    /// Sets the directory the program runs in.
-    pub fn dir(mut self, dir: &Path) -> Self {
-        self.process.current_dir(dir);
         self
     }
 

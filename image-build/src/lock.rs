@@ -152,11 +152,9 @@ pub fn deviations(locked: &[Locked], used: &[Locked]) -> Result<Vec<Deviation>> 
                     bail!("{name} {}: SHA-256 is {}, the lock says {}", l.version, now.sha256, l.sha256);
                 }
             }
-            Some(l) => found.push(Deviation::Replaced {
-                name,
-                locked: l.version.clone(),
-                used: now.version.clone(),
-            }),
+            Some(l) => {
+                found.push(Deviation::Replaced { name, locked: l.version.clone(), used: now.version.clone() })
+            }
         }
     }
     let gone = locked.iter().filter(|l| !used.iter().any(|u| u.name == l.name));

@@ -188,12 +188,7 @@ mod tests {
 
     #[test]
     fn pins_name_exact_versions() {
-        let pin = Locked {
-            set: "s".into(),
-            name: "a".into(),
-            version: "1:2".into(),
-            sha256: "0".repeat(64),
-        };
+        let pin = Locked { set: "s".into(), name: "a".into(), version: "1:2".into(), sha256: "0".repeat(64) };
         assert!(preferences(&[pin]).contains("Package: a\nPin: version 1:2\nPin-Priority: 1001"));
     }
 }
