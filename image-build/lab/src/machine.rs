@@ -122,7 +122,8 @@ pub fn free_port() -> Result<u16> {
 /// When it does not within `deadline`.
 pub async fn listens(port: u16, deadline: Duration) -> Result<()> {
     wait::until(&format!("port {port}"), deadline, || async move {
-        Ok(Some(drop(tokio::net::TcpStream::connect(("127.0.0.1", port)).await?)))
+        tokio::net::TcpStream::connect(("127.0.0.1", port)).await?;
+        Ok(Some(()))
     })
     .await
 }
