@@ -1,0 +1,142 @@
+//! Virtual machines: what is wanted of them. Making, editing and reports have files of their own.
+
+use super::scope::Scope;
+use super::{Done, Step, vm_create, vm_edit, vm_report};
+use crate::rows::Resource;
+use hostd_types::command::VmCommand;
+use hostd_types::*;
+
+/// The action of a machine's creation, in its task.
+pub(crate) const CREATE: &str = "vm.create";
+
+pub(crate) fn apply(scope: &mut Scope<'_>, command: &VmCommand) -> Step<Done> {
+    match command {
+        VmCommand::Create { id, host, vm } => vm_create::create(scope, *id, *host, vm),
+        VmCommand::Edit { id, expect, edit } => vm_edit::edit(scope, *id, *expect, edit),
+        VmCommand::Power { id, action, deadline_s } => power(scope, *id, *action, *deadline_s),
+        VmCommand::Delete { id, expect, disks } => delete(scope, *id, *expect, *disks),
+        VmCommand::Report { id, status, done } => vm_report::report(scope, *id, status, done.as_ref()),
+        VmCommand::Deleted { id } => deleted(scope, *id),
+        VmCommand::CreateFailed { id, problem } => create_failed(scope, *id, problem),
+    }
+}
+
+/// Refuses a change of a machine whose generation is not the expected one.
+pub(crate) fn check_generation(vm: &Vm, expect: Option<u64>) -> Step {
+    match expect {
+        Some(expected) if expected != vm.meta.generation => {
+            let detail = format!(
+                "Somebody changed {} meanwhile (generation {}, not {expected}). Look at it again before changing it.",
+                vm.spec.name, vm.meta.generation
+            );
+            Err(Problem::new(ProblemKind::Conflict, detail).into())
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Refuses anything about a machine that is being deleted.
+pub(crate) fn check_not_deleting(vm: &Vm) -> Step {
+    match vm.spec.deleting {
+        None => Ok(()),
+        Some(_) => Err(Problem::wrong_state(format!("{} is being deleted.", vm.spec.name)).into()),
+    }
+}
+
+/// Ends the task of a power request that is still pending, because `by` takes its place.
+fn replace_pending(scope: &mut Scope<'_>, vm: &Vm, by: &str) -> Step {
+    match &vm.spec.power {
+        Some(request) if request.seq > vm.status.power_done => scope.cancel_task(request.task, by),
+        Some(_) | None => Ok(()),
+    }
+}
+
+// A power request and a deletion are no settings: the generation stays, so that a domain made from the settings is
+// still up to date and an `If-Match` still matches.
+fn power(scope: &mut Scope<'_>, id: VmId, action: PowerAction, deadline_s: u32) -> Step<Done> {
+    let mut vm = scope.get::<Vm>(id)?;
+    check_not_deleting(&vm)?;
+    if vm.status.phase != Phase::Ready {
+        let detail = format!("{} is still being made; wait until it is ready.", vm.spec.name);
+        return Err(Problem::wrong_state(detail).into());
+    }
+    replace_pending(scope, &vm, action.as_str())?;
+    let last = vm.spec.power.as_ref().map_or(0, |p| p.seq).max(vm.status.power_done);
+    vm.spec.power =
+        Some(PowerRequest { seq: last + 1, action, task: scope.entry.task, at: scope.entry.at, deadline_s });
+    scope.update(&vm)?;
+    let subject = vm.subject();
+    scope.start_task(&subject, vm.spec.host)?;
+    scope.accepted(&subject, "")?;
+    Ok(Done::started(scope.entry.task, subject))
+}
+
+fn delete(scope: &mut Scope<'_>, id: VmId, expect: Option<u64>, disks: bool) -> Step<Done> {
+    let mut vm = scope.get::<Vm>(id)?;
+    check_not_deleting(&vm)?;
+    check_generation(&vm, expect)?;
+    replace_pending(scope, &vm, "deletion")?;
+    scope.end_running(id, CREATE, Some(Problem::new(ProblemKind::Cancelled, "replaced by deletion")))?;
+    vm.spec.deleting = Some(Deletion { disks, task: scope.entry.task });
+    vm.status.phase = Phase::Deleting;
+    scope.update(&vm)?;
+    let subject = vm.subject();
+    scope.start_task(&subject, vm.spec.host)?;
+    scope.accepted(&subject, if disks { "with its disks" } else { "its disks stay" })?;
+    Ok(Done::started(scope.entry.task, subject))
+}
+
+fn deleted(scope: &mut Scope<'_>, id: VmId) -> Step<Done> {
+    let vm = scope.get::<Vm>(id)?;
+    let Some(deletion) = &vm.spec.deleting else {
+        let detail = format!("Nobody asked to delete {}.", vm.spec.name);
+        return Err(Problem::wrong_state(detail).into());
+    };
+    for volume in volumes_of(scope, id)? {
+        if deletion.disks { scope.remove(&volume)? } else { release(scope, volume)? }
+    }
+    drop_rows(scope, &vm)?;
+    scope.end_task(deletion.task, None)?;
+    let subject = vm.subject();
+    scope.accepted(&subject, if deletion.disks { "with its disks" } else { "its disks stay" })?;
+    Ok(Done::about(subject))
+}
+
+fn create_failed(scope: &mut Scope<'_>, id: VmId, problem: &Problem) -> Step<Done> {
+    let vm = scope.get::<Vm>(id)?;
+    // A deletion asked for meanwhile hides the phase; a domain that was never defined has applied no generation.
+    let unmade = vm.status.phase == Phase::Creating
+        || (vm.spec.deleting.is_some() && vm.status.applied_generation == 0);
+    if !unmade {
+        return Err(Problem::wrong_state(format!("{} is not being made.", vm.spec.name)).into());
+    }
+    let made: Vec<VolumeId> = (0..vm.spec.disks.len()).map(|index| derived_volume(id, index)).collect();
+    for volume in volumes_of(scope, id)? {
+        if made.contains(&volume.id) { scope.remove(&volume)? } else { release(scope, volume)? }
+    }
+    drop_rows(scope, &vm)?;
+    scope.end_running(id, CREATE, Some(problem.clone()))?;
+    if let Some(deletion) = &vm.spec.deleting {
+        scope.end_task(deletion.task, None)?;
+    }
+    let subject = vm.subject();
+    scope.event(scope.entry.command.name(), Some(&subject), EventResult::Failed, problem.detail.clone())?;
+    Ok(Done::about(subject))
+}
+
+fn volumes_of(scope: &Scope<'_>, vm: VmId) -> Step<Vec<Volume>> {
+    let ids = scope.names("SELECT id FROM volume WHERE vm = ?1 ORDER BY id", vm)?;
+    ids.into_iter().map(|id| scope.get::<Volume>(id)).collect()
+}
+
+/// A volume survives its machine.
+fn release(scope: &mut Scope<'_>, mut volume: Volume) -> Step {
+    volume.spec.vm = None;
+    scope.touch(&mut volume);
+    scope.update(&volume)
+}
+
+fn drop_rows(scope: &mut Scope<'_>, vm: &Vm) -> Step {
+    scope.db.prepare_cached("DELETE FROM nic WHERE vm = ?1")?.execute([vm.id_text()])?;
+    scope.remove(vm)
+}

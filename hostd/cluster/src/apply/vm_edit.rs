@@ -1,0 +1,79 @@
+//! Changing a machine's settings.
+
+use super::scope::Scope;
+use super::vm::{check_generation, check_not_deleting};
+use super::{Done, Step};
+use hostd_types::*;
+
+pub(crate) fn edit(scope: &mut Scope<'_>, id: VmId, expect: Option<u64>, edit: &EditVm) -> Step<Done> {
+    let mut vm = scope.get::<Vm>(id)?;
+    check_not_deleting(&vm)?;
+    check_generation(&vm, expect)?;
+    let before = vm.spec.clone();
+    let EditVm { name, description, cpus, memory_mib, firmware, boot, autostart, cdrom } = edit;
+    let spec = &mut vm.spec;
+    set(&mut spec.name, name.as_ref());
+    set(&mut spec.description, description.as_ref());
+    set(&mut spec.cpus, cpus.as_ref());
+    set(&mut spec.memory_mib, memory_mib.as_ref());
+    set(&mut spec.firmware, firmware.as_ref());
+    set(&mut spec.boot, boot.as_ref());
+    set(&mut spec.autostart, autostart.as_ref());
+    match cdrom {
+        None => {}
+        Some(CdromChange::Eject) => spec.cdrom = None,
+        Some(CdromChange::Insert { image }) => spec.cdrom = Some(*image),
+    }
+
+    let changed = differences(&before, &vm.spec);
+    let while_off: Vec<&str> = changed.iter().filter(|(_, off)| *off).map(|(field, _)| *field).collect();
+    if !while_off.is_empty() && (vm.status.state.is_active() || vm.status.phase != Phase::Ready) {
+        let detail = format!(
+            "{} is {}; shut it down before changing its {}.",
+            before.name,
+            vm.status.state.as_str(),
+            while_off.join(", ")
+        );
+        return Err(Problem::wrong_state(detail).into());
+    }
+    // A change of letter case alone keeps the name.
+    if !before.name.eq_ignore_ascii_case(&vm.spec.name) {
+        scope.free_name::<Vm>(&vm.spec.name)?;
+    }
+    if let Some(image) = vm.spec.cdrom
+        && before.cdrom != vm.spec.cdrom
+    {
+        scope.usable_image(image, ImageKind::Iso, vm.spec.host, "/cdrom/image")?;
+    }
+    let subject = vm.subject();
+    if changed.is_empty() {
+        scope.accepted(&subject, "nothing changed")?;
+        return Ok(Done::about(subject));
+    }
+    scope.touch(&mut vm);
+    scope.update(&vm)?;
+    let fields: Vec<&str> = changed.iter().map(|(field, _)| *field).collect();
+    scope.accepted(&subject, format!("changed {}", fields.join(", ")))?;
+    Ok(Done::about(subject))
+}
+
+fn set<T: Clone>(field: &mut T, new: Option<&T>) {
+    if let Some(new) = new {
+        field.clone_from(new);
+    }
+}
+
+/// The settings that differ, and whether each may change only while the machine is off.
+fn differences(before: &VmSpec, after: &VmSpec) -> Vec<(&'static str, bool)> {
+    let all = [
+        ("name", true, before.name != after.name),
+        ("description", false, before.description != after.description),
+        ("CPUs", true, before.cpus != after.cpus),
+        ("memory", true, before.memory_mib != after.memory_mib),
+        ("firmware", true, before.firmware != after.firmware),
+        ("boot order", true, before.boot != after.boot),
+        ("autostart", false, before.autostart != after.autostart),
+        ("CD-ROM", false, before.cdrom != after.cdrom),
+    ];
+    all.into_iter().filter(|(_, _, differs)| *differs).map(|(field, off, _)| (field, off)).collect()
+}

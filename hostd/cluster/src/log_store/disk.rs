@@ -1,0 +1,238 @@
+//! `log.db` and the one thread that writes it. What waits is written in one transaction and answered after its fsync.
+
+use crate::commit_times::CommitTimes;
+use crate::error::{ClusterError, StateError};
+use crate::raft::{LogId, TypeConfig};
+use crate::record;
+use openraft::storage::LogFlushed;
+use rusqlite::{Connection, OptionalExtension, params};
+use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// Version of log.db's tables.
+pub(crate) const LOG_FORMAT: i64 = 1;
+/// Most requests of one transaction.
+const GROUP_MAX: usize = 256;
+/// A committed position that nothing else carries to the disk is written after this long.
+const IDLE: Duration = Duration::from_millis(200);
+
+const TABLES: &str = "
+    CREATE TABLE IF NOT EXISTS log (idx INTEGER PRIMARY KEY, record BLOB NOT NULL);
+    CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;";
+
+/// Answer to a write.
+pub(crate) type Done = oneshot::Sender<Result<(), StateError>>;
+
+/// What the thread is asked for, in order.
+pub(crate) enum Request {
+    /// Add records; openraft hears when they are on the disk.
+    Append { records: Vec<(u64, Vec<u8>)>, flushed: LogFlushed<TypeConfig> },
+    /// Remember a vote.
+    Vote { value: Vec<u8>, done: Done },
+    /// Remember what is committed, with the next transaction.
+    Committed(Vec<u8>),
+    /// Drop this index and all above.
+    Truncate { since: u64, done: Done },
+    /// Drop this position and all below.
+    Purge { upto: LogId, done: Done },
+    /// Read records, first and last index included.
+    Read { first: u64, last: u64, done: oneshot::Sender<Result<Vec<Vec<u8>>, StateError>> },
+    /// Write what is left and end.
+    Close(oneshot::Sender<()>),
+}
+
+/// What an opened log holds.
+pub(crate) struct Found {
+    pub(crate) node: u64,
+    pub(crate) vote: Option<Vec<u8>>,
+    pub(crate) committed: Option<Vec<u8>>,
+    pub(crate) purged: Option<Vec<u8>>,
+    /// The newest records, oldest first.
+    pub(crate) newest: Vec<Vec<u8>>,
+}
+
+/// The database.
+pub(crate) struct Disk {
+    db: Connection,
+    times: CommitTimes,
+    committed: Option<Vec<u8>>,
+    failed: Option<String>,
+}
+
+/// Opens or makes the log; `keep` newest records are read.
+pub(crate) fn open(path: &Path, keep: u32, times: CommitTimes) -> Result<(Disk, Found), StateError> {
+    let db = Connection::open(path)?;
+    db.busy_timeout(Duration::from_secs(5))?;
+    db.pragma_update(None, "journal_mode", "WAL")?;
+    db.pragma_update(None, "synchronous", "FULL")?;
+    db.execute_batch(TABLES)?;
+    let get = |key: &str| {
+        db.query_row("SELECT value FROM meta WHERE key = ?1", [key], |r| r.get::<_, Vec<u8>>(0)).optional()
+    };
+    let node = match get("node")? {
+        Some(bytes) => u64::from_be_bytes(bytes.try_into().map_err(|_| record::RecordError::Short(0))?),
+        None => {
+            let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
+            // Both halves carry fixed bits of the UUID; mixed, every bit is random.
+            let node = high ^ low.rotate_left(32);
+            let put = "INSERT INTO meta (key, value) VALUES (?1, ?2)";
+            db.execute(put, params!["node", node.to_be_bytes()])?;
+            node
+        }
+    };
+    db.pragma_update(None, "user_version", LOG_FORMAT)?;
+    let mut newest = db
+        .prepare("SELECT record FROM log ORDER BY idx DESC LIMIT ?1")?
+        .query_map([keep], |r| r.get(0))?
+        .collect::<Result<Vec<Vec<u8>>, _>>()?;
+    newest.reverse();
+    let found =
+        Found { node, vote: get("vote")?, committed: get("committed")?, purged: get("purged")?, newest };
+    Ok((Disk { db, times, committed: None, failed: None }, found))
+}
+
+/// Refuses a log.db of a newer format, reading only.
+pub(crate) fn check(path: &Path) -> Result<(), ClusterError> {
+    crate::schema::check_version(path, LOG_FORMAT, |db| db.query_row("PRAGMA user_version", [], |r| r.get(0)))
+}
+
+impl Disk {
+    /// Serves until the log is closed or dropped.
+    pub(crate) fn serve(mut self, requests: Receiver<Request>) {
+        loop {
+            let first = match self.committed {
+                Some(_) => requests.recv_timeout(IDLE),
+                None => requests.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            let first = match first {
+                Ok(first) => first,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.write_group(Vec::new());
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.write_group(Vec::new());
+                    return;
+                }
+            };
+            let mut group = vec![first];
+            while group.len() < GROUP_MAX
+                && let Ok(more) = requests.try_recv()
+            {
+                group.push(more);
+            }
+            if let Some(closed) = self.write_group(group) {
+                drop(self.db);
+                // Whoever closes may have stopped waiting.
+                let _ = closed.send(());
+                return;
+            }
+        }
+    }
+
+    /// One transaction for all of `group`, then the answers. Returns who asked to close.
+    fn write_group(&mut self, mut group: Vec<Request>) -> Option<oneshot::Sender<()>> {
+        let result = self.transact(&mut group);
+        if let Err(error) = &result {
+            tracing::error!(%error, "writing log.db failed; this host's log stops here");
+            self.failed.get_or_insert_with(|| error.to_string());
+        }
+        let mut closing = None;
+        for request in group {
+            // A dropped receiver means that nobody waits for the answer any more.
+            match request {
+                Request::Append { flushed, .. } => flushed.log_io_completed(self.outcome()),
+                Request::Vote { done, .. } | Request::Truncate { done, .. } | Request::Purge { done, .. } => {
+                    let _ = done.send(self.outcome().map_err(StateError::Io));
+                }
+                Request::Committed(_) => {}
+                Request::Read { first, last, done } => {
+                    let _ = done.send(self.read(first, last));
+                }
+                Request::Close(closed) => closing = Some(closed),
+            }
+        }
+        closing
+    }
+
+    /// How the log is: after one failed write nothing more is promised.
+    fn outcome(&self) -> std::io::Result<()> {
+        match &self.failed {
+            None => Ok(()),
+            Some(why) => Err(std::io::Error::other(format!("log.db can't be written: {why}"))),
+        }
+    }
+
+    fn transact(&mut self, group: &mut [Request]) -> Result<(), StateError> {
+        if self.failed.is_some() {
+            return Ok(());
+        }
+        let mut writes = self.committed.is_some() && group.is_empty();
+        for request in group.iter_mut() {
+            match request {
+                Request::Append { .. }
+                | Request::Vote { .. }
+                | Request::Truncate { .. }
+                | Request::Purge { .. } => writes = true,
+                Request::Committed(value) => self.committed = Some(std::mem::take(value)),
+                Request::Read { .. } => {}
+                Request::Close(_) => writes |= self.committed.is_some(),
+            }
+        }
+        if !writes {
+            return Ok(());
+        }
+        let tx = self.db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        for request in group.iter() {
+            write(&tx, request)?;
+        }
+        if let Some(value) = self.committed.take() {
+            put(&tx, "committed", &value)?;
+        }
+        let begun = Instant::now();
+        tx.commit()?;
+        self.times.add(begun.elapsed());
+        Ok(())
+    }
+
+    fn read(&self, first: u64, last: u64) -> Result<Vec<Vec<u8>>, StateError> {
+        let mut query =
+            self.db.prepare_cached("SELECT record FROM log WHERE idx BETWEEN ?1 AND ?2 ORDER BY idx")?;
+        let rows = query.query_map([index(first), index(last)], |r| r.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+fn write(db: &Connection, request: &Request) -> Result<(), StateError> {
+    match request {
+        Request::Append { records, .. } => {
+            let mut insert = db.prepare_cached("INSERT INTO log (idx, record) VALUES (?1, ?2)")?;
+            for (at, record) in records {
+                insert.execute(params![index(*at), record])?;
+            }
+        }
+        Request::Vote { value, .. } => put(db, "vote", value)?,
+        Request::Truncate { since, .. } => {
+            db.execute("DELETE FROM log WHERE idx >= ?1", [index(*since)])?;
+        }
+        Request::Purge { upto, .. } => {
+            put(db, "purged", &record::encode_log_id(upto))?;
+            db.execute("DELETE FROM log WHERE idx <= ?1", [index(upto.index)])?;
+        }
+        Request::Committed(_) | Request::Read { .. } | Request::Close(_) => {}
+    }
+    Ok(())
+}
+
+fn put(db: &Connection, key: &str, value: &[u8]) -> Result<(), StateError> {
+    let mut put = db.prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)")?;
+    put.execute(params![key, value])?;
+    Ok(())
+}
+
+/// An index as SQLite's integer; indexes count up from 0 and never come near the end.
+fn index(at: u64) -> i64 {
+    i64::try_from(at).unwrap_or(i64::MAX)
+}

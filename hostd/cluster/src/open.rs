@@ -1,0 +1,182 @@
+//! Opening a state directory: check everything, touch nothing unknown, then start consensus and lead at once when alone.
+
+use crate::error::{ClusterError, StateError};
+use crate::local::{LOCAL_FORMAT, Local};
+use crate::log_store::LogStore;
+use crate::peers::Peers;
+use crate::raft::Raft;
+use crate::snapshot::{self, Snapshots};
+use crate::state_machine::StateMachine;
+use crate::writer::Writer;
+use crate::{log_store, proposals, schema};
+use hostd_types::HostId;
+use openraft::{Config, ServerState, SnapshotPolicy};
+use std::collections::BTreeSet;
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{broadcast, watch};
+
+/// Changes a slow listener may be behind before it must read everything again.
+const CHANGES_KEPT: usize = 1024;
+/// How long a lone voter may take to lead; it is a matter of one fsync.
+const LEAD_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Sizes that tests make small.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Log entries after which the state is snapshot.
+    pub snapshot_entries: u64,
+    /// Bytes of log after which the state is snapshot, whatever the number of entries.
+    pub snapshot_bytes: u64,
+    /// Log entries kept behind a snapshot, for members that are a little behind.
+    pub keep_entries: u64,
+    /// Commands that may wait to be written; more are refused as unavailable.
+    pub queue: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            snapshot_entries: 50_000,
+            snapshot_bytes: 64 << 20,
+            keep_entries: 10_000,
+            queue: proposals::QUEUE,
+        }
+    }
+}
+
+/// Everything that is open.
+pub(crate) struct Opened {
+    pub(crate) lock: File,
+    pub(crate) host: HostId,
+    pub(crate) local: Local,
+    pub(crate) log: LogStore,
+    pub(crate) state: StateMachine,
+    pub(crate) state_path: PathBuf,
+    pub(crate) raft: Raft,
+    pub(crate) revision: watch::Receiver<u64>,
+}
+
+/// Opens `dir`; returns when this host can propose.
+pub(crate) async fn open(dir: &Path, settings: &Settings) -> Result<Opened, ClusterError> {
+    let lock = lock(dir)?;
+    let [log_path, state_path, local_path] = ["log.db", "state.db", "local.db"].map(|name| dir.join(name));
+    schema::check_state(&state_path)?;
+    log_store::check(&log_path)?;
+    schema::check_version(&local_path, LOCAL_FORMAT, |db| {
+        db.query_row("PRAGMA user_version", [], |r| r.get(0))
+    })?;
+
+    let wrong = |file: &Path, source| ClusterError::Database { file: file.into(), source };
+    let (local, host) = Local::open(&local_path).map_err(|e| wrong(&local_path, e))?;
+    let log = LogStore::open(&log_path, settings.snapshot_bytes).map_err(|e| wrong(&log_path, e))?;
+    let mut db = schema::open_state(&state_path).map_err(|e| wrong(&state_path, e))?;
+    let snapshots = Snapshots::open(&dir.join("snapshot"), &state_path).map_err(|e| wrong(&state_path, e))?;
+    reconcile(dir, &log, &mut db, &snapshots)?;
+
+    let (revision_out, revision) = watch::channel(0);
+    let (changes, _) = broadcast::channel(CHANGES_KEPT);
+    let position = snapshot::position(&db).map_err(|e| wrong(&state_path, e))?;
+    revision_out.send_replace(position.applied.map_or(0, |id| id.index));
+    let writer = Writer::spawn("state-writer", db).map_err(|e| wrong(&state_path, e.into()))?;
+    let state = StateMachine { writer, snapshots, changes, revision: revision_out };
+    let raft = start(&log, &state, settings).await?;
+    Ok(Opened { lock, host, local, log, state, state_path, raft, revision })
+}
+
+/// Makes `dir` and takes it for this process.
+fn lock(dir: &Path) -> Result<File, ClusterError> {
+    let failed = |doing, path: &Path| {
+        let path = path.to_path_buf();
+        move |source| ClusterError::File { doing, path, source }
+    };
+    std::fs::create_dir_all(dir).map_err(failed("make", dir))?;
+    let path = dir.join("lock");
+    let file = File::options().create(true).append(true).open(&path).map_err(failed("open", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(ClusterError::InUse { dir: dir.into() }),
+        Err(TryLockError::Error(source)) => Err(failed("lock", &path)(source)),
+    }
+}
+
+/// Makes sure that state and log meet: a state older than the log's beginning comes back from the snapshot.
+fn reconcile(
+    dir: &Path,
+    log: &LogStore,
+    db: &mut rusqlite::Connection,
+    snapshots: &Snapshots,
+) -> Result<(), ClusterError> {
+    let failed = |source: StateError| ClusterError::Database { file: dir.join("state.db"), source };
+    let inconsistent = |why: String| ClusterError::Inconsistent { dir: dir.into(), why };
+    let mut position = snapshot::position(db).map_err(failed)?;
+    let (purged, _) = log.ends();
+    if position.applied < purged {
+        let current = snapshots.current().map_err(failed)?;
+        let current = current.filter(|s| s.meta.last_log_id >= purged).ok_or_else(|| {
+            let (state, log) = (number(position.applied), number(purged));
+            inconsistent(format!(
+                "state.db ends at entry {state}, log.db begins after entry {log}, and no snapshot covers the gap. \
+                 Restore the whole directory from a backup, or move it away to start empty"
+            ))
+        })?;
+        tracing::warn!(snapshot = %current.meta.snapshot_id, "state.db is older than the log; restoring the snapshot");
+        snapshots.install(db, &current.snapshot).map_err(failed)?;
+        position = snapshot::position(db).map_err(failed)?;
+    }
+    let membership = position.membership.membership();
+    if position.applied.is_some() && membership.get_node(&log.node()).is_none() {
+        return Err(inconsistent(
+            "log.db is new, but state.db has a history with another one. Put the log.db that belongs to it back, \
+             or move the whole directory away to start empty"
+                .into(),
+        ));
+    }
+    Ok(())
+}
+
+fn number(at: Option<crate::raft::LogId>) -> String {
+    at.map_or_else(|| "none".into(), |id| id.index.to_string())
+}
+
+/// Starts consensus. A lone voter leads when this returns, and has applied its whole log.
+async fn start(log: &LogStore, state: &StateMachine, settings: &Settings) -> Result<Raft, ClusterError> {
+    let failed = |e: &dyn std::fmt::Display| ClusterError::Raft(e.to_string());
+    let config = Config {
+        cluster_name: "quantix".into(),
+        // Longer than a slow fsync: a heartbeat's time limit is its interval.
+        heartbeat_interval: 500,
+        election_timeout_min: 1000,
+        election_timeout_max: 2000,
+        snapshot_policy: SnapshotPolicy::LogsSinceLast(settings.snapshot_entries),
+        max_in_snapshot_log_to_keep: settings.keep_entries,
+        // A follower further behind than what is kept gets the snapshot.
+        replication_lag_threshold: settings.keep_entries.saturating_mul(2),
+        ..Config::default()
+    };
+    let config = config.validate().map_err(|e| failed(&e))?;
+    let node = log.node();
+    let raft =
+        Raft::new(node, Arc::new(config), Peers, log.clone(), state.clone()).await.map_err(|e| failed(&e))?;
+    if !raft.is_initialized().await.map_err(|e| failed(&e))? {
+        raft.initialize(BTreeSet::from([node])).await.map_err(|e| failed(&e))?;
+    }
+    let alone = {
+        let metrics = raft.metrics().borrow().clone();
+        let voters: Vec<u64> = metrics.membership_config.voter_ids().collect();
+        voters.is_empty() || voters == [node]
+    };
+    if alone {
+        // Nobody else can object, so there is no election timeout to wait for. A leader that comes back leads already.
+        raft.trigger().elect().await.map_err(|e| failed(&e))?;
+        let leads = |m: &openraft::RaftMetrics<u64, openraft::EmptyNode>| m.state == ServerState::Leader;
+        let metrics =
+            raft.wait(Some(LEAD_DEADLINE)).metrics(leads, "lead alone").await.map_err(|e| failed(&e))?;
+        if metrics.last_applied.map(|id| id.index) != metrics.last_log_index {
+            proposals::barrier(&raft).await.map_err(ClusterError::Raft)?;
+        }
+    }
+    Ok(raft)
+}

@@ -1,0 +1,111 @@
+//! The state machine: applies committed entries to `state.db`, in one transaction a batch, and tells who listens.
+
+use crate::apply;
+use crate::error::StateError;
+use crate::raft::{
+    LogId, RaftEntry, Results, SnapshotFile, SnapshotMeta, StorageError, StorageIoError, StoredMembership,
+    TypeConfig,
+};
+use crate::snapshot::{self, Snapshots};
+use crate::writer::Writer;
+use hostd_types::Change;
+use openraft::storage::RaftStateMachine;
+use openraft::{AnyError, OptionalSend, RaftSnapshotBuilder, Snapshot};
+use rusqlite::Connection;
+use tokio::sync::{broadcast, watch};
+
+/// Handle of the state machine; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct StateMachine {
+    pub(crate) writer: Writer<Connection>,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) changes: broadcast::Sender<Change>,
+    pub(crate) revision: watch::Sender<u64>,
+}
+
+fn any(error: StateError) -> AnyError {
+    AnyError::new(&error)
+}
+
+/// Runs something that blocks on a file.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StateError> + Send + 'static,
+) -> Result<T, StateError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(StateError::Closed))
+}
+
+impl RaftSnapshotBuilder<TypeConfig> for StateMachine {
+    async fn build_snapshot(&mut self) -> Result<Snapshot<TypeConfig>, StorageError> {
+        let snapshots = self.snapshots.clone();
+        let built = async {
+            let built = blocking(move || snapshots.build()).await?;
+            // The log is purged next: what was applied must be in the database itself by then.
+            self.writer.run(|db| snapshot::checkpoint(db)).await?;
+            Ok::<_, StateError>(built)
+        };
+        let built = built.await.map_err(|e| {
+            tracing::error!(error = %e, "making a snapshot of the state failed");
+            StorageIoError::write_snapshot(None, any(e))
+        })?;
+        tracing::info!(snapshot = %built.meta.snapshot_id, "made a snapshot of the state");
+        Ok(built)
+    }
+}
+
+impl RaftStateMachine<TypeConfig> for StateMachine {
+    type SnapshotBuilder = Self;
+
+    async fn applied_state(&mut self) -> Result<(Option<LogId>, StoredMembership), StorageError> {
+        let position = self.writer.run(|db| snapshot::position(db)).await;
+        let position = position.map_err(|e| StorageIoError::read_state_machine(any(e)))?;
+        Ok((position.applied, position.membership))
+    }
+
+    async fn apply<I>(&mut self, entries: I) -> Result<Vec<Results>, StorageError>
+    where
+        I: IntoIterator<Item = RaftEntry> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        let entries: Vec<RaftEntry> = entries.into_iter().collect();
+        let Some(last) = entries.last().map(|e| e.log_id) else { return Ok(Vec::new()) };
+        let applied = self.writer.run(move |db| apply::entries(db, &entries)).await.map_err(|e| {
+            tracing::error!(error = %e, upto = last.index, "applying to state.db failed; consensus stops on this host, machines keep running");
+            StorageIoError::apply(last, any(e))
+        })?;
+        for change in applied.changes {
+            // Nobody listening is fine.
+            let _ = self.changes.send(change);
+        }
+        self.revision.send_replace(last.index);
+        Ok(applied.results)
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Self {
+        self.clone()
+    }
+
+    async fn begin_receiving_snapshot(&mut self) -> Result<Box<SnapshotFile>, StorageError> {
+        Ok(Box::new(self.snapshots.part()))
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        meta: &SnapshotMeta,
+        snapshot: Box<SnapshotFile>,
+    ) -> Result<(), StorageError> {
+        let snapshots = self.snapshots.clone();
+        let installed = self.writer.run(move |db| snapshots.install(db, &snapshot)).await;
+        installed.map_err(|e| {
+            tracing::error!(error = %e, "installing a snapshot failed");
+            StorageIoError::write_snapshot(Some(meta.signature()), any(e))
+        })?;
+        self.revision.send_replace(meta.last_log_id.map_or(0, |id| id.index));
+        Ok(())
+    }
+
+    async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot<TypeConfig>>, StorageError> {
+        let snapshots = self.snapshots.clone();
+        let current = blocking(move || snapshots.current()).await;
+        Ok(current.map_err(|e| StorageIoError::read_snapshot(None, any(e)))?)
+    }
+}

@@ -1,0 +1,144 @@
+//! One way to page through any table: filter, order, cursor.
+
+use crate::error::read_failed;
+use crate::rows::Sort;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hostd_types::{ListParams, Problem, ProblemKind};
+use serde::{Deserialize, Serialize};
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{Arguments, AssertSqlSafe, Row, SqlitePool};
+
+/// What is listed. All texts are constants of this crate; what a client sends is only ever bound.
+pub(crate) struct Listing<'a> {
+    pub(crate) table: &'static str,
+    /// Columns to select.
+    pub(crate) columns: &'static str,
+    /// Key column that settles equal sort values.
+    pub(crate) key: &'static str,
+    /// Column [`ListParams::state`] compares with.
+    pub(crate) state: Option<&'static str>,
+    pub(crate) sorts: &'static [Sort],
+    /// Descending when the client names no order.
+    pub(crate) newest_first: bool,
+    /// Only rows with this value in this column.
+    pub(crate) only: Option<(&'static str, &'a str)>,
+}
+
+/// Rows of one page.
+pub(crate) struct Rows {
+    pub(crate) rows: Vec<SqliteRow>,
+    pub(crate) total: u64,
+    pub(crate) next: Option<String>,
+}
+
+/// Where a page ended.
+#[derive(Serialize, Deserialize)]
+struct Cursor {
+    sort: String,
+    desc: bool,
+    value: String,
+    key: String,
+}
+
+impl Cursor {
+    fn parse(text: &str, sort: &Sort, desc: bool) -> Result<Self, Problem> {
+        let bad = || {
+            Problem::new(
+                ProblemKind::BadRequest,
+                "The cursor is not one of this list; begin with its first page.",
+            )
+        };
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| bad())?;
+        let cursor: Self = serde_json::from_slice(&bytes).map_err(|_| bad())?;
+        let number = !sort.integer || cursor.value.parse::<i64>().is_ok();
+        if cursor.sort == sort.wire && cursor.desc == desc && number { Ok(cursor) } else { Err(bad()) }
+    }
+
+    fn text(&self) -> Result<String, Problem> {
+        serde_json::to_vec(self).map(|bytes| URL_SAFE_NO_PAD.encode(bytes)).map_err(read_failed)
+    }
+}
+
+/// `text` as the middle of a LIKE pattern with `\` as the escape.
+fn containing(text: &str) -> String {
+    let mut pattern = String::from("%");
+    for c in text.chars() {
+        if matches!(c, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern.push('%');
+    pattern
+}
+
+/// The page that `params` asks for.
+pub(crate) async fn page(
+    pool: &SqlitePool,
+    listing: &Listing<'_>,
+    params: &ListParams,
+) -> Result<Rows, Problem> {
+    let sort = match &params.sort {
+        None => listing.sorts.first(),
+        Some(wire) => listing.sorts.iter().find(|s| s.wire == wire),
+    };
+    let sort = sort.ok_or_else(|| {
+        let known: Vec<&str> = listing.sorts.iter().map(|s| s.wire).collect();
+        Problem::field("/sort", format!("This list can be ordered by {}.", known.join(", ")))
+    })?;
+    let desc = params.desc || (params.sort.is_none() && listing.newest_first);
+    let cursor = params.cursor.as_deref().map(|c| Cursor::parse(c, sort, desc)).transpose()?;
+
+    let mut wheres = Vec::new();
+    let mut values = SqliteArguments::default();
+    let mut bind = |value: String| values.add(value).map_err(read_failed);
+    if let Some((column, value)) = listing.only {
+        wheres.push(format!("{column} = ?"));
+        bind(value.into())?;
+    }
+    if let Some(q) = params.q.as_deref().filter(|q| !q.is_empty()) {
+        wheres.push("name LIKE ? ESCAPE '\\'".into());
+        bind(containing(q))?;
+    }
+    if let (Some(column), Some(state)) = (listing.state, params.state.as_deref().filter(|s| !s.is_empty())) {
+        wheres.push(format!("{column} = ?"));
+        bind(state.into())?;
+    }
+    let filter = if wheres.is_empty() { String::new() } else { format!(" WHERE {}", wheres.join(" AND ")) };
+    let table = listing.table;
+    let count = format!("SELECT count(*) FROM {table}{filter}");
+    let count = sqlx::query_with(AssertSqlSafe(count), values.clone());
+    let total: i64 = count.fetch_one(pool).await.and_then(|row| row.try_get(0)).map_err(read_failed)?;
+
+    let (order, beyond) = if desc { ("DESC", "<") } else { ("ASC", ">") };
+    let (column, key) = (sort.column, listing.key);
+    if let Some(cursor) = cursor {
+        wheres.push(format!("({column}, {key}) {beyond} (?, ?)"));
+        let failed = match (sort.integer, cursor.value.parse::<i64>()) {
+            (true, Ok(number)) => values.add(number),
+            (true, Err(_)) | (false, _) => values.add(cursor.value),
+        };
+        failed.and_then(|()| values.add(cursor.key)).map_err(read_failed)?;
+    }
+    let filter = if wheres.is_empty() { String::new() } else { format!(" WHERE {}", wheres.join(" AND ")) };
+    let limit = params.limit() as usize;
+    values.add(i64::from(params.limit()) + 1).map_err(read_failed)?;
+    let select = format!(
+        "SELECT {}, CAST({column} AS TEXT) AS sort_value, CAST({key} AS TEXT) AS sort_key \
+         FROM {table}{filter} ORDER BY {column} {order}, {key} {order} LIMIT ?",
+        listing.columns
+    );
+    let mut rows =
+        sqlx::query_with(AssertSqlSafe(select), values).fetch_all(pool).await.map_err(read_failed)?;
+    let mut next = None;
+    if rows.len() > limit {
+        rows.truncate(limit);
+        if let Some(last) = rows.last() {
+            let value = last.try_get("sort_value").map_err(read_failed)?;
+            let key = last.try_get("sort_key").map_err(read_failed)?;
+            next = Some(Cursor { sort: sort.wire.into(), desc, value, key }.text()?);
+        }
+    }
+    Ok(Rows { rows, total: total.unsigned_abs(), next })
+}

@@ -1,0 +1,91 @@
+//! Typed reads of `state.db` over read-only connections. Errors are storage failures, told as `internal`.
+
+mod access;
+mod list;
+mod records;
+mod resources;
+
+use crate::error::{ClusterError, StateError, read_failed};
+use crate::rows::Resource;
+use hostd_types::*;
+use list::Listing;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteRow};
+use sqlx::{AssertSqlSafe, Row, SqlitePool};
+use std::path::Path;
+use std::time::Duration;
+
+/// Read connections.
+const CONNECTIONS: u32 = 8;
+/// Read connections opened at the start.
+const CONNECTIONS_AT_ONCE: u32 = 2;
+
+/// The replicated state as of the last applied entry; cheap to clone.
+#[derive(Clone)]
+pub struct Store(SqlitePool);
+
+impl Store {
+    pub(crate) async fn open(path: &Path) -> Result<Self, ClusterError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .read_only(true)
+            .statement_cache_capacity(256)
+            .busy_timeout(Duration::from_secs(5));
+        let pool = SqlitePoolOptions::new()
+            .min_connections(CONNECTIONS_AT_ONCE)
+            .max_connections(CONNECTIONS)
+            .test_before_acquire(false)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_with(options)
+            .await?;
+        Ok(Self(pool))
+    }
+
+    pub(crate) async fn close(&self) {
+        self.0.close().await;
+    }
+
+    /// The resource whose `column` is `value`.
+    async fn one<T: Resource>(&self, column: &'static str, value: String) -> Result<Option<T>, Problem> {
+        let sql = format!("SELECT id, meta, spec, status FROM {} WHERE {column} = ?", T::TABLE);
+        let row =
+            sqlx::query(AssertSqlSafe(sql)).bind(value).fetch_optional(&self.0).await.map_err(read_failed)?;
+        row.as_ref().map(resource).transpose()
+    }
+
+    /// All resources for which `condition` holds with `value`, by name.
+    async fn all<T: Resource>(&self, condition: &'static str, value: String) -> Result<Vec<T>, Problem> {
+        let sql =
+            format!("SELECT id, meta, spec, status FROM {} WHERE {condition} ORDER BY name, id", T::TABLE);
+        let rows =
+            sqlx::query(AssertSqlSafe(sql)).bind(value).fetch_all(&self.0).await.map_err(read_failed)?;
+        rows.iter().map(resource).collect()
+    }
+
+    async fn page<T: Resource>(&self, params: &ListParams) -> Result<Page<T>, Problem> {
+        let listing = Listing {
+            table: T::TABLE,
+            columns: "id, meta, spec, status",
+            key: "id",
+            state: T::EXTRA.iter().find(|c| **c == "state").copied(),
+            sorts: T::SORT,
+            newest_first: false,
+            only: None,
+        };
+        let found = list::page(&self.0, &listing, params).await?;
+        let items = found.rows.iter().map(resource).collect::<Result<_, _>>()?;
+        Ok(Page { items, total: found.total, next: found.next })
+    }
+}
+
+/// A resource from its columns id, meta, spec, status.
+fn resource<T: Resource>(row: &SqliteRow) -> Result<T, Problem> {
+    let column = |n: usize| row.try_get::<&str, _>(n).map_err(read_failed);
+    T::from_columns(column(0)?, column(1)?, column(2)?, column(3)?).map_err(read_failed)
+}
+
+/// A value kept whole as JSON in the column `n`.
+fn body<T: serde::de::DeserializeOwned>(row: &SqliteRow, n: usize) -> Result<T, Problem> {
+    let text: &str = row.try_get(n).map_err(read_failed)?;
+    serde_json::from_str(text).map_err(|e| read_failed(StateError::from(e)))
+}

@@ -1,0 +1,120 @@
+//! Reads of hosts, machines, volumes, images and networks.
+
+use super::Store;
+use crate::error::read_failed;
+use hostd_types::*;
+use sqlx::Row;
+use std::collections::BTreeMap;
+
+impl Store {
+    /// All hosts, by name.
+    pub async fn hosts(&self) -> Result<Vec<Host>, Problem> {
+        self.all("id <> ?", String::new()).await
+    }
+
+    /// One host.
+    pub async fn host(&self, id: HostId) -> Result<Option<Host>, Problem> {
+        self.one("id", id.to_string()).await
+    }
+
+    /// One machine.
+    pub async fn vm(&self, id: VmId) -> Result<Option<Vm>, Problem> {
+        self.one("id", id.to_string()).await
+    }
+
+    /// The machine of this name, letter case ignored.
+    pub async fn vm_named(&self, name: &str) -> Result<Option<Vm>, Problem> {
+        self.one("name", name.into()).await
+    }
+
+    /// A page of machines. Orders: name, state, cpus, memory, created. `state` is a [`VmState`]'s name.
+    pub async fn vms(&self, list: &ListParams) -> Result<Page<Vm>, Problem> {
+        self.page(list).await
+    }
+
+    /// The machines of a host.
+    pub async fn vms_on(&self, host: HostId) -> Result<Vec<Vm>, Problem> {
+        self.all("host = ?", host.to_string()).await
+    }
+
+    /// Number of machines by `VmState::as_str`; states without machines are absent.
+    pub async fn vm_counts(&self) -> Result<BTreeMap<String, u64>, Problem> {
+        let rows = sqlx::query("SELECT state, count(*) FROM vm GROUP BY state")
+            .fetch_all(&self.0)
+            .await
+            .map_err(read_failed)?;
+        let count =
+            |row: &sqlx::sqlite::SqliteRow| Ok((row.try_get(0)?, row.try_get::<i64, _>(1)?.unsigned_abs()));
+        rows.iter().map(|row| count(row).map_err(|e: sqlx::Error| read_failed(e))).collect()
+    }
+
+    /// One volume.
+    pub async fn volume(&self, id: VolumeId) -> Result<Option<Volume>, Problem> {
+        self.one("id", id.to_string()).await
+    }
+
+    /// A page of volumes. Orders: name, size, created. `state` is a [`Phase`]'s name.
+    pub async fn volumes(&self, list: &ListParams) -> Result<Page<Volume>, Problem> {
+        self.page(list).await
+    }
+
+    /// The volumes of a host.
+    pub async fn volumes_on(&self, host: HostId) -> Result<Vec<Volume>, Problem> {
+        self.all("host = ?", host.to_string()).await
+    }
+
+    /// The volumes that belong to a machine.
+    pub async fn volumes_of(&self, vm: VmId) -> Result<Vec<Volume>, Problem> {
+        self.all("vm = ?", vm.to_string()).await
+    }
+
+    /// The volumes layered over an image.
+    pub async fn volumes_over(&self, image: ImageId) -> Result<Vec<Volume>, Problem> {
+        self.all("image = ?", image.to_string()).await
+    }
+
+    /// One image.
+    pub async fn image(&self, id: ImageId) -> Result<Option<Image>, Problem> {
+        self.one("id", id.to_string()).await
+    }
+
+    /// The image of this name, letter case ignored.
+    pub async fn image_named(&self, name: &str) -> Result<Option<Image>, Problem> {
+        self.one("name", name.into()).await
+    }
+
+    /// A page of images. Orders: name, size, created. `state` is a [`Phase`]'s name.
+    pub async fn images(&self, list: &ListParams) -> Result<Page<Image>, Problem> {
+        self.page(list).await
+    }
+
+    /// The images of a host.
+    pub async fn images_on(&self, host: HostId) -> Result<Vec<Image>, Problem> {
+        self.all("host = ?", host.to_string()).await
+    }
+
+    /// Machines with this image in the CD-ROM drive.
+    pub async fn vms_with_cdrom(&self, image: ImageId) -> Result<Vec<Vm>, Problem> {
+        self.all("cdrom = ?", image.to_string()).await
+    }
+
+    /// One network.
+    pub async fn network(&self, id: NetworkId) -> Result<Option<Network>, Problem> {
+        self.one("id", id.to_string()).await
+    }
+
+    /// A page of networks. Orders: name, created. `state` is a [`Phase`]'s name.
+    pub async fn networks(&self, list: &ListParams) -> Result<Page<Network>, Problem> {
+        self.page(list).await
+    }
+
+    /// The networks of a host.
+    pub async fn networks_on(&self, host: HostId) -> Result<Vec<Network>, Problem> {
+        self.all("host = ?", host.to_string()).await
+    }
+
+    /// Machines with a card plugged into this network.
+    pub async fn vms_on_network(&self, network: NetworkId) -> Result<Vec<Vm>, Problem> {
+        self.all("id IN (SELECT vm FROM nic WHERE network = ?)", network.to_string()).await
+    }
+}
