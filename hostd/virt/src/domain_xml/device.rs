@@ -1,0 +1,129 @@
+//! Disks, the CD-ROM drive, network cards and the controllers they sit on.
+
+use crate::element::{Element, element};
+use crate::plan::{DiskSource, DomainPlan};
+use hostd_types::{DiskBus, NicModel, VolumeId};
+use std::path::Path;
+
+/// The PCI Express root, a port for each device and `extra` more, and the USB controller.
+pub fn controllers(plan: &DomainPlan, extra: usize) -> Vec<Element> {
+    let on_port = |bus: DiskBus| bus == DiskBus::Virtio;
+    let ports = plan.disks.iter().filter(|d| on_port(d.bus)).count() + plan.nics.len() + extra;
+    let controller = |kind: &'static str, index: usize, model: &'static str| {
+        element("controller").with("type", kind).with("index", index).with("model", model)
+    };
+    let root = controller("pci", 0, "pcie-root");
+    let ports = (1..=ports).map(|index| controller("pci", index, "pcie-root-port"));
+    std::iter::once(root).chain(ports).chain([controller("usb", 0, "qemu-xhci")]).collect()
+}
+
+/// The plan's disks; `direct` and `order` run beside them.
+pub fn disks(plan: &DomainPlan, direct: &[bool], order: &[Option<u32>]) -> Vec<Element> {
+    let (mut virtio, mut sata) = (0, 1); // sda is the CD-ROM drive
+    let mut made = Vec::new();
+    for (index, source) in plan.disks.iter().enumerate() {
+        let target = match source.bus {
+            DiskBus::Virtio => target("vd", &mut virtio),
+            DiskBus::Sata => target("sd", &mut sata),
+        };
+        let direct = direct.get(index).copied().unwrap_or(false);
+        made.push(disk(source, direct, &target, order.get(index).copied().flatten()));
+    }
+    made
+}
+
+fn disk(source: &DiskSource, direct: bool, target: &str, order: Option<u32>) -> Element {
+    let bus = match source.bus {
+        DiskBus::Virtio => "virtio",
+        DiskBus::Sata => "sata",
+    };
+    let mut driver = element("driver").with("name", "qemu").with("type", source.format.as_str());
+    if direct {
+        driver = driver.with("cache", "none");
+    }
+    // A full pool stops the guest until there is room again; other errors are the guest's to handle.
+    let driver =
+        driver.with("error_policy", "enospace").with("rerror_policy", "report").with("discard", "unmap");
+    element("disk")
+        .with("type", "file")
+        .with("device", "disk")
+        .holding(driver)
+        .holding(element("source").with("file", source.path.display()))
+        .holding(element("target").with("dev", target).with("bus", bus))
+        .holding(element("serial").saying(serial_number(source.volume)))
+        .holding_all(order.map(|o| element("boot").with("order", o)))
+}
+
+/// What the guest sees as the disk's serial number: 20 characters are all that virtio carries, and the end of the id is
+/// where ids made in one moment, or derived for one machine, differ.
+pub fn serial_number(volume: VolumeId) -> String {
+    volume.uuid().simple().to_string()[12..].to_owned()
+}
+
+/// The CD-ROM drive, which every machine has, empty or not. The same element changes its medium later.
+pub fn cdrom(image: Option<&Path>, order: Option<u32>) -> Element {
+    element("disk")
+        .with("type", "file")
+        .with("device", "cdrom")
+        .holding(element("driver").with("name", "qemu").with("type", "raw"))
+        .holding_all(image.map(|path| element("source").with("file", path.display())))
+        .holding(element("target").with("dev", "sda").with("bus", "sata"))
+        .holding(element("readonly"))
+        .holding_all(order.map(|o| element("boot").with("order", o)))
+}
+
+/// The plan's network cards.
+pub fn nics(plan: &DomainPlan, order: &[Option<u32>]) -> Vec<Element> {
+    let card = |(index, nic): (usize, &crate::plan::NicSource)| {
+        let model = match nic.model {
+            NicModel::Virtio => "virtio",
+            NicModel::E1000 => "e1000",
+        };
+        element("interface")
+            .with("type", "bridge")
+            .holding(element("mac").with("address", &nic.mac))
+            .holding(element("source").with("bridge", &nic.bridge))
+            .holding(element("model").with("type", model))
+            .holding_all(order.get(index).copied().flatten().map(|o| element("boot").with("order", o)))
+    };
+    plan.nics.iter().enumerate().map(card).collect()
+}
+
+/// The next device name with `prefix`: `vda` … `vdz`, `vdaa` …
+fn target(prefix: &str, next: &mut usize) -> String {
+    let mut letters = Vec::new();
+    let mut rest = *next;
+    *next += 1;
+    loop {
+        letters.insert(0, b'a' + u8::try_from(rest % 26).unwrap_or(0));
+        if rest < 26 {
+            break;
+        }
+        rest = rest / 26 - 1;
+    }
+    format!("{prefix}{}", String::from_utf8_lossy(&letters))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_run_past_the_alphabet() {
+        let names: Vec<String> = (0..704).map(|n| target("vd", &mut { n })).collect();
+        for (index, name) in
+            [(0, "vda"), (25, "vdz"), (26, "vdaa"), (27, "vdab"), (701, "vdzz"), (702, "vdaaa")]
+        {
+            assert_eq!(names[index], name);
+        }
+    }
+
+    #[test]
+    fn serial_numbers_of_one_machines_disks_differ_and_fit() {
+        let vm = hostd_types::VmId::new();
+        let serials: std::collections::BTreeSet<String> =
+            (0..16).map(|index| serial_number(hostd_types::derived_volume(vm, index))).collect();
+        assert_eq!(serials.len(), 16);
+        assert!(serials.iter().all(|s| s.len() == 20));
+    }
+}

@@ -1,0 +1,175 @@
+//! From a [`DomainPlan`] to libvirt's domain XML. Pure: what must be looked up on the host comes in [`Surroundings`].
+
+mod device;
+mod display;
+
+use crate::element::{Element, element};
+use crate::plan::DomainPlan;
+use hostd_types::{BootDevice, Firmware, default_boot};
+use std::path::{Path, PathBuf};
+
+pub use device::cdrom;
+
+/// Namespace of our element in a domain's metadata.
+pub const NAMESPACE: &str = "https://quantix.dev/xmlns/domain/1";
+/// Where libvirt keeps the variables of UEFI machines; the file is named by the id, so that renaming a machine does
+/// not lose them.
+pub const NVRAM_DIR: &str = "/var/lib/libvirt/qemu/nvram";
+/// Code cache of an emulated machine, MiB; QEMU's own default grows to 1 GiB.
+const TCG_CACHE_MIB: u32 = 64;
+/// Free slots for devices plugged in later.
+const SPARE_PORTS: usize = 6;
+/// Devices every machine has on a port of its own: USB controller, serial bus, memory balloon, random numbers.
+const STANDARD_PORTS: usize = 4;
+
+/// What the XML depends on besides the plan.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    /// Directory of this machine's sockets and logs.
+    pub run_dir: PathBuf,
+    /// Emulate even if the plan wants KVM.
+    pub force_emulation: bool,
+    /// For each disk of the plan: its file system takes direct I/O.
+    pub direct: Vec<bool>,
+}
+
+impl Surroundings {
+    /// Socket of the first serial port.
+    pub fn serial_socket(&self) -> PathBuf {
+        self.run_dir.join("serial.sock")
+    }
+    /// Log of the first serial port.
+    pub fn serial_log(&self) -> PathBuf {
+        self.run_dir.join("serial.log")
+    }
+    /// Socket of the screen.
+    pub fn vnc_socket(&self) -> PathBuf {
+        self.run_dir.join("vnc.sock")
+    }
+}
+
+/// The domain XML of `plan`.
+pub fn domain_xml(plan: &DomainPlan, around: &Surroundings) -> String {
+    let kvm = plan.kvm && !around.force_emulation;
+    let mut domain = element("domain")
+        .with("type", if kvm { "kvm" } else { "qemu" })
+        .holding(element("name").saying(&plan.name))
+        .holding(element("uuid").saying(plan.vm))
+        .holding(element("metadata").holding(
+            element("quantix:domain").with("xmlns:quantix", NAMESPACE).with("generation", plan.generation),
+        ));
+    if !plan.description.is_empty() {
+        domain = domain.holding(element("description").saying(&plan.description));
+    }
+    domain
+        .holding(element("memory").with("unit", "MiB").saying(plan.memory_mib))
+        .holding(element("vcpu").with("placement", "static").saying(plan.cpus))
+        .holding(boot_firmware(plan))
+        .holding(features(kvm))
+        .holding(cpu(kvm))
+        .holding(clock(kvm))
+        .holding(element("on_poweroff").saying("destroy"))
+        .holding(element("on_reboot").saying("restart"))
+        .holding(element("on_crash").saying("destroy"))
+        .holding(devices(plan, around))
+        .to_xml()
+}
+
+fn boot_firmware(plan: &DomainPlan) -> Element {
+    let kind = element("type").with("arch", "x86_64").with("machine", "q35").saying("hvm");
+    match plan.firmware {
+        Firmware::Bios => element("os").holding(kind),
+        // Without the explicit feature libvirt picks a firmware that enforces Secure Boot.
+        Firmware::Uefi => element("os")
+            .with("firmware", "efi")
+            .holding(kind)
+            .holding(
+                element("firmware")
+                    .holding(element("feature").with("enabled", "no").with("name", "secure-boot")),
+            )
+            .holding(element("nvram").saying(nvram(plan.vm).display())),
+    }
+}
+
+/// The file of a UEFI machine's variables.
+pub fn nvram(vm: hostd_types::VmId) -> PathBuf {
+    Path::new(NVRAM_DIR).join(format!("{vm}_VARS.fd"))
+}
+
+fn features(kvm: bool) -> Element {
+    let features = element("features").holding(element("acpi")).holding(element("apic"));
+    if kvm {
+        return features;
+    }
+    let cache = element("tb-cache").with("unit", "MiB").saying(TCG_CACHE_MIB);
+    features.holding(element("tcg").holding(cache))
+}
+
+fn cpu(kvm: bool) -> Element {
+    if kvm {
+        element("cpu").with("mode", "host-model").with("check", "partial")
+    } else {
+        element("cpu").with("mode", "maximum").with("check", "none")
+    }
+}
+
+fn clock(kvm: bool) -> Element {
+    let clock = element("clock").with("offset", "utc");
+    if !kvm {
+        return clock; // an emulated guest needs the HPET when the host is busy
+    }
+    let timer = |name: &'static str, key: &'static str, value: &'static str| {
+        element("timer").with("name", name).with(key, value)
+    };
+    clock
+        .holding(timer("rtc", "tickpolicy", "catchup"))
+        .holding(timer("pit", "tickpolicy", "delay"))
+        .holding(timer("hpet", "present", "no"))
+}
+
+fn devices(plan: &DomainPlan, around: &Surroundings) -> Element {
+    let order = boot_order(plan);
+    let disks = device::disks(plan, &around.direct, &order.disks);
+    element("devices")
+        .holding_all(device::controllers(plan, STANDARD_PORTS + SPARE_PORTS))
+        .holding_all(disks)
+        .holding(device::cdrom(plan.cdrom.as_deref(), order.cdrom))
+        .holding_all(device::nics(plan, &order.nics))
+        .holding_all(display::serial(around))
+        .holding(display::agent_channel())
+        .holding_all(display::screen(around))
+        .holding(display::tablet())
+        .holding(element("panic").with("model", "isa"))
+        .holding(element("memballoon").with("model", "virtio").with("freePageReporting", "on"))
+        .holding(
+            element("rng")
+                .with("model", "virtio")
+                .holding(element("backend").with("model", "random").saying("/dev/urandom")),
+        )
+}
+
+/// The place of each device in the firmware's list; none: never tried.
+struct BootOrder {
+    disks: Vec<Option<u32>>,
+    cdrom: Option<u32>,
+    nics: Vec<Option<u32>>,
+}
+
+fn boot_order(plan: &DomainPlan) -> BootOrder {
+    let mut order =
+        BootOrder { disks: vec![None; plan.disks.len()], cdrom: None, nics: vec![None; plan.nics.len()] };
+    let wanted = if plan.boot.is_empty() { default_boot() } else { plan.boot.clone() };
+    let mut last = 0;
+    for class in wanted {
+        let places: &mut [Option<u32>] = match class {
+            BootDevice::Disk => &mut order.disks,
+            BootDevice::Cdrom => std::slice::from_mut(&mut order.cdrom),
+            BootDevice::Network => &mut order.nics,
+        };
+        for place in places.iter_mut().filter(|p| p.is_none()) {
+            last += 1;
+            *place = Some(last);
+        }
+    }
+    order
+}

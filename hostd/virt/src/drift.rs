@@ -1,0 +1,146 @@
+//! Comparing what is wanted with the definition in force.
+
+use crate::plan::{DomainPlan, DomainShape};
+use hostd_types::Firmware;
+use std::path::Path;
+
+/// Differences in words ("memory is 512 MiB, wanted 1024 MiB"); empty when the definition is as wanted. Pure.
+pub fn drift(plan: &DomainPlan, seen: &DomainShape) -> Vec<String> {
+    let mut found = Vec::new();
+    if plan.name != seen.name {
+        found.push(format!("the name is {}, wanted {}", seen.name, plan.name));
+    }
+    if plan.cpus != seen.cpus {
+        found.push(format!("virtual CPUs are {}, wanted {}", seen.cpus, plan.cpus));
+    }
+    if plan.memory_mib != seen.memory_mib {
+        found.push(format!("memory is {} MiB, wanted {} MiB", seen.memory_mib, plan.memory_mib));
+    }
+    if plan.firmware != seen.firmware {
+        found.push(format!("the firmware is {}, wanted {}", called(seen.firmware), called(plan.firmware)));
+    }
+    for disk in plan.disks.iter().filter(|d| !seen.disks.contains(&d.path)) {
+        found.push(format!("disk {} is not attached", file(&disk.path)));
+    }
+    for path in seen.disks.iter().filter(|p| !plan.disks.iter().any(|d| &d.path == *p)) {
+        found.push(format!("disk {} is attached, not wanted", file(path)));
+    }
+    if plan.cdrom != seen.cdrom {
+        let medium = |path: &Option<std::path::PathBuf>| match path {
+            Some(path) => format!("holds {}", file(path)),
+            None => "is empty".to_owned(),
+        };
+        let wanted = plan.cdrom.as_deref().map_or_else(|| "nothing".to_owned(), file);
+        found.push(format!("the CD-ROM drive {}, wanted {wanted}", medium(&seen.cdrom)));
+    }
+    cards(plan, seen, &mut found);
+    found
+}
+
+fn cards(plan: &DomainPlan, seen: &DomainShape, found: &mut Vec<String>) {
+    for nic in &plan.nics {
+        match seen.nics.iter().find(|(mac, _)| mac.eq_ignore_ascii_case(&nic.mac)) {
+            None => found.push(format!("network card {} is missing", nic.mac)),
+            Some((_, bridge)) if *bridge != nic.bridge => {
+                found.push(format!("network card {} is on {bridge}, wanted {}", nic.mac, nic.bridge));
+            }
+            Some(_) => {}
+        }
+    }
+    for (mac, _) in &seen.nics {
+        if !plan.nics.iter().any(|n| n.mac.eq_ignore_ascii_case(mac)) {
+            found.push(format!("network card {mac} is there, not wanted"));
+        }
+    }
+}
+
+fn called(firmware: Firmware) -> &'static str {
+    match firmware {
+        Firmware::Bios => "BIOS",
+        Firmware::Uefi => "UEFI",
+    }
+}
+
+fn file(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{DiskSource, NicSource};
+    use hostd_types::{DiskBus, DiskFormat, NicModel, VmId, VolumeId, default_boot};
+
+    fn plan() -> DomainPlan {
+        DomainPlan {
+            vm: VmId::new(),
+            name: "web".into(),
+            description: String::new(),
+            generation: 1,
+            cpus: 2,
+            memory_mib: 1024,
+            firmware: Firmware::Bios,
+            boot: default_boot(),
+            kvm: false,
+            disks: vec![DiskSource {
+                volume: VolumeId::new(),
+                path: "/pool/a.qcow2".into(),
+                format: DiskFormat::Qcow2,
+                bus: DiskBus::Virtio,
+            }],
+            cdrom: None,
+            nics: vec![NicSource {
+                bridge: "qx0".into(),
+                mac: "52:54:00:AA:bb:01".into(),
+                model: NicModel::Virtio,
+            }],
+        }
+    }
+
+    fn same() -> DomainShape {
+        DomainShape {
+            name: "web".into(),
+            cpus: 2,
+            memory_mib: 1024,
+            firmware: Firmware::Bios,
+            disks: vec!["/pool/a.qcow2".into()],
+            cdrom: None,
+            nics: vec![("52:54:00:aa:bb:01".into(), "qx0".into())],
+        }
+    }
+
+    #[test]
+    fn every_difference_is_told_in_words_and_equality_is_silent() {
+        let none: Vec<String> = Vec::new();
+        assert_eq!(drift(&plan(), &same()), none);
+        type Change = fn(&mut DomainShape);
+        let cases: [(Change, &[&str]); 9] = [
+            (|s| s.name = "db".into(), &["the name is db, wanted web"]),
+            (|s| s.cpus = 1, &["virtual CPUs are 1, wanted 2"]),
+            (|s| s.memory_mib = 512, &["memory is 512 MiB, wanted 1024 MiB"]),
+            (|s| s.firmware = Firmware::Uefi, &["the firmware is UEFI, wanted BIOS"]),
+            (|s| s.disks.clear(), &["disk a.qcow2 is not attached"]),
+            (|s| s.disks.push("/x/b.img".into()), &["disk b.img is attached, not wanted"]),
+            (|s| s.cdrom = Some("/i/x.iso".into()), &["the CD-ROM drive holds x.iso, wanted nothing"]),
+            (|s| s.nics[0].1 = "br0".into(), &["network card 52:54:00:AA:bb:01 is on br0, wanted qx0"]),
+            (
+                |s| s.nics[0].0 = "52:54:00:00:00:09".into(),
+                &[
+                    "network card 52:54:00:AA:bb:01 is missing",
+                    "network card 52:54:00:00:00:09 is there, not wanted",
+                ],
+            ),
+        ];
+        for (change, told) in cases {
+            let mut seen = same();
+            change(&mut seen);
+            assert_eq!(drift(&plan(), &seen), told);
+        }
+    }
+
+    #[test]
+    fn an_ejected_medium_is_told() {
+        let wanted = DomainPlan { cdrom: Some("/i/a.iso".into()), ..plan() };
+        assert_eq!(drift(&wanted, &same()), ["the CD-ROM drive is empty, wanted a.iso"]);
+    }
+}

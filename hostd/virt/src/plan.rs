@@ -1,0 +1,107 @@
+//! What a domain is made from: everything its XML says, and nothing libvirt decides by itself.
+
+use hostd_types::{BootDevice, DiskBus, DiskFormat, Firmware, NicModel, VmId, VolumeId};
+use std::path::PathBuf;
+
+/// Where libvirt is and where consoles live.
+#[derive(Debug, Clone)]
+pub struct VirtSettings {
+    /// `qemu:///system` or a lab's `qemu+unix:///system?socket=…`.
+    pub uri: String,
+    /// Where serial sockets and logs of machines live, `/run/quantix/vm`. QEMU's user must be able to pass through
+    /// its parent directories.
+    pub run_dir: PathBuf,
+    /// Emulate every machine, even where a plan asks for KVM. For hosts whose KVM passes the probe and still does not
+    /// carry a real guest; hostd sets it from `quantix.accel=tcg`.
+    pub force_emulation: bool,
+}
+
+impl VirtSettings {
+    /// Settings that use KVM where a plan asks for it.
+    pub fn new(uri: impl Into<String>, run_dir: impl Into<PathBuf>) -> Self {
+        Self { uri: uri.into(), run_dir: run_dir.into(), force_emulation: false }
+    }
+}
+
+/// A disk of a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiskSource {
+    /// The volume; its id becomes the disk's serial number.
+    pub volume: VolumeId,
+    /// Its file.
+    pub path: PathBuf,
+    /// Format of the file.
+    pub format: DiskFormat,
+    /// How it is attached.
+    pub bus: DiskBus,
+}
+
+/// A network card of a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NicSource {
+    /// The bridge it is a port of; must exist when the machine starts.
+    pub bridge: String,
+    /// Hardware address.
+    pub mac: String,
+    /// Card model.
+    pub model: NicModel,
+}
+
+/// Everything a domain's XML is made from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DomainPlan {
+    /// The machine; its UUID is the domain's.
+    pub vm: VmId,
+    /// Name.
+    pub name: String,
+    /// Free text.
+    pub description: String,
+    /// Generation of the spec this was made from, written into the definition.
+    pub generation: u64,
+    /// Virtual CPUs.
+    pub cpus: u32,
+    /// Memory, MiB.
+    pub memory_mib: u64,
+    /// Firmware.
+    pub firmware: Firmware,
+    /// Boot order.
+    pub boot: Vec<BootDevice>,
+    /// Run on KVM; otherwise in emulation.
+    pub kvm: bool,
+    /// Disks, in order.
+    pub disks: Vec<DiskSource>,
+    /// File in the CD-ROM drive.
+    pub cdrom: Option<PathBuf>,
+    /// Network cards, in order.
+    pub nics: Vec<NicSource>,
+}
+
+/// What a definition says about the things we set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DomainShape {
+    /// Name.
+    pub name: String,
+    /// Virtual CPUs.
+    pub cpus: u32,
+    /// Memory, MiB.
+    pub memory_mib: u64,
+    /// Firmware.
+    pub firmware: Firmware,
+    /// Files of its disks.
+    pub disks: Vec<PathBuf>,
+    /// File in its first CD-ROM drive.
+    pub cdrom: Option<PathBuf>,
+    /// Hardware address and bridge of each card.
+    pub nics: Vec<(String, String)>,
+}
+
+/// Where a running machine's consoles are; each is absent when the machine is off or its definition has none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Consoles {
+    /// Socket that speaks RFB (VNC), without authentication of its own.
+    pub vnc: Option<PathBuf>,
+    /// Socket of the first serial port; one client at a time.
+    pub serial: Option<PathBuf>,
+    /// What the first serial port has printed; also there when the machine is off, if it ever ran since the host booted.
+    pub serial_log: Option<PathBuf>,
+}
