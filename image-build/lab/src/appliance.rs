@@ -180,21 +180,25 @@ impl Appliance {
 }
 
 impl Greeting {
-    /// Reads what the console printed last.
+    /// Reads what the console printed last: `https://…`, the fingerprint on the lines that follow its mention, and
+    /// the value on the line that begins with `Password`.
     pub fn read(console: &str) -> Self {
         let mut seen = Self::default();
+        let mut digits: Option<String> = None;
         for line in console.lines().map(str::trim) {
-            let lower = line.to_lowercase();
-            let value = line.split_whitespace().next_back().unwrap_or_default();
-            if lower.contains("fingerprint") || lower.contains("sha-256") || lower.contains("sha256") {
-                let digits = tls::digits(value);
-                if digits.len() == 64 {
-                    seen.fingerprint = Some(digits);
-                }
-            } else if lower.contains("password") && line.contains(':') && !value.ends_with(':') {
-                seen.password = Some(value.to_owned());
-            } else if let Some(at) = line.find("https://") {
-                seen.url = line[at..].split_whitespace().next().map(str::to_owned);
+            let hexadecimal = line.len() > 2 && line.chars().all(|c| c.is_ascii_hexdigit() || c == ':');
+            match &mut digits {
+                Some(digits) if hexadecimal => digits.push_str(&tls::digits(line)),
+                Some(_) | None => digits = line.contains("fingerprint").then(String::new),
+            }
+            if let Some(whole) = digits.as_ref().filter(|d| d.len() == 64) {
+                seen.fingerprint = Some(whole.clone());
+            }
+            let words: Vec<&str> = line.split_whitespace().collect();
+            match words.as_slice() {
+                ["Password", value] => seen.password = Some((*value).to_owned()),
+                [url] if url.starts_with("https://") => seen.url = Some((*url).to_owned()),
+                _ => {}
             }
         }
         seen
@@ -207,12 +211,14 @@ mod tests {
 
     #[test]
     fn the_console_is_read() {
-        let pair = "AB:".repeat(31) + "ab";
+        let half = "AB:".repeat(16);
+        let rest = half.trim_end_matches(':');
         let text = format!(
-            "Quantix 0.1\n  Web: https://10.0.2.15:8443/\n  Fingerprint (SHA-256): {pair}\n  Password: s3cret-x\n"
+            " Open one of these in a browser:\n   https://10.0.2.15:8443\n\n the certificate's SHA-256 fingerprint is\n   \
+             {half}\n   {rest}\n\n Log in as       admin\n Password        s3cret-x\n"
         );
         let seen = Greeting::read(&text);
-        assert_eq!(seen.url.as_deref(), Some("https://10.0.2.15:8443/"));
+        assert_eq!(seen.url.as_deref(), Some("https://10.0.2.15:8443"));
         assert_eq!(seen.fingerprint.as_deref(), Some("ab".repeat(32).as_str()));
         assert_eq!(seen.password.as_deref(), Some("s3cret-x"));
         assert_eq!(Greeting::read("login:\nPassword:\n"), Greeting::default());

@@ -1,5 +1,5 @@
-//! A guest of 512 bytes: it prints a line on COM1 (115200 baud) and on the screen, echoes what is typed on COM1, and
-//! switches itself off when the power button is pressed. It boots within seconds even in emulation inside emulation,
+//! A guest of 512 bytes: it prints a line on COM1 (115200 baud) and on the screen, prints it again at Enter, echoes what
+//! else is typed on COM1, and switches itself off when the power button is pressed. It boots within seconds even in emulation inside emulation,
 //! which makes it the guest of choice for everything that is about the machine and not about its operating system.
 
 /// Longest line a boot sector can carry, bytes.
@@ -36,43 +36,43 @@ const CODE: &[u8] = &[
     0xba, 0x02, 0x06, // 24        mov dx, 0x602
     0xb8, 0x00, 0x01, // 27        mov ax, 0x100
     0xef, // 2a        out dx, ax
-    0xbe, 0x00, 0x00, // 2b        mov si, text     ; patched
+    0xbe, 0x00, 0x00, // 2b again: mov si, text     ; patched
     0xac, // 2e print: lodsb
     0x84, 0xc0, // 2f        test al, al
     0x74, 0x05, // 31        jz idle
-    0xe8, 0x29, 0x00, // 33        call put
+    0xe8, 0x2a, 0x00, // 33        call put
     0xeb, 0xf6, // 36        jmp print
     0xf4, // 38 idle:  hlt              ; the timer wakes us 18 times a second
     0xba, 0x00, 0x06, // 39 poll:  mov dx, 0x600
     0xed, // 3c        in ax, dx        ; PM1 status
     0xf6, 0xc4, 0x01, // 3d        test ah, 1       ; power button
-    0x75, 0x13, // 40        jnz off
+    0x75, 0x15, // 40        jnz off
     0xba, 0xfd, 0x03, // 42        mov dx, 0x3fd    ; line status
     0xec, // 45        in al, dx
     0xa8, 0x01, // 46        test al, 1       ; a character is there
     0x74, 0xee, // 48        jz idle
     0xba, 0xf8, 0x03, // 4a        mov dx, 0x3f8
     0xec, // 4d        in al, dx
-    0xe8, 0x0e, 0x00, // 4e        call put
-    0xeb, 0xe6, // 51        jmp poll
-    0x90, 0x90, // 53        nop; nop
-    0xba, 0x04, 0x06, // 55 off:   mov dx, 0x604    ; PM1 control
-    0xb8, 0x00, 0x20, // 58        mov ax, 0x2000   ; sleep enable, type S5
-    0xef, // 5b        out dx, ax
-    0xeb, 0xfe, // 5c        jmp $
-    0x90, // 5e        nop
-    0x50, // 5f put:   push ax
-    0xba, 0xfd, 0x03, // 60        mov dx, 0x3fd
-    0xec, // 63 wait:  in al, dx
-    0xa8, 0x20, // 64        test al, 0x20    ; transmitter empty
-    0x74, 0xfb, // 66        jz wait
-    0x58, // 68        pop ax
-    0xba, 0xf8, 0x03, // 69        mov dx, 0x3f8
-    0xee, // 6c        out dx, al
-    0xb4, 0x0e, // 6d        mov ah, 0xe      ; teletype
-    0xbb, 0x07, 0x00, // 6f        mov bx, 7
-    0xcd, 0x10, // 72        int 0x10
-    0xc3, // 74        ret
+    0x3c, 0x0d, // 4e        cmp al, 13       ; Enter: print the text again
+    0x74, 0xd9, // 50        je again
+    0xe8, 0x0b, 0x00, // 52        call put
+    0xeb, 0xe2, // 55        jmp poll
+    0xba, 0x04, 0x06, // 57 off:   mov dx, 0x604    ; PM1 control
+    0xb8, 0x00, 0x20, // 5a        mov ax, 0x2000   ; sleep enable, type S5
+    0xef, // 5d        out dx, ax
+    0xeb, 0xfe, // 5e        jmp $
+    0x50, // 60 put:   push ax
+    0xba, 0xfd, 0x03, // 61        mov dx, 0x3fd
+    0xec, // 64 wait:  in al, dx
+    0xa8, 0x20, // 65        test al, 0x20    ; transmitter empty
+    0x74, 0xfb, // 67        jz wait
+    0x58, // 69        pop ax
+    0xba, 0xf8, 0x03, // 6a        mov dx, 0x3f8
+    0xee, // 6d        out dx, al
+    0xb4, 0x0e, // 6e        mov ah, 0xe      ; teletype
+    0xbb, 0x07, 0x00, // 70        mov bx, 7
+    0xcd, 0x10, // 73        int 0x10
+    0xc3, // 75        ret
 ];
 
 /// Offset of the text's address in [`CODE`].

@@ -311,7 +311,8 @@ impl Drop for Browser {
 async fn announced_port(output: tokio::process::ChildStdout) -> Result<u16> {
     let mut lines = BufReader::new(output).lines();
     while let Some(line) = lines.next_line().await? {
-        let port = line.split("successfully on port ").nth(1).map(|rest| rest.trim_end_matches('.').parse::<u16>());
+        let port =
+            line.split("successfully on port ").nth(1).map(|rest| rest.trim_end_matches('.').parse::<u16>());
         if let Some(Ok(port)) = port {
             // Whatever else it says must be read, or it would stop at a full pipe.
             tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });

@@ -9,6 +9,7 @@ pub mod appliance;
 pub mod bootsector;
 pub mod browser;
 pub mod datadisk;
+pub mod host;
 pub mod http;
 pub mod libvirt;
 pub mod machine;

@@ -269,6 +269,42 @@ fn write_configuration(dir: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The code of [`boot_sector`]: prints the text behind it on the screen and on COM1, then echoes what COM1 receives
+/// and switches the machine off (q35's ACPI port) at a `!`.
+const ECHO: [u8; 75] = [
+    0x31, 0xc0, 0x8e, 0xd8, // xor ax,ax; mov ds,ax
+    0xbe, 0x4b, 0x7c, // mov si,text
+    0xac, 0x84, 0xc0, 0x74, 0x05, // next: lodsb; test al,al; jz echo
+    0xe8, 0x25, 0x00, 0xeb, 0xf6, // call put; jmp next
+    0xba, 0xfd, 0x03, // echo: mov dx,0x3fd
+    0xec, 0xa8, 0x01, 0x75, 0x04, // wait: in al,dx; test al,1; jnz got
+    0xfb, 0xf4, 0xeb, 0xf7, // sti; hlt; jmp wait
+    0xba, 0xf8, 0x03, 0xec, // got: mov dx,0x3f8; in al,dx
+    0x3c, b'!', 0x74, 0x05, // cmp al,'!'; je off
+    0xe8, 0x0c, 0x00, 0xeb, 0xe7, // call put; jmp echo
+    0xba, 0x04, 0x06, 0xb8, 0x00, 0x20, 0xef, // off: mov dx,0x604; mov ax,0x2000; out dx,ax
+    0xf4, 0xeb, 0xfd, // stay: hlt; jmp stay
+    0x56, 0x50, 0xb4, 0x0e, 0x31, 0xdb, 0xcd, 0x10, // put: push si; push ax; int 0x10 (teletype)
+    0xba, 0xfd, 0x03, 0xec, 0xa8, 0x20, 0x74,
+    0xfb, // mov dx,0x3fd; full: in al,dx; test al,0x20; jz full
+    0x58, 0xba, 0xf8, 0x03, 0xee, 0x5e, 0xc3, // pop ax; mov dx,0x3f8; out dx,al; pop si; ret
+];
+
+/// A disk of one sector that a BIOS boots: it prints `line` on the screen and the serial port, then echoes what the
+/// serial port receives; a `!` shuts it down.
+///
+/// # Panics
+/// When `line` is longer than 430 bytes.
+pub fn boot_sector(line: &str) -> [u8; 512] {
+    assert!(line.len() <= 430, "the line fits the sector");
+    let mut sector = [0; 512];
+    sector[..ECHO.len()].copy_from_slice(&ECHO);
+    sector[ECHO.len()..][..line.len()].copy_from_slice(line.as_bytes());
+    sector[ECHO.len() + line.len()..][..2].copy_from_slice(b"\r\n");
+    sector[510..].copy_from_slice(&[0x55, 0xaa]);
+    sector
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -155,6 +155,9 @@ mod tests {
             guest.serial.wait_for("boot sector speaking\n", minute).await.expect("its line");
             guest.serial.send("echo?").await.expect("typing");
             guest.serial.wait_for("echo?", minute).await.expect("the echo");
+            guest.serial.send("\r").await.expect("typing");
+            let again = "echo?boot sector speaking\n";
+            guest.serial.wait_for(again, minute).await.expect("the line again at Enter");
             let png = dir.path().join("screen.png");
             guest.screen(&png).await.expect("screendump");
             assert!(std::fs::metadata(&png).expect("png").len() > 500, "something is drawn");

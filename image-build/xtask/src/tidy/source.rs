@@ -117,10 +117,12 @@ impl Reader<'_> {
 impl<'ast> Visit<'ast> for Reader<'_> {
     fn visit_item_fn(&mut self, item: &'ast syn::ItemFn) {
         self.length(&item.sig.ident, &item.block);
+        self.shell(&item.block);
         visit::visit_item_fn(self, item);
     }
     fn visit_impl_item_fn(&mut self, item: &'ast syn::ImplItemFn) {
         self.length(&item.sig.ident, &item.block);
+        self.shell(&item.block);
         visit::visit_impl_item_fn(self, item);
     }
     fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
@@ -157,41 +159,37 @@ impl<'ast> Visit<'ast> for Reader<'_> {
             self.add(text.span(), "sql", format!("SQL stands in {SQL_HOME} alone"));
         }
     }
-    fn visit_expr_call(&mut self, call: &'ast syn::ExprCall) {
-        if let syn::Expr::Path(function) = &*call.func
-            && function.path.segments.last().is_some_and(|s| s.ident == "new")
-        {
-            self.shell(call.args.iter());
-        }
-        visit::visit_expr_call(self, call);
-    }
-    fn visit_expr_array(&mut self, array: &'ast syn::ExprArray) {
-        let is = |expr: &syn::Expr, text: &str| literal(expr).is_some_and(|l| l.value() == text);
-        if array.elems.iter().any(|e| is(e, "-c")) {
-            self.shell(array.elems.iter());
-        }
-        visit::visit_expr_array(self, array);
-    }
 }
 
 impl Reader<'_> {
-    fn shell<'e>(&mut self, words: impl Iterator<Item = &'e syn::Expr>) {
-        if CONSTANT_SCRIPTS.contains(&self.file) {
+    /// A shell is refused where the same function also has `-c`: it would run text as commands. Checking a script
+    /// with `sh -n` is fine.
+    fn shell(&mut self, block: &syn::Block) {
+        let mut words = Words::default();
+        words.visit_block(block);
+        if !words.command || CONSTANT_SCRIPTS.contains(&self.file) {
             return;
         }
-        for literal in words.filter_map(literal) {
-            if SHELLS.contains(&literal.value().as_str()) {
-                let message = "no shell: run the program itself with an argument vector".to_owned();
-                self.add(literal.span(), "shell", message);
-            }
+        if let Some(span) = words.shell {
+            self.add(span, "shell", "no shell: run the program itself with an argument vector".into());
         }
     }
 }
 
-fn literal(expr: &syn::Expr) -> Option<&syn::LitStr> {
-    match expr {
-        syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(text), .. }) => Some(text),
-        _ => None,
+/// The words of a function that make a shell run text.
+#[derive(Default)]
+struct Words {
+    shell: Option<Span>,
+    command: bool,
+}
+
+impl<'ast> Visit<'ast> for Words {
+    fn visit_lit_str(&mut self, text: &'ast syn::LitStr) {
+        let value = text.value();
+        if SHELLS.contains(&value.as_str()) {
+            self.shell = Some(text.span());
+        }
+        self.command |= value == "-c";
     }
 }
 
@@ -246,7 +244,8 @@ mod tests {
 
     #[test]
     fn shells_are_refused() {
-        assert_eq!(rules("a/b.rs", "fn f() { Command::new(\"sh\"); }"), ["shell"]);
+        assert_eq!(rules("a/b.rs", "fn f() { Command::new(\"sh\").arg(\"-c\").arg(x); }"), ["shell"]);
+        assert!(rules("a/b.rs", "fn f() { Command::new(\"sh\").arg(\"-n\").arg(x); }").is_empty());
         assert_eq!(rules("a/b.rs", "fn f() { c.args([\"bash\", \"-c\", x]); }"), ["shell"]);
         assert!(rules("a/b.rs", "fn f() { Command::new(\"qemu-img\"); }").is_empty());
     }

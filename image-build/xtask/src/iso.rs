@@ -1,0 +1,70 @@
+//! Building what is booted: the daemon as it ships, and the ISO around it.
+
+use crate::checkout::{Checkout, run};
+use crate::needs;
+use anyhow::Result;
+use lab::accel::Accel;
+use std::path::{Path, PathBuf};
+
+/// The ISO that `run`, tests and measurements boot.
+pub fn path(checkout: &Checkout) -> PathBuf {
+    checkout.target.join("iso/quantix.iso")
+}
+
+/// How the daemon in an image is compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Daemon {
+    /// As it ships.
+    Image,
+    /// For looking into it; large and slow.
+    Debug,
+}
+
+impl Daemon {
+    /// Compiles the daemon, and returns its binary.
+    ///
+    /// # Errors
+    /// When it does not compile.
+    pub fn build(self, checkout: &Checkout) -> Result<PathBuf> {
+        let (profile, folder) = match self {
+            Daemon::Image => ("image", "image"),
+            Daemon::Debug => ("dev", "debug"),
+        };
+        println!("Compiling hostd (profile {profile})");
+        run(&mut checkout.cargo(&["build", "-q", "--profile", profile, "-p", "hostd", "--bin", "hostd"]))?;
+        Ok(checkout.target.join(folder).join("hostd"))
+    }
+}
+
+/// Builds the ISO (what stands is kept), and returns it.
+///
+/// # Errors
+/// When a package is missing, the daemon does not compile, or the image can't be made.
+pub fn build(checkout: &Checkout, daemon: Daemon) -> Result<PathBuf> {
+    let output = path(checkout);
+    build_to(checkout, daemon, &output, &checkout.target.join("iso/cache"), &[])?;
+    Ok(output)
+}
+
+/// Builds an ISO at `output` with its own cache folder and further words for the builder.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_to(checkout: &Checkout, daemon: Daemon, output: &Path, cache: &Path, words: &[&str]) -> Result<()> {
+    needs::install_for_image(checkout)?;
+    let hostd = daemon.build(checkout)?;
+    run(&mut checkout.cargo(&["build", "-q", "-p", "image-build"]))?;
+    std::fs::create_dir_all(cache)?;
+    let mut builder = checkout.command(&checkout.target.join("debug/image-build").to_string_lossy());
+    builder.arg("iso").arg("--hostd").arg(hostd).arg("--output").arg(output);
+    builder.arg("--source").arg(&checkout.root).arg("--cache").arg(cache).args(words);
+    run(&mut needs::as_root(builder))
+}
+
+/// How guests run on this machine, tried once for each of its boots.
+///
+/// # Errors
+/// When the verdict can't be kept.
+pub async fn accel(checkout: &Checkout) -> Result<Accel> {
+    Accel::probe(&path(checkout), &checkout.target.join("run/accel")).await
+}
