@@ -2,6 +2,8 @@
 
 mod device;
 mod display;
+#[cfg(test)]
+mod golden;
 
 use crate::element::{Element, element};
 use crate::plan::DomainPlan;
