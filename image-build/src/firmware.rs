@@ -28,7 +28,7 @@ pub fn pack(packing: &Packing<'_>, microcode: &Path) -> Result<()> {
     let package = Package {
         name: "firmware".into(),
         version: packing::apk_version(&version.entry.version),
-        arch: "noarch".into(),
+        arch: "x86_64".into(),
         ..Package::default()
     }
     .with("description", "Firmware of network cards and controllers, processor microcode")

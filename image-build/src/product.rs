@@ -56,7 +56,7 @@ pub fn pack(apk: &Apk, product: &Product<'_>, scratch: &Path, into: &Path) -> Re
     .with("license", "Apache-2.0")
     .with("depends", &format!("alpine-baselayout busybox openrc linux {}", glibc::NAME))
     // our versions of files the base brings: users, hosts, inittab, rc.conf
-    .with("replaces", "alpine-baselayout alpine-baselayout-data busybox openrc");
+    .with("replaces", "alpine-baselayout alpine-baselayout-data alpine-release busybox openrc");
     package.scripts.push(("post-install".into(), script));
     apk.pack(&package, scratch, into)?;
     Ok(())

@@ -82,7 +82,12 @@ impl Apk {
         std::fs::create_dir_all(into)?;
         let out = into.join(package.file_name());
         tree::date(files, self.epoch)?;
-        let mut command = self.apk().args(["mkpkg", "--files"]).arg(files).arg("--sign-key").arg(&self.key);
+        let mut command = self
+            .apk()
+            .args(["mkpkg", "--compression", "none", "--files"])
+            .arg(files)
+            .arg("--sign-key")
+            .arg(&self.key);
         for (field, value) in
             [("name", &package.name), ("version", &package.version), ("arch", &package.arch)]
         {
