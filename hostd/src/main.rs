@@ -1,3 +1,114 @@
-//! The host daemon, its HTTP API and the qx command line
+//! The host daemon, its HTTP API and the qx command line.
+//!
+//! This crate is wiring: it parses flags, opens the core, serves the API and the pages, and is a client of that API for
+//! people on the host. It holds no rule of the product.
 
-fn main() {}
+mod address;
+mod client;
+mod config;
+mod console;
+mod ctl;
+mod fault;
+mod http;
+mod run;
+mod tls;
+
+use clap::{Parser, Subcommand};
+use std::ffi::OsStr;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "hostd", version, about = "The Quantix host daemon")]
+struct Cli {
+    #[command(subcommand)]
+    mode: Mode,
+}
+
+#[derive(Subcommand)]
+enum Mode {
+    /// Run the daemon
+    Run(config::RunArgs),
+    /// Print the API document (OpenAPI 3.1)
+    Openapi,
+    /// Print every HTTP route and who may use it
+    Routes,
+    /// Show the host's address and let an administrator log in, on a terminal of the host itself
+    Console {
+        /// The daemon's run directory
+        #[arg(long, env = "QUANTIX_RUN_DIR", default_value = "/run/quantix")]
+        run_dir: PathBuf,
+    },
+    /// Try whether KVM runs a guest (used by the daemon itself)
+    #[command(hide = true)]
+    KvmProbe,
+    /// Control a running daemon; the same as `qx`
+    Ctl(ctl::Ctl),
+}
+
+#[derive(Parser)]
+#[command(name = "qx", version, about = "Control Quantix on this host", after_help = ctl::EXIT_CODES)]
+struct Qx {
+    #[command(flatten)]
+    ctl: ctl::Ctl,
+}
+
+fn main() -> ExitCode {
+    let called_as = std::env::args_os().next();
+    if called_as.as_deref().map(Path::new).and_then(Path::file_name) == Some(OsStr::new("qx")) {
+        return in_runtime(ctl::main(Qx::parse().ctl));
+    }
+    match Cli::parse().mode {
+        Mode::Run(args) => {
+            log_to_stderr();
+            in_runtime(async { report(run::run(args).await) })
+        }
+        Mode::Openapi => {
+            print!("{}", http::openapi::text(http::plan().openapi()));
+            ExitCode::SUCCESS
+        }
+        Mode::Routes => {
+            for route in http::plan().registered() {
+                println!("{:<40} {:?}", route.path, route.access);
+            }
+            ExitCode::SUCCESS
+        }
+        Mode::Console { run_dir } => in_runtime(async { report(console::main(&run_dir).await) }),
+        Mode::KvmProbe => ExitCode::from(u8::try_from(hostd_core::kvm_probe_child()).unwrap_or(1)),
+        Mode::Ctl(args) => in_runtime(ctl::main(args)),
+    }
+}
+
+fn in_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => {
+            let code = runtime.block_on(work);
+            // Threads that sit in a blocking read of the terminal must not hold the program.
+            runtime.shutdown_background();
+            code
+        }
+        Err(error) => report(Err(error.into())),
+    }
+}
+
+fn report(ended: anyhow::Result<()>) -> ExitCode {
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("hostd: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Logs go to standard error, where the init system takes them; `QUANTIX_LOG` chooses what, `info` by default.
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("QUANTIX_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+}

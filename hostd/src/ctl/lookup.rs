@@ -1,0 +1,42 @@
+//! Names where the API wants ids.
+
+use super::{Session, Stop};
+use crate::client::Failure;
+use anyhow::anyhow;
+use serde_json::Value;
+
+/// The id of `text` in the collection (`vms`, `images`, …): itself if it is an id, else that of the row with this name.
+pub async fn id(session: &Session, collection: &str, text: &str) -> Result<String, Stop> {
+    if uuid::Uuid::parse_str(text).is_ok() {
+        return Ok(text.to_owned());
+    }
+    let mut cursor = None::<String>;
+    loop {
+        let query = [Some(("q", text)), Some(("limit", "500")), cursor.as_deref().map(|c| ("cursor", c))];
+        let query = serde_urlencoded::to_string(query.into_iter().flatten().collect::<Vec<_>>())
+            .map_err(|e| Failure::Unclear(e.into()))?;
+        let page: Value = session.client.get(&format!("/api/v1/{collection}?{query}")).await?;
+        let rows = page["items"].as_array().cloned().unwrap_or_default();
+        let found = rows.iter().find(|row| {
+            let name = row["spec"]["name"].as_str().or(row["name"].as_str());
+            name.is_some_and(|n| n.eq_ignore_ascii_case(text))
+        });
+        if let Some(id) = found.and_then(|row| row["id"].as_str()) {
+            return Ok(id.to_owned());
+        }
+        cursor = page["next"].as_str().map(str::to_owned);
+        if cursor.is_none() {
+            return Err(anyhow!("there is no {text:?} among the {collection}").into());
+        }
+    }
+}
+
+/// The same, typed.
+pub async fn typed_id<T: std::str::FromStr>(
+    session: &Session,
+    collection: &str,
+    text: &str,
+) -> Result<T, Stop> {
+    let id = id(session, collection, text).await?;
+    id.parse().map_err(|_| anyhow!("{id} is not an id").into())
+}

@@ -1,0 +1,153 @@
+//! `qx`: the API for people with a shell on the host. It is a client like any other and knows no rule of the product.
+
+mod access;
+mod appliance;
+mod follow;
+mod image;
+mod lookup;
+mod network;
+mod output;
+mod serial;
+mod size;
+mod task;
+mod vm;
+mod volume;
+
+use crate::client::{Client, Failure};
+use crate::config::SOCKET;
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// The last lines of `qx --help`.
+pub const EXIT_CODES: &str = "Wherever an ID is asked for, a name will do.\n\n\
+    Exit codes: 0 done, 1 refused, 2 wrong use, 3 hostd can't be reached, 4 the task failed.";
+
+/// Flags and verbs of `qx`.
+#[derive(Debug, Args)]
+pub struct Ctl {
+    /// The daemon's Unix socket
+    #[arg(long, env = "QUANTIX_SOCKET", default_value = SOCKET, global = true)]
+    socket: PathBuf,
+    /// Print the API's own JSON
+    #[arg(long, global = true)]
+    json: bool,
+    /// Don't wait for the task: print its id and return
+    #[arg(long, global = true)]
+    no_wait: bool,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// How the appliance is doing
+    Status,
+    /// Virtual machines
+    #[command(subcommand)]
+    Vm(vm::Verb),
+    /// Disk images and ISOs
+    #[command(subcommand)]
+    Image(image::Verb),
+    /// Disks
+    #[command(subcommand)]
+    Volume(volume::Verb),
+    /// Networks
+    #[command(subcommand)]
+    Network(network::Verb),
+    /// Long work, running and ended
+    #[command(subcommand)]
+    Task(task::Verb),
+    /// The audit trail
+    #[command(subcommand)]
+    Event(task::EventVerb),
+    /// API tokens
+    #[command(subcommand)]
+    Token(access::TokenVerb),
+    /// The administrator
+    #[command(subcommand)]
+    User(access::UserVerb),
+    /// This host
+    #[command(subcommand)]
+    Host(appliance::HostVerb),
+}
+
+/// What a verb works with.
+struct Session {
+    client: Client,
+    json: bool,
+    wait: bool,
+}
+
+/// Why a verb failed; decides the exit code.
+#[derive(Debug)]
+enum Stop {
+    /// The API could not be used, or it refused.
+    Api(Failure),
+    /// The task that was waited for failed.
+    TaskFailed(hostd_types::Problem),
+    /// Something on this side (a file, the terminal).
+    Here(anyhow::Error),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Stop::Api(failure)
+    }
+}
+
+impl From<anyhow::Error> for Stop {
+    fn from(error: anyhow::Error) -> Self {
+        Stop::Here(error)
+    }
+}
+
+/// Runs one verb.
+pub async fn main(ctl: Ctl) -> ExitCode {
+    let session = Session { client: Client::new(&ctl.socket), json: ctl.json, wait: !ctl.no_wait };
+    let done = match ctl.verb {
+        Verb::Status => appliance::status(&session).await,
+        Verb::Vm(verb) => vm::run(&session, verb).await,
+        Verb::Image(verb) => image::run(&session, verb).await,
+        Verb::Volume(verb) => volume::run(&session, verb).await,
+        Verb::Network(verb) => network::run(&session, verb).await,
+        Verb::Task(verb) => task::run(&session, verb).await,
+        Verb::Event(verb) => task::run_event(&session, verb).await,
+        Verb::Token(verb) => access::run_token(&session, verb).await,
+        Verb::User(verb) => access::run_user(&session, verb).await,
+        Verb::Host(verb) => appliance::run_host(&session, verb).await,
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(stop) => explain(&stop),
+    }
+}
+
+fn explain(stop: &Stop) -> ExitCode {
+    match stop {
+        Stop::Api(failure) => {
+            eprintln!("qx: {failure}");
+            match failure {
+                Failure::Refused(problem) => {
+                    for error in &problem.errors {
+                        eprintln!("  {}: {}", error.pointer, error.detail);
+                    }
+                    ExitCode::from(1)
+                }
+                Failure::Unreachable(_) => ExitCode::from(3),
+                Failure::Unclear(_) => ExitCode::from(1),
+            }
+        }
+        Stop::TaskFailed(problem) => {
+            eprintln!("qx: the task failed: {}", problem.detail);
+            for error in &problem.errors {
+                eprintln!("  {}: {}", error.pointer, error.detail);
+            }
+            ExitCode::from(4)
+        }
+        Stop::Here(error) => {
+            eprintln!("qx: {error:#}");
+            ExitCode::from(1)
+        }
+    }
+}

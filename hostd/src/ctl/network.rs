@@ -1,0 +1,59 @@
+//! `qx network`
+
+use super::lookup::id;
+use super::{Session, Stop, follow, output};
+use clap::Subcommand;
+use hostd_types::{CreateNetwork, ListParams, Network, NetworkMode, PAGE_MAX};
+use hyper::Method;
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// List networks
+    List,
+    /// Make a network: --nat SUBNET or --bridge NIC
+    Create {
+        name: String,
+        #[arg(long, default_value = "")]
+        description: String,
+        /// A private subnet with DHCP behind the host, such as 10.200.0.0/24
+        #[arg(long, required_unless_present = "bridge", conflicts_with = "bridge")]
+        nat: Option<ipnet::Ipv4Net>,
+        /// Guests are on the LAN of this card, such as eth0
+        #[arg(long)]
+        bridge: Option<String>,
+    },
+    /// Delete one that no machine uses
+    Delete { id: String },
+}
+
+pub async fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
+    match verb {
+        Verb::List => {
+            let params = ListParams { limit: Some(PAGE_MAX), ..ListParams::default() };
+            let page = output::list(session, "networks", &params).await?;
+            output::page(session, page, ["NAME", "MODE", "ACTIVE", "FAULT", "ID"], |network: Network| {
+                let mode = match &network.spec.mode {
+                    NetworkMode::Nat { subnet } => format!("nat {subnet}"),
+                    NetworkMode::Bridged { nic } => format!("bridged {nic}"),
+                };
+                let active = if network.status.active { "yes" } else { "no" };
+                let fault = network.status.fault.unwrap_or_default();
+                [network.spec.name, mode, active.into(), fault, network.id.to_string()]
+            })
+        }
+        Verb::Create { name, description, nat, bridge } => {
+            let mode = match (nat, bridge) {
+                (Some(subnet), _) => NetworkMode::Nat { subnet },
+                (None, nic) => NetworkMode::Bridged { nic: nic.unwrap_or_default() },
+            };
+            let body = CreateNetwork { name, description, mode };
+            let accepted = session.client.ask(Method::POST, "/api/v1/networks", Some(&body)).await?;
+            follow::accepted(session, accepted).await
+        }
+        Verb::Delete { id: name } => {
+            let path = format!("/api/v1/networks/{}", id(session, "networks", &name).await?);
+            let accepted = session.client.ask(Method::DELETE, &path, None::<&()>).await?;
+            follow::accepted(session, accepted).await
+        }
+    }
+}

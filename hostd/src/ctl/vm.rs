@@ -1,0 +1,307 @@
+//! `qx vm`
+
+use super::lookup::{id, typed_id};
+use super::{Session, Stop, follow, output, serial, size};
+use clap::{Args, Subcommand, ValueEnum};
+use hostd_types::*;
+use hyper::Method;
+use serde_json::{Value, json};
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// List virtual machines
+    List {
+        /// Only names that contain this
+        #[arg(short, long)]
+        query: Option<String>,
+        /// Only this state: off, starting, running, paused, stopping, crashed, unknown
+        #[arg(long)]
+        state: Option<String>,
+    },
+    /// Show one
+    Show { id: String },
+    /// Make one
+    Create(Box<Create>),
+    /// Change one (most settings only while it is off)
+    Edit(Edit),
+    /// Start it
+    Start { id: String },
+    /// Ask the guest to shut down; the task fails if it does not in time
+    Shutdown(Deadline),
+    /// Ask the guest to reboot
+    Reboot(Deadline),
+    /// Press the reset button
+    Reset { id: String },
+    /// Pull the plug
+    ForceOff { id: String },
+    /// Freeze its virtual CPUs
+    Pause { id: String },
+    /// Let them go on
+    Resume { id: String },
+    /// Delete it; its disks stay unless --disks is given
+    Delete {
+        id: String,
+        /// Delete its disks too
+        #[arg(long)]
+        disks: bool,
+    },
+    /// Connect the terminal to its serial port (Ctrl-] ends it)
+    Serial { id: String },
+}
+
+#[derive(Debug, Args)]
+pub struct Deadline {
+    id: String,
+    /// Seconds the guest has
+    #[arg(long, default_value_t = SHUTDOWN_DEADLINE_S)]
+    deadline: u32,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum FirmwareName {
+    Bios,
+    Uefi,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum BootName {
+    Disk,
+    Cdrom,
+    Network,
+}
+
+#[derive(Debug, Args)]
+pub struct Create {
+    name: String,
+    #[arg(long, default_value = "")]
+    description: String,
+    #[arg(long, default_value_t = 1)]
+    cpus: u32,
+    /// Memory, such as 2G; a bare number is MiB
+    #[arg(long, default_value = "1G", value_parser = size::mebibytes)]
+    memory: u64,
+    #[arg(long, value_enum, default_value = "bios")]
+    firmware: FirmwareName,
+    /// Boot order, such as cdrom,disk
+    #[arg(long, value_enum, value_delimiter = ',')]
+    boot: Vec<BootName>,
+    /// Start it when the host boots
+    #[arg(long)]
+    autostart: bool,
+    /// An empty disk of this size, such as 20G (may be repeated)
+    #[arg(long = "disk", value_parser = size::bytes)]
+    disks: Vec<u64>,
+    /// A disk over this image (may be repeated)
+    #[arg(long = "image")]
+    images: Vec<String>,
+    /// An unattached volume (may be repeated)
+    #[arg(long = "volume")]
+    volumes: Vec<String>,
+    /// ISO in the CD-ROM drive
+    #[arg(long)]
+    cdrom: Option<String>,
+    /// A card on this network (may be repeated)
+    #[arg(long = "network")]
+    networks: Vec<String>,
+    /// Start it as soon as it is made
+    #[arg(long)]
+    start: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Edit {
+    id: String,
+    #[arg(long)]
+    name: Option<String>,
+    #[arg(long)]
+    description: Option<String>,
+    #[arg(long)]
+    cpus: Option<u32>,
+    /// Memory, such as 2G; a bare number is MiB
+    #[arg(long, value_parser = size::mebibytes)]
+    memory: Option<u64>,
+    #[arg(long, value_enum)]
+    firmware: Option<FirmwareName>,
+    /// Boot order, such as cdrom,disk
+    #[arg(long, value_enum, value_delimiter = ',')]
+    boot: Vec<BootName>,
+    #[arg(long)]
+    autostart: Option<bool>,
+    /// Put this ISO into the CD-ROM drive
+    #[arg(long, conflicts_with = "eject")]
+    cdrom: Option<String>,
+    /// Empty the CD-ROM drive
+    #[arg(long)]
+    eject: bool,
+}
+
+pub async fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
+    match verb {
+        Verb::List { query, state } => list(session, query, state).await,
+        Verb::Show { id } => show(session, &id).await,
+        Verb::Create(create) => make(session, *create).await,
+        Verb::Edit(edit) => change(session, edit).await,
+        Verb::Start { id } => power(session, &id, PowerAction::Start, None).await,
+        Verb::Shutdown(d) => power(session, &d.id, PowerAction::Shutdown, Some(d.deadline)).await,
+        Verb::Reboot(d) => power(session, &d.id, PowerAction::Reboot, Some(d.deadline)).await,
+        Verb::Reset { id } => power(session, &id, PowerAction::Reset, None).await,
+        Verb::ForceOff { id } => power(session, &id, PowerAction::ForceOff, None).await,
+        Verb::Pause { id } => power(session, &id, PowerAction::Pause, None).await,
+        Verb::Resume { id } => power(session, &id, PowerAction::Resume, None).await,
+        Verb::Delete { id: name, disks } => {
+            let path = format!("/api/v1/vms/{}?disks={disks}", id(session, "vms", &name).await?);
+            let accepted = session.client.ask(Method::DELETE, &path, None::<&()>).await?;
+            follow::accepted(session, accepted).await
+        }
+        Verb::Serial { id: name } => {
+            let id = id(session, "vms", &name).await?;
+            serial::connect(session, &id).await
+        }
+    }
+}
+
+async fn list(session: &Session, query: Option<String>, state: Option<String>) -> Result<(), Stop> {
+    let params = ListParams { limit: Some(PAGE_MAX), q: query, state, ..ListParams::default() };
+    let page = output::list(session, "vms", &params).await?;
+    output::page(session, page, ["NAME", "STATE", "CPUS", "MEMORY", "ID"], |vm: Vm| {
+        let memory = size::shown(vm.spec.memory_mib << 20);
+        [vm.spec.name, vm.status.state.as_str().into(), vm.spec.cpus.to_string(), memory, vm.id.to_string()]
+    })
+}
+
+async fn show(session: &Session, name: &str) -> Result<(), Stop> {
+    let detail: Value =
+        session.client.get(&format!("/api/v1/vms/{}", id(session, "vms", name).await?)).await?;
+    if session.json {
+        output::json(&detail);
+        return Ok(());
+    }
+    let vm: Vm = output::typed(detail["vm"].clone())?;
+    let disks: Vec<Volume> = output::typed(detail["disks"].clone())?;
+    let disk = |v: &Volume| {
+        format!("{} ({}, {})", v.spec.name, size::shown(v.spec.size_bytes), v.spec.format.as_str())
+    };
+    let nics = detail["nics"].as_array().cloned().unwrap_or_default();
+    let nic = |n: &Value| {
+        let text = |v: &Value| v.as_str().unwrap_or("unknown").to_owned();
+        let lease = n["lease"]["address"].as_str().map(|a| format!(", {a}")).unwrap_or_default();
+        format!("{} on {}{lease}", text(&n["nic"]["mac"]), text(&n["network"]["spec"]["name"]))
+    };
+    let state = match &vm.status.reason {
+        Some(why) => format!("{} ({why})", vm.status.state.as_str()),
+        None => vm.status.state.as_str().to_owned(),
+    };
+    output::facts([
+        ("Name", vm.spec.name.clone()),
+        ("Id", vm.id.to_string()),
+        ("State", state),
+        ("CPUs", vm.spec.cpus.to_string()),
+        ("Memory", size::shown(vm.spec.memory_mib << 20)),
+        ("Firmware", format!("{:?}", vm.spec.firmware).to_lowercase()),
+        ("Autostart", if vm.spec.autostart { "yes" } else { "no" }.into()),
+        ("CD-ROM", detail["cdrom"]["spec"]["name"].as_str().unwrap_or("empty").into()),
+    ]);
+    output::facts(disks.iter().map(|v| ("Disk", disk(v))));
+    output::facts(nics.iter().map(|n| ("Card", nic(n))));
+    output::facts(vm.status.drift.iter().map(|d| ("Changed", d.clone())));
+    Ok(())
+}
+
+async fn make(session: &Session, given: Create) -> Result<(), Stop> {
+    let mut disks = Vec::new();
+    for image in &given.images {
+        let image = typed_id(session, "images", image).await?;
+        disks.push(NewDisk::Image { image, size_bytes: None, bus: DiskBus::default() });
+    }
+    for volume in &given.volumes {
+        let volume = typed_id(session, "volumes", volume).await?;
+        disks.push(NewDisk::Volume { volume, bus: DiskBus::default() });
+    }
+    disks.extend(given.disks.iter().map(|size_bytes| NewDisk::Blank {
+        size_bytes: *size_bytes,
+        format: DiskFormat::default(),
+        bus: DiskBus::default(),
+    }));
+    let mut nics = Vec::new();
+    for network in &given.networks {
+        let network = typed_id(session, "networks", network).await?;
+        nics.push(NewNic { network, mac: None, model: NicModel::default() });
+    }
+    let cdrom = match &given.cdrom {
+        Some(image) => Some(typed_id(session, "images", image).await?),
+        None => None,
+    };
+    let boot: Vec<BootDevice> = given.boot.iter().map(|b| boot_device(*b)).collect();
+    let vm = CreateVm {
+        name: given.name,
+        description: given.description,
+        cpus: given.cpus,
+        memory_mib: given.memory,
+        firmware: firmware(given.firmware),
+        boot: if boot.is_empty() { default_boot() } else { boot },
+        autostart: given.autostart,
+        disks,
+        cdrom,
+        nics,
+        start: given.start,
+    };
+    let accepted = session.client.ask(Method::POST, "/api/v1/vms", Some(&vm)).await?;
+    follow::accepted(session, accepted).await
+}
+
+async fn change(session: &Session, given: Edit) -> Result<(), Stop> {
+    let cdrom = match (&given.cdrom, given.eject) {
+        (Some(image), _) => Some(CdromChange::Insert { image: typed_id(session, "images", image).await? }),
+        (None, true) => Some(CdromChange::Eject),
+        (None, false) => None,
+    };
+    let boot: Vec<BootDevice> = given.boot.iter().map(|b| boot_device(*b)).collect();
+    let edit = EditVm {
+        name: given.name,
+        description: given.description,
+        cpus: given.cpus,
+        memory_mib: given.memory,
+        firmware: given.firmware.map(firmware),
+        boot: Some(boot).filter(|b| !b.is_empty()),
+        autostart: given.autostart,
+        cdrom,
+    };
+    let path = format!("/api/v1/vms/{}", id(session, "vms", &given.id).await?);
+    let vm: Value = session.client.ask(Method::PATCH, &path, Some(&edit)).await?;
+    if session.json {
+        output::json(&vm);
+    } else {
+        println!("{}: changed", vm["spec"]["name"].as_str().unwrap_or(&given.id));
+    }
+    Ok(())
+}
+
+async fn power(
+    session: &Session,
+    name: &str,
+    action: PowerAction,
+    deadline: Option<u32>,
+) -> Result<(), Stop> {
+    let path = format!("/api/v1/vms/{}/power", id(session, "vms", name).await?);
+    let body = match deadline {
+        Some(deadline_s) => json!({"action": action, "deadline_s": deadline_s}),
+        None => json!({"action": action}),
+    };
+    let accepted = session.client.ask(Method::POST, &path, Some(&body)).await?;
+    follow::accepted(session, accepted).await
+}
+
+fn firmware(name: FirmwareName) -> Firmware {
+    match name {
+        FirmwareName::Bios => Firmware::Bios,
+        FirmwareName::Uefi => Firmware::Uefi,
+    }
+}
+
+fn boot_device(name: BootName) -> BootDevice {
+    match name {
+        BootName::Disk => BootDevice::Disk,
+        BootName::Cdrom => BootDevice::Cdrom,
+        BootName::Network => BootDevice::Network,
+    }
+}

@@ -1,0 +1,58 @@
+//! `qx volume`
+
+use super::lookup::id;
+use super::{Session, Stop, follow, output, size};
+use clap::{Subcommand, ValueEnum};
+use hostd_types::{CreateVolume, DiskFormat, ListParams, PAGE_MAX, Volume};
+use hyper::Method;
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum FormatName {
+    Qcow2,
+    Raw,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// List disks
+    List,
+    /// Make an empty, unattached disk
+    Create {
+        name: String,
+        /// Size, such as 20G
+        #[arg(value_parser = size::bytes)]
+        size: u64,
+        #[arg(long, value_enum, default_value = "qcow2")]
+        format: FormatName,
+    },
+    /// Delete an unattached disk and everything on it
+    Delete { id: String },
+}
+
+pub async fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
+    match verb {
+        Verb::List => {
+            let params = ListParams { limit: Some(PAGE_MAX), ..ListParams::default() };
+            let page = output::list(session, "volumes", &params).await?;
+            output::page(session, page, ["NAME", "SIZE", "FORMAT", "ATTACHED", "ID"], |volume: Volume| {
+                let attached = if volume.spec.vm.is_some() { "yes" } else { "no" };
+                let (size, format) = (size::shown(volume.spec.size_bytes), volume.spec.format.as_str());
+                [volume.spec.name, size, format.into(), attached.into(), volume.id.to_string()]
+            })
+        }
+        Verb::Create { name, size, format } => {
+            let format = match format {
+                FormatName::Qcow2 => DiskFormat::Qcow2,
+                FormatName::Raw => DiskFormat::Raw,
+            };
+            let body = CreateVolume { name, size_bytes: size, format };
+            let accepted = session.client.ask(Method::POST, "/api/v1/volumes", Some(&body)).await?;
+            follow::accepted(session, accepted).await
+        }
+        Verb::Delete { id: name } => {
+            let path = format!("/api/v1/volumes/{}", id(session, "volumes", &name).await?);
+            let accepted = session.client.ask(Method::DELETE, &path, None::<&()>).await?;
+            follow::accepted(session, accepted).await
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! `/api/v1/hosts`
+
+use crate::http::answer::Answer;
+use crate::http::body::Id;
+use crate::http::problem::Refusals;
+use axum::Json;
+use axum::extract::State;
+use hostd_core::{Core, HostView};
+use hostd_types::{Host, HostId, HostSample, Page, Problem, ProblemKind};
+
+/// Hosts
+#[utoipa::path(get, path = "/api/v1/hosts", tag = "hosts", responses(
+    (status = 200, body = Page<Host>), Refusals))]
+pub async fn list_hosts(State(core): State<Core>) -> Answer<Json<Page<Host>>> {
+    let items = core.hosts().await?;
+    Ok(Json(Page { total: items.len() as u64, items, next: None }))
+}
+
+/// One host with its hardware, versions and reconcilers
+#[utoipa::path(get, path = "/api/v1/hosts/{id}", tag = "hosts", params(("id" = HostId, Path)), responses(
+    (status = 200, body = HostView), Refusals))]
+pub async fn get_host(State(core): State<Core>, Id(id): Id<HostId>) -> Answer<Json<HostView>> {
+    Ok(Json(core.host_view(id).await?))
+}
+
+/// Load of the last 30 minutes, a point every 5 seconds, newest last
+#[utoipa::path(get, path = "/api/v1/hosts/{id}/samples", tag = "hosts", params(("id" = HostId, Path)), responses(
+    (status = 200, body = Vec<HostSample>), Refusals))]
+pub async fn list_host_samples(
+    State(core): State<Core>,
+    Id(id): Id<HostId>,
+) -> Answer<Json<Vec<HostSample>>> {
+    if id == core.host() {
+        return Ok(Json(core.host_samples()));
+    }
+    core.host_view(id).await?;
+    Err(Problem::new(ProblemKind::Unsupported, "A host's load can be read only from that host itself.")
+        .into())
+}

@@ -1,0 +1,53 @@
+//! `/api/v1`: one file a resource.
+
+pub mod access;
+pub mod appliance;
+pub mod host;
+pub mod image;
+pub mod network;
+pub mod task;
+pub mod vm;
+pub mod volume;
+
+use super::{console, stream};
+use axum::routing::get;
+use hostd_edge::{Access, Routes};
+use utoipa_axum::routes;
+
+/// Adds every route of the API.
+pub fn add_all<C>(routes: Routes<C>) -> Routes<C> {
+    const BEFORE_LOGIN: Access = Access::Public("whoever logs in is nobody yet; it is rate-limited");
+    const ALIVE: Access = Access::Public("says only that the daemon answers");
+    let signed = Access::Signed;
+    routes
+        .document(ALIVE, routes!(appliance::health))
+        .document(signed, routes!(appliance::overview))
+        .document(Access::Console, routes!(appliance::banner))
+        .document(signed, routes!(vm::list_vms, vm::create_vm))
+        .document(signed, routes!(vm::get_vm, vm::edit_vm, vm::delete_vm))
+        .document(signed, routes!(vm::set_power))
+        .document(signed, routes!(vm::make_ticket))
+        .document(signed, routes!(vm::get_screenshot))
+        .document(signed, routes!(vm::list_vm_samples))
+        .document(signed, routes!(volume::list_volumes, volume::create_volume))
+        .document(signed, routes!(volume::get_volume, volume::delete_volume))
+        .document(signed, routes!(image::list_images, image::upload_image))
+        .document(signed, routes!(image::get_image, image::delete_image))
+        .document(signed, routes!(network::list_networks, network::create_network))
+        .document(signed, routes!(network::get_network, network::delete_network))
+        .document(signed, routes!(host::list_hosts))
+        .document(signed, routes!(host::get_host))
+        .document(signed, routes!(host::list_host_samples))
+        .document(signed, routes!(task::list_tasks))
+        .document(signed, routes!(task::get_task))
+        .document(signed, routes!(task::cancel_task))
+        .document(signed, routes!(stream::list_events))
+        .document(signed, routes!(access::list_tokens, access::create_token))
+        .document(signed, routes!(access::revoke_token))
+        .document(BEFORE_LOGIN, routes!(access::log_in))
+        .document(signed, routes!(access::who_am_i, access::log_out))
+        .document(signed, routes!(access::change_password))
+        .document(Access::Console, routes!(access::verify))
+        .document(Access::Console, routes!(access::reset_password))
+        .add("/api/v1/console", signed, get(console::open))
+}
