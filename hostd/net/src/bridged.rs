@@ -28,17 +28,17 @@ pub async fn ensure(nets: &Nets, wanted: &Bridged) -> Result<Option<String>, Net
         lent = None;
     }
     let seen = observe(nets, wanted).await?;
-    let lent = match lent {
-        Some(lent) => lent,
-        None => {
-            let lent = Lent::of(&wanted.nic, &seen);
-            // Refused before anything is written or changed.
-            plan_bridged(wanted, &lent, &seen)?;
-            record::save(&file, &lent)?;
-            lent
-        }
-    };
+    let fresh = lent.is_none();
+    let mut lent = lent.unwrap_or_else(|| Lent::of(&wanted.nic, &seen));
+    // The operating system may have started a client on the card after it was put into the bridge.
+    if let Some(argv) = seen.clients.get(&wanted.nic) {
+        lent.client = Some(argv.clone());
+    }
     let steps = plan_bridged(wanted, &lent, &seen)?;
+    // Only after a refusal had its chance.
+    if fresh || !steps.is_empty() {
+        record::save(&file, &lent)?;
+    }
     if !steps.is_empty() {
         change(nets, wanted, &lent, &seen, &steps).await?;
     }

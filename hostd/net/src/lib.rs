@@ -7,7 +7,7 @@
 //!            kernel      does them, one by one
 //!            verify      looks again and plans again: done means that no step is left
 //! ```
-//! Packet rules ([`firewall`], by `nft`) and DHCP servers (by `dnsmasq`) follow the same idea. Small files in the run
+//! Packet rules (by `nft`, all NAT networks in one table) and DHCP servers (by `dnsmasq`) follow the same idea. Small files in the run
 //! directory say what was made and lent; they live as long as the kernel's own state: until the next boot.
 //!
 //! This crate is the only one that speaks netlink. It knows no database, no HTTP and no libvirt, and decides nothing:

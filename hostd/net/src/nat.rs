@@ -93,7 +93,11 @@ pub async fn remove(nets: &Nets, rules: &mut Firewall, bridge: &LinkName) -> Res
     }
     let mut left = zones(&nets.run_dir)?;
     left.retain(|z| z.bridge != *bridge);
-    rules.ensure(&left).await?;
+    match rules.ensure(&left).await {
+        // A host that can't have rules has none of ours to remove.
+        Err(NetError::Unsupported { .. }) => {}
+        other => other?,
+    }
     let mark = routing_mark(&nets.run_dir);
     if left.is_empty() && record::read(&mark)?.is_some() {
         firewall::set_forwarding(false)?;

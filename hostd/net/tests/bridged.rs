@@ -19,6 +19,7 @@ fn fixed() {
     run("ip addr add 2001:db8::7/64 dev nic0 nodad");
     run("ip route add 203.0.113.0/24 via 192.0.2.1 metric 50");
     run("ip route add default via 192.0.2.1 dev nic0");
+    run("ip -6 route add default via 2001:db8::1 dev nic0 metric 70");
 }
 
 /// Addresses and routes of a link, without what the kernel makes by itself.
@@ -27,7 +28,7 @@ fn has(link: &str) -> (Vec<String>, Vec<String>) {
     let addresses = run(&format!("ip -o addr show dev {link} scope global"));
     let mut addresses: Vec<String> = addresses.lines().filter_map(|l| words(l, 3)).collect();
     addresses.sort();
-    let routes = run(&format!("ip route show dev {link}"));
+    let routes = run(&format!("ip route show dev {link}")) + &run(&format!("ip -6 route show dev {link}"));
     let mut routes: Vec<String> = routes
         .lines()
         .filter(|l| l.contains("via"))
@@ -45,7 +46,7 @@ fn a_card_lends_its_addresses_and_routes_and_gets_them_back() {
         fixed();
         serve("lan", 80, "router");
         let before = has("nic0");
-        assert_eq!((before.0.len(), before.1.len()), (2, 2), "{before:?}");
+        assert_eq!((before.0.len(), before.1.len()), (2, 3), "{before:?}");
         let (nets, network) = (place.nets(), bridged("nic0"));
         let bridge = &network.spec.bridge;
         activate(&nets, &network).await;
@@ -131,6 +132,11 @@ fn a_dhcp_client_moves_along() {
         run(&format!("kill -9 {}", client_pid(bridge).expect("pid")));
         activate(&nets, &network).await;
         assert!(client_runs(bridge), "a dead client is started again");
+        run(&format!("kill -9 {}", client_pid(bridge).expect("pid")));
+        place.client("nic0");
+        activate(&nets, &network).await;
+        assert!(client_runs(bridge) && !client_runs("nic0"), "one started on the card afterwards is moved");
+        assert_eq!((has("nic0"), has(bridge)), (NOTHING, before.clone()));
         run(&format!("ip link del {bridge}"));
         activate(&nets, &network).await;
         assert!(client_runs(bridge));

@@ -2,6 +2,7 @@
 
 use crate::place::{activate, exists, guest, inside, nat, neighbour, run, run_in, until};
 use crate::talk::{hear, resolve, serve};
+use nix::mount::{MsFlags, mount};
 use std::path::PathBuf;
 
 fn dnsmasq_pids() -> Vec<i32> {
@@ -184,6 +185,24 @@ fn what_can_not_be_is_refused_before_anything_is_made() {
         evil.spec.bridge = "x\"; flush".into();
         assert!(nets.ensure(&evil).await.expect_err("name").to_string().contains("can't be the name"));
         assert_eq!(run("nft list ruleset"), "");
+        assert_eq!(place.files(), [] as [PathBuf; 0]);
+    });
+}
+
+#[test]
+fn a_program_that_is_not_there_is_a_fault_that_names_it() {
+    inside("nat::a_program_that_is_not_there_is_a_fault_that_names_it", async |place| {
+        let (nets, network) = (place.nets(), nat("10.200.0.0/24"));
+        let none: Option<&str> = None;
+        mount(Some("tmpfs"), "/usr/sbin", Some("tmpfs"), MsFlags::empty(), none).expect("an empty /usr/sbin");
+        let status = nets.ensure(&network).await.expect("ensure");
+        let fault = status.fault.expect("a fault");
+        assert!(
+            !status.active && fault.contains("this host lacks the program nft (package nftables)"),
+            "{fault}"
+        );
+        assert!(!exists(&network.spec.bridge), "no guest gets a bridge without rules");
+        nets.remove(&network).await.expect("remove");
         assert_eq!(place.files(), [] as [PathBuf; 0]);
     });
 }
