@@ -198,3 +198,6 @@ async fn snapshot_when_grown(raft: raft::Raft, log: log_store::LogStore, stop: C
         }
     }
 }
+
+#[cfg(test)]
+mod conformance;

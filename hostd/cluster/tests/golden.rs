@@ -1,0 +1,242 @@
+//! The encoding of the log is a format: files of every command, written once, decode for ever.
+
+use crate::fixture::*;
+use hostd_cluster::record::{decode_entry, encode_entry};
+use hostd_types::command::*;
+use hostd_types::*;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+/// A file: the bytes and, for people, what they mean.
+#[derive(Serialize, Deserialize)]
+struct Golden {
+    entry: Entry,
+    hex: String,
+}
+
+fn directory() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/entries")
+}
+
+fn uuid(n: u8) -> uuid::Uuid {
+    uuid::Uuid::from_bytes([
+        1, 0x92, 0xc1, 0xd4, 0x7b, 0x1e, 0x7c, 0x3a, 0x9d, 0x3e, 0x2f, 0x6a, 0x1b, 0x0c, 0x4d, n,
+    ])
+}
+
+fn vm_commands() -> Vec<Command> {
+    let (id, host) = (VmId::from_uuid(uuid(1)), HostId::from_uuid(uuid(2)));
+    let image = ImageId::from_uuid(uuid(3));
+    let asked = CreateVm {
+        name: "web".into(),
+        description: "front \"end\" <1> 🦀".into(),
+        cpus: 4,
+        memory_mib: 4096,
+        firmware: Firmware::Uefi,
+        boot: vec![BootDevice::Network, BootDevice::Disk],
+        autostart: true,
+        disks: vec![
+            NewDisk::Blank { size_bytes: 64 << 40, format: DiskFormat::Raw, bus: DiskBus::Sata },
+            NewDisk::Image { image, size_bytes: Some(2 * GIB), bus: DiskBus::Virtio },
+            NewDisk::Volume { volume: VolumeId::from_uuid(uuid(4)), bus: DiskBus::Virtio },
+        ],
+        cdrom: Some(image),
+        nics: vec![NewNic {
+            network: NetworkId::from_uuid(uuid(5)),
+            mac: Some("52:54:00:00:00:01".into()),
+            model: NicModel::E1000,
+        }],
+        start: true,
+    };
+    let change = EditVm {
+        name: Some("web2".into()),
+        description: Some(String::new()),
+        cpus: Some(2),
+        memory_mib: Some(512),
+        firmware: Some(Firmware::Bios),
+        boot: Some(vec![BootDevice::Cdrom]),
+        autostart: Some(false),
+        cdrom: Some(CdromChange::Insert { image }),
+    };
+    let status = VmStatus {
+        reason: Some("guest shut down".into()),
+        power_done: 3,
+        drift: vec!["memory".into()],
+        observed_at: Some(Timestamp::from_unix(1_800_000_001)),
+        ..off()
+    };
+    let done = TaskEnd { task: TaskId::from_uuid(uuid(6)), problem: Some(failure()) };
+    vec![
+        create(id, host, asked),
+        edit(id, Some(7), change),
+        power(id, PowerAction::Shutdown),
+        Command::Vm(VmCommand::Delete { id, expect: None, disks: true }),
+        vm_report(id, status, Some(done)),
+        Command::Vm(VmCommand::Deleted { id }),
+        Command::Vm(VmCommand::CreateFailed { id, problem: failure() }),
+    ]
+}
+
+fn storage_commands() -> Vec<Command> {
+    let (host, volume, image) =
+        (HostId::from_uuid(uuid(2)), VolumeId::from_uuid(uuid(4)), ImageId::from_uuid(uuid(3)));
+    let asked = CreateVolume { name: "data".into(), size_bytes: GIB, format: DiskFormat::Qcow2 };
+    let fault = VolumeStatus { phase: Phase::Ready, fault: Some("the file is missing".into()) };
+    let upload = ImageCommand::Create {
+        id: image,
+        host,
+        name: "debian".into(),
+        description: "12".into(),
+        announced_bytes: Some(1000),
+        expected_sha256: Some("ab".repeat(32)),
+    };
+    vec![
+        Command::Volume(VolumeCommand::Create { id: volume, host, volume: asked }),
+        Command::Volume(VolumeCommand::Delete { id: volume }),
+        Command::Volume(VolumeCommand::Report { id: volume, status: fault }),
+        Command::Volume(VolumeCommand::Deleted { id: volume }),
+        Command::Volume(VolumeCommand::CreateFailed { id: volume, problem: failure() }),
+        Command::Image(upload),
+        Command::Image(ImageCommand::Ready { id: image, content: content(ImageKind::Iso) }),
+        Command::Image(ImageCommand::CreateFailed { id: image, problem: failure() }),
+        Command::Image(ImageCommand::Delete { id: image }),
+        Command::Image(ImageCommand::Deleted { id: image }),
+        Command::Image(ImageCommand::Report { id: image, fault: Some("the file is missing".into()) }),
+    ]
+}
+
+fn other_commands() -> Vec<Command> {
+    let (host, network) = (HostId::from_uuid(uuid(2)), NetworkId::from_uuid(uuid(5)));
+    let user = UserId::from_uuid(uuid(7));
+    let at = Timestamp::from_unix(1_800_000_000);
+    let status = HostStatus { version: "0.1.0".into(), boot_id: "b".into(), durable: true };
+    let seen = NetworkStatus { phase: Phase::Ready, active: true, fault: Some("no DHCP".into()) };
+    let session = Session {
+        id: SessionId::from_uuid(uuid(8)),
+        user,
+        created_at: at,
+        expires_at: at.plus_seconds(60),
+        address: "192.0.2.7".into(),
+        agent: "browser".into(),
+    };
+    let subject = Subject { kind: Kind::Vm, id: uuid(1).to_string(), name: "web".into() };
+    let audit = AuditCommand {
+        action: "vm.start".into(),
+        subject: Some(subject),
+        result: EventResult::Refused,
+        detail: "no".into(),
+    };
+    let (password, secret) = (PasswordHash("$argon2id$x".into()), SecretHash("cd".repeat(32)));
+    vec![
+        Command::Host(HostCommand::Report { id: host, name: "h1".into(), status }),
+        Command::Network(NetworkCommand::Create { id: network, host, network: nat("lan", "10.200.0.0/24") }),
+        Command::Network(NetworkCommand::Delete { id: network }),
+        Command::Network(NetworkCommand::Report { id: network, status: seen }),
+        Command::Network(NetworkCommand::Deleted { id: network }),
+        Command::Network(NetworkCommand::CreateFailed { id: network, problem: failure() }),
+        Command::Task(TaskCommand::Cancel { id: TaskId::from_uuid(uuid(6)) }),
+        Command::Task(TaskCommand::Prune { before: at }),
+        Command::Access(AccessCommand::CreateUser {
+            id: user,
+            name: "admin".into(),
+            password: password.clone(),
+            initial: true,
+        }),
+        Command::Access(AccessCommand::SetPassword { id: user, password, keep: Some(session.id) }),
+        Command::Access(AccessCommand::Login { session: session.clone(), secret: secret.clone() }),
+        Command::Access(AccessCommand::Logout { id: session.id }),
+        Command::Access(AccessCommand::CreateToken {
+            id: TokenId::from_uuid(uuid(9)),
+            name: "ci".into(),
+            user,
+            expires_at: at,
+            secret,
+        }),
+        Command::Access(AccessCommand::RevokeToken { id: TokenId::from_uuid(uuid(9)) }),
+        Command::Audit(audit),
+    ]
+}
+
+/// Every command with the name of its file.
+fn all() -> Vec<(String, Entry)> {
+    let commands = [vm_commands(), storage_commands(), other_commands()].concat();
+    let by = Actor::User { id: UserId::from_uuid(uuid(7)), name: "admin".into(), token: Some("ci".into()) };
+    let entry = |command: Command| Entry {
+        version: ENTRY_VERSION,
+        request: RequestId::from_uuid(uuid(10)),
+        at: Timestamp::parse("2027-01-15T08:00:00.123Z").unwrap(),
+        by: by.clone(),
+        task: TaskId::from_uuid(uuid(6)),
+        command,
+    };
+    let file = |command: &Command| match command {
+        Command::Audit(_) => "audit".to_owned(),
+        Command::Vm(VmCommand::Power { .. }) => "vm.power".to_owned(),
+        named => named.name(),
+    };
+    commands.into_iter().map(|c| (file(&c), entry(c))).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn bytes(hex: &str) -> Vec<u8> {
+    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+}
+
+/// A missing file fails; with `QUANTIX_WRITE_GOLDEN=1` it is written. A file that is there is never changed.
+#[test]
+fn every_command_has_a_file_and_every_file_still_decodes() {
+    let mut names = BTreeSet::new();
+    for (name, entry) in all() {
+        let path = directory().join(format!("{name}.json"));
+        if !path.exists() && std::env::var_os("QUANTIX_WRITE_GOLDEN").is_some() {
+            let golden = Golden { hex: hex(&encode_entry(&entry).unwrap()), entry: entry.clone() };
+            std::fs::write(&path, serde_json::to_string_pretty(&golden).unwrap() + "\n").unwrap();
+        }
+        assert!(names.insert(name.clone()), "two commands named {name}");
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let golden: Golden = serde_json::from_str(&text).unwrap();
+        assert_eq!(golden.entry, entry, "{name}: the file shows another command than the test makes");
+        assert_eq!(
+            decode_entry(&bytes(&golden.hex)).unwrap(),
+            entry,
+            "{name}: the old bytes mean something else now"
+        );
+        assert_eq!(hex(&encode_entry(&entry).unwrap()), golden.hex, "{name}: it is written differently now");
+    }
+    let files: BTreeSet<String> = std::fs::read_dir(directory())
+        .unwrap()
+        .map(|f| f.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(files, names, "a file without a command, or the other way round");
+}
+
+/// What a newer version would write: a field we do not know, in the entry and in the command, and another order.
+#[test]
+fn unknown_fields_and_another_order_are_tolerated() {
+    for (name, entry) in all() {
+        let mut value = serde_json::to_value(&entry).unwrap();
+        let map = value.as_object_mut().unwrap();
+        map.insert("aardvark".into(), serde_json::json!({"new": [1, 2]}));
+        let command = map["command"].as_object_mut().unwrap();
+        let body = command.values_mut().next().unwrap();
+        let inner = match body.as_object_mut().filter(|m| m.len() == 1) {
+            Some(_) => body.as_object_mut().unwrap().values_mut().next().unwrap(),
+            None => body,
+        };
+        inner.as_object_mut().unwrap_or_else(|| panic!("{name}")).insert("zebra".into(), true.into());
+        let written = rmp_serde::to_vec_named(&value).unwrap();
+        assert_eq!(decode_entry(&written).unwrap(), entry, "{name}");
+    }
+}
+
+#[test]
+fn an_unknown_command_is_an_error() {
+    let (_, entry) = all().remove(0);
+    let mut value = serde_json::to_value(&entry).unwrap();
+    value["command"] = serde_json::json!({"teleport": {"id": 1}});
+    assert!(decode_entry(&rmp_serde::to_vec_named(&value).unwrap()).is_err());
+}
