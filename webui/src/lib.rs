@@ -1,5 +1,43 @@
-//! The server-rendered pages.
-#![allow(missing_docs, clippy::todo, unused_variables, dead_code)]
+//! The server-rendered pages: forms become commands, queries become pages.
+//!
+//! A page is a template in `templates/`, a struct and thin handlers in `pages/`, and for what people type a parser in
+//! `forms/`. The crate reaches the product only through `hostd_core::Core` and registers routes only through
+//! `hostd_edge::Routes`; it decides nothing about machines, disks or networks and knows no SQL and no libvirt.
+
+mod assets;
+mod chart;
+mod deep;
+mod error;
+mod fields;
+mod filters;
+mod flash;
+mod forms;
+mod listing;
+mod page;
+mod pages;
+mod submission;
+#[cfg(test)]
+mod tests;
+mod units;
+mod visit;
+mod wording;
+
+use axum::routing::get;
 use hostd_core::Core;
-/// Every page and asset, mounted at `/`.
-pub fn router(core: Core) -> axum::Router { todo!() }
+use hostd_edge::{Access, Routes};
+use tower_http::compression::CompressionLayer;
+
+/// The door and rule of every page and asset.
+pub fn routes() -> Routes<()> {
+    let routes = Routes::pages(error::refuse).add(
+        "/assets/{fingerprint}/{*name}",
+        Access::Public("style, scripts and drawings without any data"),
+        get(assets::serve),
+    );
+    pages::routes(routes)
+}
+
+/// Every page and asset, mounted at `/`; paths that nothing answers get the 404 page. Answers are compressed.
+pub fn router(core: Core) -> axum::Router {
+    routes().with(core).finish().fallback(error::not_found).layer(CompressionLayer::new())
+}

@@ -1,0 +1,268 @@
+//! The form of a new machine, and the power buttons.
+
+use super::disk::DiskForm;
+use crate::fields::{Fields, Reading};
+use hostd_types::*;
+
+/// Most disks or cards the form offers.
+const ROWS_MAX: usize = 8;
+
+/// One network card of the form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NicForm {
+    /// The network; empty for none.
+    pub(crate) network: String,
+    /// `virtio` or `e1000`.
+    pub(crate) model: String,
+}
+
+/// The form of a new machine, as typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct VmForm {
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) cpus: String,
+    pub(crate) memory: String,
+    pub(crate) memory_unit: String,
+    pub(crate) firmware: String,
+    pub(crate) boot: [String; 3],
+    pub(crate) autostart: bool,
+    pub(crate) start: bool,
+    pub(crate) cdrom: String,
+    pub(crate) disks: Vec<DiskForm>,
+    pub(crate) nics: Vec<NicForm>,
+}
+
+impl VmForm {
+    /// What a new form shows: a small machine on `network`, that starts at once.
+    pub(crate) fn fresh(network: Option<NetworkId>) -> Self {
+        let network = network.map(|n| n.to_string()).unwrap_or_default();
+        Self {
+            name: String::new(),
+            description: String::new(),
+            cpus: "2".into(),
+            memory: "2".into(),
+            memory_unit: "gib".into(),
+            firmware: "bios".into(),
+            boot: ["disk", "cdrom", "network"].map(String::from),
+            autostart: false,
+            start: true,
+            cdrom: String::new(),
+            disks: vec![DiskForm::default()],
+            nics: vec![NicForm { network, model: "virtio".into() }],
+        }
+    }
+    /// What was sent.
+    pub(crate) fn read(fields: &Fields) -> Self {
+        let rows = |name: &str| fields.parsed::<usize>(name).unwrap_or(0).min(ROWS_MAX);
+        let nic = |index: usize| NicForm {
+            network: fields.text(&format!("nic{index}_network")),
+            model: fields.text(&format!("nic{index}_model")),
+        };
+        Self {
+            name: fields.text("name"),
+            description: fields.verbatim("description"),
+            cpus: fields.text("cpus"),
+            memory: fields.text("memory"),
+            memory_unit: fields.text("memory_unit"),
+            firmware: fields.text("firmware"),
+            boot: ["boot0", "boot1", "boot2"].map(|name| fields.text(name)),
+            autostart: fields.ticked("autostart"),
+            start: fields.ticked("start"),
+            cdrom: fields.text("cdrom"),
+            disks: (0..rows("disks")).map(|index| DiskForm::read(fields, index)).collect(),
+            nics: (0..rows("nics")).map(nic).collect(),
+        }
+    }
+    /// Adds or removes a row, when a button for that was pressed: `disk+`, `disk-1`, `nic+`, `nic-0`.
+    pub(crate) fn change(&mut self, button: &str) {
+        match button {
+            "disk+" if self.disks.len() < ROWS_MAX => self.disks.push(DiskForm::default()),
+            "nic+" if self.nics.len() < ROWS_MAX => {
+                let network = self.nics.first().map(|n| n.network.clone()).unwrap_or_default();
+                self.nics.push(NicForm { network, model: "virtio".into() });
+            }
+            other => {
+                let row = |prefix| other.strip_prefix(prefix).and_then(|n| n.parse::<usize>().ok());
+                if let Some(index) = row("disk-").filter(|n| *n < self.disks.len()) {
+                    self.disks.remove(index);
+                }
+                if let Some(index) = row("nic-").filter(|n| *n < self.nics.len()) {
+                    self.nics.remove(index);
+                }
+            }
+        }
+    }
+    /// The machine asked for.
+    pub(crate) fn machine(&self) -> Result<CreateVm, Problem> {
+        let mut reading = Reading::default();
+        let mut disks = Vec::new();
+        for (index, form) in self.disks.iter().enumerate() {
+            disks.extend(form.disk(&mut reading, index));
+        }
+        let mut nics = Vec::new();
+        for (index, form) in self.nics.iter().enumerate().filter(|(_, n)| !n.network.is_empty()) {
+            if let Some(network) = reading.chosen(&format!("/nics/{index}/network"), &form.network, "a network") {
+                let model = if form.model == "e1000" { NicModel::E1000 } else { NicModel::Virtio };
+                nics.push(NewNic { network, mac: None, model });
+            }
+        }
+        let cdrom = match self.cdrom.as_str() {
+            "" => None,
+            id => reading.chosen("/cdrom", id, "an image"),
+        };
+        let machine = CreateVm {
+            name: self.name.clone(),
+            description: plain_breaks(&self.description),
+            cpus: reading.whole("/cpus", &self.cpus),
+            memory_mib: reading.bytes("/memory_mib", &self.memory, &self.memory_unit) >> 20,
+            firmware: firmware(&self.firmware),
+            boot: boot_order(&self.boot),
+            autostart: self.autostart,
+            disks,
+            cdrom,
+            nics,
+            start: self.start,
+        };
+        reading.done(machine)
+    }
+}
+
+/// Browsers send line breaks as CR LF; texts keep LF alone.
+pub(crate) fn plain_breaks(text: &str) -> String {
+    text.replace("\r\n", "\n").trim_end().to_owned()
+}
+
+/// The firmware chosen.
+pub(crate) fn firmware(text: &str) -> Firmware {
+    if text == "uefi" { Firmware::Uefi } else { Firmware::Bios }
+}
+
+/// The boot order of three lists; a device named twice counts once.
+pub(crate) fn boot_order(chosen: &[String; 3]) -> Vec<BootDevice> {
+    let mut order = Vec::new();
+    for text in chosen {
+        let device = match text.as_str() {
+            "disk" => BootDevice::Disk,
+            "cdrom" => BootDevice::Cdrom,
+            "network" => BootDevice::Network,
+            _ => continue,
+        };
+        if !order.contains(&device) {
+            order.push(device);
+        }
+    }
+    order
+}
+
+/// The action of a power button.
+pub(crate) fn power_action(fields: &Fields) -> Result<PowerAction, Problem> {
+    const ALL: [PowerAction; 7] = [
+        PowerAction::Start,
+        PowerAction::Shutdown,
+        PowerAction::Reboot,
+        PowerAction::Reset,
+        PowerAction::ForceOff,
+        PowerAction::Pause,
+        PowerAction::Resume,
+    ];
+    let name = fields.text("action");
+    let found = ALL.into_iter().find(|a| a.as_str() == name);
+    found.ok_or_else(|| Problem::field("/action", "Choose what to do: start, shut down, reboot, …"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(pairs: &[(&str, &str)]) -> Fields {
+        Fields::new(pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect())
+    }
+
+    #[test]
+    fn a_whole_form_becomes_a_machine() {
+        let (image, volume, network) = (ImageId::new(), VolumeId::new(), NetworkId::new());
+        let (i, v, n) = (image.to_string(), volume.to_string(), network.to_string());
+        let form = VmForm::read(&fields(&[
+            ("name", " web-1 "),
+            ("description", "a\r\nb\r\n"),
+            ("cpus", "4"),
+            ("memory", "1.5"),
+            ("memory_unit", "gib"),
+            ("firmware", "uefi"),
+            ("boot0", "cdrom"),
+            ("boot1", "disk"),
+            ("boot2", "cdrom"),
+            ("start", "on"),
+            ("cdrom", &i),
+            ("disks", "3"),
+            ("disk0_from", "blank"),
+            ("disk0_size", "20"),
+            ("disk0_unit", "gib"),
+            ("disk0_bus", "sata"),
+            ("disk0_format", "raw"),
+            ("disk1_from", "image"),
+            ("disk1_image", &i),
+            ("disk1_grow", "30"),
+            ("disk2_from", "volume"),
+            ("disk2_volume", &v),
+            ("nics", "2"),
+            ("nic0_network", &n),
+            ("nic0_model", "e1000"),
+            ("nic1_network", ""),
+        ]));
+        let machine = form.machine().expect("a good form");
+        assert_eq!((machine.name.as_str(), machine.description.as_str()), ("web-1", "a\nb"));
+        assert_eq!((machine.cpus, machine.memory_mib, machine.firmware), (4, 1536, Firmware::Uefi));
+        assert_eq!(machine.boot, [BootDevice::Cdrom, BootDevice::Disk]);
+        assert!(machine.start && !machine.autostart);
+        assert_eq!(machine.cdrom, Some(image));
+        let size_bytes = 20 << 30;
+        assert_eq!(
+            machine.disks,
+            [
+                NewDisk::Blank { size_bytes, format: DiskFormat::Raw, bus: DiskBus::Sata },
+                NewDisk::Image { image, size_bytes: Some(30 << 30), bus: DiskBus::Virtio },
+                NewDisk::Volume { volume, bus: DiskBus::Virtio },
+            ]
+        );
+        assert_eq!(machine.nics, [NewNic { network, mac: None, model: NicModel::E1000 }]);
+    }
+
+    #[test]
+    fn each_wrong_field_gets_its_own_message() {
+        let mut form = VmForm::fresh(None);
+        form.cpus = "many".into();
+        form.memory = "-1".into();
+        form.cdrom = "no-id".into();
+        form.disks = vec![DiskForm { size: "x".into(), ..DiskForm::default() }, DiskForm { from: "image".into(), ..DiskForm::default() }];
+        let problem = form.machine().expect_err("a bad form");
+        for pointer in ["/cpus", "/memory_mib", "/cdrom", "/disks/0/size_bytes", "/disks/1/image"] {
+            assert!(problem.at(pointer).is_some(), "{pointer}");
+        }
+        assert_eq!(problem.kind, ProblemKind::Invalid);
+    }
+
+    #[test]
+    fn rows_come_and_go_without_scripts() {
+        let mut form = VmForm::fresh(None);
+        form.change("disk+");
+        form.disks[1].size = "7".into();
+        form.change("disk-0");
+        assert_eq!((form.disks.len(), form.disks[0].size.as_str()), (1, "7"));
+        form.change("disk-9");
+        form.change("nic-0");
+        assert!(form.nics.is_empty());
+        for _ in 0..20 {
+            form.change("nic+");
+        }
+        assert_eq!(form.nics.len(), ROWS_MAX);
+    }
+
+    #[test]
+    fn only_known_power_actions_are_taken() {
+        assert_eq!(power_action(&fields(&[("action", "force_off")])), Ok(PowerAction::ForceOff));
+        assert!(power_action(&fields(&[("action", "explode")])).is_err());
+        assert!(power_action(&fields(&[])).is_err());
+    }
+}

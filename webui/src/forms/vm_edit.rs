@@ -1,0 +1,113 @@
+//! The form that changes a machine's settings.
+
+use super::vm::{boot_order, firmware, plain_breaks};
+use crate::fields::{Fields, Reading};
+use crate::wording::boot_value;
+use hostd_types::*;
+
+/// The form, as typed. Fields a running machine can't change are not sent and stay as they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EditForm {
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) cpus: String,
+    pub(crate) memory: String,
+    pub(crate) memory_unit: String,
+    pub(crate) firmware: String,
+    pub(crate) boot: [String; 3],
+    pub(crate) autostart: bool,
+    pub(crate) cdrom: String,
+    /// The generation of the machine that the form was filled from.
+    pub(crate) generation: u64,
+}
+
+impl EditForm {
+    /// Filled from a machine.
+    pub(crate) fn of(vm: &Vm) -> Self {
+        let (memory, memory_unit) = crate::units::split(vm.spec.memory_mib << 20);
+        let boot = |n: usize| vm.spec.boot.get(n).map_or("", |d| boot_value(*d)).to_owned();
+        Self {
+            name: vm.spec.name.clone(),
+            description: vm.spec.description.clone(),
+            cpus: vm.spec.cpus.to_string(),
+            memory,
+            memory_unit: memory_unit.into(),
+            firmware: crate::wording::firmware(&vm.spec.firmware).to_ascii_lowercase(),
+            boot: [boot(0), boot(1), boot(2)],
+            autostart: vm.spec.autostart,
+            cdrom: vm.spec.cdrom.map(|i| i.to_string()).unwrap_or_default(),
+            generation: vm.meta.generation,
+        }
+    }
+    /// What was sent; what was not stays as `vm` has it.
+    pub(crate) fn read(fields: &Fields, vm: &Vm) -> Self {
+        let now = Self::of(vm);
+        let or = |name: &str, now: String| if fields.ticked(name) { fields.text(name) } else { now };
+        let [boot0, boot1, boot2] = now.boot;
+        Self {
+            name: or("name", now.name),
+            description: fields.verbatim("description"),
+            cpus: or("cpus", now.cpus),
+            memory: or("memory", now.memory),
+            memory_unit: or("memory_unit", now.memory_unit),
+            firmware: or("firmware", now.firmware),
+            boot: [or("boot0", boot0), or("boot1", boot1), or("boot2", boot2)],
+            autostart: fields.ticked("autostart"),
+            cdrom: fields.text("cdrom"),
+            generation: fields.parsed("generation").unwrap_or(now.generation),
+        }
+    }
+    /// What is to change about `vm`; only what differs.
+    pub(crate) fn edit(&self, vm: &Vm) -> Result<EditVm, Problem> {
+        let mut reading = Reading::default();
+        let cpus = reading.whole("/cpus", &self.cpus);
+        let memory = reading.bytes("/memory_mib", &self.memory, &self.memory_unit) >> 20;
+        let cdrom = match self.cdrom.as_str() {
+            "" => None,
+            id => reading.chosen("/cdrom", id, "an image"),
+        };
+        let description = plain_breaks(&self.description);
+        let (firmware, boot) = (firmware(&self.firmware), boot_order(&self.boot));
+        let edit = EditVm {
+            name: (self.name != vm.spec.name).then(|| self.name.clone()),
+            description: (description != vm.spec.description).then_some(description),
+            cpus: (cpus != vm.spec.cpus).then_some(cpus),
+            memory_mib: (memory != vm.spec.memory_mib).then_some(memory),
+            firmware: (firmware != vm.spec.firmware).then_some(firmware),
+            boot: (boot != vm.spec.boot).then_some(boot),
+            autostart: (self.autostart != vm.spec.autostart).then_some(self.autostart),
+            cdrom: (cdrom != vm.spec.cdrom)
+                .then(|| cdrom.map_or(CdromChange::Eject, |image| CdromChange::Insert { image })),
+        };
+        reading.done(edit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::sample;
+
+    #[test]
+    fn only_what_differs_is_sent() {
+        let vm = sample::vm("web-1", VmState::Off);
+        assert_eq!(EditForm::of(&vm).edit(&vm), Ok(EditVm::default()));
+        let mut form = EditForm::of(&vm);
+        form.cpus = "7".into();
+        form.autostart = !form.autostart;
+        form.cdrom = String::new();
+        let edit = form.edit(&vm).expect("a good form");
+        assert_eq!((edit.cpus, edit.autostart), (Some(7), Some(!vm.spec.autostart)));
+        assert_eq!(edit.cdrom, vm.spec.cdrom.map(|_| CdromChange::Eject));
+        assert_eq!(edit.name, None);
+    }
+
+    #[test]
+    fn fields_that_were_not_sent_stay() {
+        let vm = sample::vm("web-1", VmState::Running);
+        let fields = Fields::new(vec![("description".into(), "new".into())]);
+        let edit = EditForm::read(&fields, &vm).edit(&vm).expect("a good form");
+        assert_eq!(edit.description.as_deref(), Some("new"));
+        assert_eq!((edit.name, edit.cpus, edit.memory_mib, edit.firmware, edit.boot), (None, None, None, None, None));
+    }
+}

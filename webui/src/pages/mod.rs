@@ -1,0 +1,63 @@
+//! One module a page: its template, its handlers, nothing else.
+
+pub(crate) mod account;
+pub(crate) mod events;
+pub(crate) mod help;
+pub(crate) mod host;
+pub(crate) mod images;
+pub(crate) mod login;
+pub(crate) mod networks;
+pub(crate) mod overview;
+pub(crate) mod tasks;
+pub(crate) mod tokens;
+pub(crate) mod vm;
+pub(crate) mod vm_delete;
+pub(crate) mod vm_hardware;
+pub(crate) mod vm_new;
+pub(crate) mod vms;
+pub(crate) mod volumes;
+
+use crate::error::PageError;
+use axum::response::Response;
+use axum::routing::{get, post};
+use hostd_edge::Access::{Public, Signed};
+use hostd_edge::Routes;
+
+/// What a handler of a page answers.
+pub(crate) type Answer = Result<Response, PageError>;
+
+/// Adds every page.
+pub(crate) fn routes(routes: Routes<()>) -> Routes<()> {
+    routes
+        .add("/login", Public("shows a form and checks a password"), get(login::show).post(login::log_in))
+        .add("/logout", Signed, post(login::log_out))
+        .add("/", Signed, get(overview::show))
+        .add("/vms", Signed, get(vms::show).post(vm_new::create))
+        .add("/vms/new", Signed, get(vm_new::show))
+        .add("/vms/batch", Signed, post(vms::batch))
+        .add("/vms/{id}", Signed, get(vm::show))
+        .add("/vms/{id}/console", Signed, get(vm::console))
+        .add("/vms/{id}/events", Signed, get(vm::events))
+        .add("/vms/{id}/power", Signed, post(vm::power))
+        .add("/vms/{id}/hardware", Signed, get(vm_hardware::show))
+        .add("/vms/{id}/edit", Signed, post(vm_hardware::edit))
+        .add("/vms/{id}/delete", Signed, get(vm_delete::show).post(vm_delete::delete))
+        .add("/images", Signed, get(images::show).post(images::upload).layer(images::no_limit()))
+        .add("/images/{id}/delete", Signed, post(images::delete))
+        .add("/volumes", Signed, get(volumes::show).post(volumes::create))
+        .add("/volumes/{id}/delete", Signed, post(volumes::delete))
+        .add("/networks", Signed, get(networks::show).post(networks::create))
+        .add("/networks/{id}/delete", Signed, post(networks::delete))
+        .add("/host", Signed, get(host::show))
+        .add("/tasks", Signed, get(tasks::show))
+        .add("/tasks/{id}", Signed, get(tasks::show_one))
+        .add("/tasks/{id}/cancel", Signed, post(tasks::cancel))
+        .add("/events", Signed, get(events::show))
+        .add("/tokens", Signed, get(tokens::show).post(tokens::create))
+        .add("/tokens/{id}/revoke", Signed, post(tokens::revoke))
+        .add("/account", Signed, get(account::show))
+        .add("/account/password", Signed, post(account::change_password))
+        .add("/account/theme", Signed, post(account::choose_theme))
+        .add("/help", Signed, get(help::index))
+        .add("/help/{topic}", Signed, get(help::topic))
+}

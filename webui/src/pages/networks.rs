@@ -1,0 +1,79 @@
+//! Networks: how machines reach each other and the world.
+
+use super::Answer;
+use crate::filters;
+use crate::flash::Flash;
+use crate::forms::network::NetworkForm;
+use crate::listing::{Listing, Pager};
+use crate::page::{Refusal, answer, page};
+use crate::submission::Submission;
+use crate::visit::{Layout, OrPage, Section, Theme, Visit};
+use askama::Template;
+use axum::extract::{Path, Query};
+use axum::response::{IntoResponse, Response};
+use hostd_core::NetworkView;
+use hostd_types::command::NetworkCommand;
+use hostd_types::{Command, NetworkId, NetworkMode, NicFacts, Problem, ProblemKind};
+
+/// The list with the form of a new network.
+#[derive(Template)]
+#[template(path = "networks.html")]
+pub(crate) struct NetworksPage {
+    pub(crate) layout: Layout,
+    pub(crate) refusal: Refusal,
+    pub(crate) networks: Vec<NetworkView>,
+    pub(crate) nics: Vec<NicFacts>,
+    pub(crate) pager: Pager,
+    pub(crate) form: NetworkForm,
+}
+page!(NetworksPage, refusal);
+
+async fn respond(visit: &Visit, listing: Listing, form: NetworkForm, problem: Option<Problem>) -> Answer {
+    let page = visit.core.networks(&listing.params()).await.or_page(visit)?;
+    let host = visit.core.host_view(visit.core.host()).await.or_page(visit)?;
+    Ok(answer(&NetworksPage {
+        layout: visit.layout("networks", Section::Networks, "Networks").watching("network vm task"),
+        refusal: Refusal(problem),
+        pager: listing.pager("/networks", &page, "network"),
+        networks: page.items,
+        nics: host.facts.nics.into_iter().filter(|n| n.physical).collect(),
+        form,
+    }))
+}
+
+/// `GET /networks`
+pub(crate) async fn show(visit: Visit, Query(listing): Query<Listing>) -> Answer {
+    respond(&visit, listing, NetworkForm::default(), None).await
+}
+
+/// `POST /networks`
+pub(crate) async fn create(submission: Submission) -> Answer {
+    let visit = &submission.visit;
+    let form = NetworkForm::read(&submission.fields);
+    let problem = match form.network() {
+        Ok(network) => {
+            let said = format!("{} is being created.", network.name);
+            let command = NetworkCommand::Create { id: NetworkId::new(), host: visit.core.host(), network };
+            match submission.submit(Command::Network(command)).await {
+                Ok(outcome) => return Ok(Flash::accepted(said, &outcome).then("/networks")),
+                Err(problem) if problem.kind == ProblemKind::Exists && problem.errors.is_empty() => {
+                    super::vm_new::named(problem)
+                }
+                Err(problem) => problem,
+            }
+        }
+        Err(problem) => problem,
+    };
+    respond(visit, Listing::default(), form, Some(problem)).await
+}
+
+/// `POST /networks/{id}/delete`
+pub(crate) async fn delete(Path(id): Path<String>, submission: Submission) -> Response {
+    match submission.visit.id::<NetworkId>("network", &id) {
+        Ok(id) => {
+            let command = Command::Network(NetworkCommand::Delete { id });
+            submission.act(command, "/networks", "The network is being deleted.").await
+        }
+        Err(error) => error.into_response(),
+    }
+}

@@ -1,0 +1,74 @@
+//! What is going on, on one screen.
+
+use super::Answer;
+use crate::chart::{Chart, Meter};
+use crate::deep::Deep;
+use crate::filters;
+use crate::page::{answer, page};
+use crate::visit::{Layout, OrPage, Section, Theme, Visit};
+use askama::Template;
+use hostd_core::HostView;
+use hostd_types::{Event, ListParams, Task, Vm};
+use std::collections::BTreeMap;
+
+/// The overview.
+#[derive(Template)]
+#[template(path = "overview.html")]
+pub(crate) struct OverviewPage {
+    pub(crate) layout: Layout,
+    pub(crate) host: HostView,
+    pub(crate) counts: BTreeMap<String, u64>,
+    pub(crate) vms: Vec<Vm>,
+    pub(crate) tasks: Vec<Task>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) charts: Vec<Chart>,
+    pub(crate) images: u64,
+}
+page!(OverviewPage);
+
+impl OverviewPage {
+    /// Machines in all.
+    fn machines(&self) -> u64 {
+        self.counts.values().sum()
+    }
+    /// Machines in a state.
+    fn counted(&self, state: &str) -> u64 {
+        self.counts.get(state).copied().unwrap_or(0)
+    }
+    /// Share of the processors' time in use.
+    fn cpu(&self) -> Option<f64> {
+        self.host.latest.map(|s| s.cpu)
+    }
+    /// Memory in use, bytes.
+    fn memory_used(&self) -> Option<u64> {
+        self.host.latest.map(|s| s.memory_used)
+    }
+    /// A bar of `part` in `whole`.
+    fn bar(&self, label: &str, part: impl Deep<u64>, whole: impl Deep<u64>) -> Meter {
+        Meter::new(label, crate::units::share(part, whole))
+    }
+}
+
+/// `GET /`
+pub(crate) async fn show(visit: Visit) -> Answer {
+    let core = &visit.core;
+    let few = |limit| ListParams { limit: Some(limit), ..ListParams::default() };
+    let running = ListParams { state: Some("running".into()), ..few(6) };
+    let host = core.host_view(core.host()).await.or_page(&visit)?;
+    let samples = core.host_samples();
+    let charts = vec![
+        Chart::host_cpu(&samples),
+        Chart::host_memory(&samples, host.facts.memory_bytes),
+        Chart::host_network(&samples),
+    ];
+    Ok(answer(&OverviewPage {
+        layout: visit.layout("overview", Section::Overview, "Overview").watching("vm task host image event"),
+        counts: core.vm_counts().await.or_page(&visit)?,
+        vms: core.vms(&running).await.or_page(&visit)?.items,
+        tasks: core.tasks(&few(5)).await.or_page(&visit)?.items,
+        events: core.events(&few(6), None).await.or_page(&visit)?.items,
+        images: core.images(&few(1)).await.or_page(&visit)?.total,
+        host,
+        charts,
+    }))
+}

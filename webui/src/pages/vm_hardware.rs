@@ -1,0 +1,76 @@
+//! A machine's hardware: what it has, and the form that changes it.
+
+use super::Answer;
+use super::vm_new::{Choices, named};
+use crate::filters;
+use crate::flash::Flash;
+use crate::forms::vm_edit::EditForm;
+use crate::page::{Refusal, answer, page};
+use crate::submission::Submission;
+use crate::visit::{Layout, OrPage, Section, Theme, Visit};
+use askama::Template;
+use axum::extract::Path;
+use hostd_core::{ImageView, VmDetail};
+use hostd_types::command::VmCommand;
+use hostd_types::{Command, EditVm, Phase, Problem, ProblemKind, VmId};
+
+/// The page.
+#[derive(Template)]
+#[template(path = "vm/hardware.html")]
+pub(crate) struct HardwarePage {
+    pub(crate) layout: Layout,
+    pub(crate) refusal: Refusal,
+    pub(crate) detail: VmDetail,
+    pub(crate) form: EditForm,
+    pub(crate) isos: Vec<ImageView>,
+}
+page!(HardwarePage, refusal);
+
+impl HardwarePage {
+    /// How disk `index` is attached.
+    fn bus(&self, index: &usize) -> Option<&'static str> {
+        self.detail.vm.spec.disks.get(*index).map(|disk| crate::wording::disk_bus(&disk.bus))
+    }
+    /// Settings of the hardware can't change now.
+    fn locked(&self) -> bool {
+        self.detail.vm.status.state.is_active()
+    }
+}
+
+fn page_of(visit: &Visit, detail: VmDetail, form: EditForm, isos: Vec<ImageView>, problem: Option<Problem>) -> HardwarePage {
+    let title = format!("{} · Hardware", detail.vm.spec.name);
+    let layout = visit.layout("vm-hardware", Section::Vms, title).watching(super::vm::watch(detail.vm.id));
+    HardwarePage { layout, refusal: Refusal(problem), detail, form, isos }
+}
+
+/// `GET /vms/{id}/hardware`
+pub(crate) async fn show(visit: Visit, Path(id): Path<String>) -> Answer {
+    let id = visit.id("machine", &id)?;
+    let detail = visit.core.vm_detail(id).await.or_page(&visit)?;
+    let form = EditForm::of(&detail.vm);
+    let isos = Choices::load(&visit).await?.isos;
+    Ok(answer(&page_of(&visit, detail, form, isos, None)))
+}
+
+/// `POST /vms/{id}/edit`
+pub(crate) async fn edit(Path(id): Path<String>, submission: Submission) -> Answer {
+    let visit = &submission.visit;
+    let id: VmId = visit.id("machine", &id)?;
+    let detail = visit.core.vm_detail(id).await.or_page(visit)?;
+    let form = EditForm::read(&submission.fields, &detail.vm);
+    let path = format!("/vms/{id}/hardware");
+    let problem = match form.edit(&detail.vm) {
+        Ok(edit) if edit == EditVm::default() => return Ok(Flash::good("Nothing was changed.").then(&path)),
+        Ok(edit) => {
+            let command = VmCommand::Edit { id, expect: Some(form.generation), edit };
+            match submission.submit(Command::Vm(command)).await {
+                Ok(outcome) => return Ok(Flash::accepted("Saved.", &outcome).then(&path)),
+                Err(problem) if problem.kind == ProblemKind::Exists && problem.errors.is_empty() => named(problem),
+                Err(problem) => problem,
+            }
+        }
+        Err(problem) => problem,
+    };
+    let isos = Choices::load(visit).await?.isos;
+    Ok(answer(&page_of(visit, detail, form, isos, Some(problem))))
+}

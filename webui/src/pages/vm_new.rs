@@ -1,0 +1,142 @@
+//! A new machine.
+
+use super::Answer;
+use crate::filters;
+use crate::flash::Flash;
+use crate::forms::vm::VmForm;
+use crate::page::{Refusal, answer, page};
+use crate::submission::Submission;
+use crate::visit::{Layout, OrPage, Section, Theme, Visit};
+use askama::Template;
+use axum::extract::Query;
+use hostd_core::{HostView, ImageView, NetworkView, VolumeView};
+use hostd_types::command::VmCommand;
+use hostd_types::{Command, ImageKind, ListParams, PAGE_MAX, Phase, Problem, ProblemKind, VmId};
+use serde::Deserialize;
+
+/// What the form can choose from.
+#[derive(Debug, Default)]
+pub(crate) struct Choices {
+    pub(crate) disks: Vec<ImageView>,
+    pub(crate) isos: Vec<ImageView>,
+    pub(crate) volumes: Vec<VolumeView>,
+    pub(crate) networks: Vec<NetworkView>,
+    pub(crate) host: Option<HostView>,
+}
+
+impl Choices {
+    /// Everything that is ready to be used now.
+    pub(crate) async fn load(visit: &Visit) -> Result<Self, crate::error::PageError> {
+        let all = ListParams { limit: Some(PAGE_MAX), ..ListParams::default() };
+        let images = visit.core.images(&all).await.or_page(visit)?.items;
+        let of = |kind| move |i: &ImageView| i.image.status.content.as_ref().is_some_and(|c| c.kind == kind);
+        let (isos, rest): (Vec<_>, Vec<_>) = images.into_iter().partition(of(ImageKind::Iso));
+        let free = |v: &VolumeView| v.volume.spec.vm.is_none() && v.volume.status.phase == Phase::Ready;
+        Ok(Self {
+            disks: rest.into_iter().filter(of(ImageKind::Disk)).collect(),
+            isos,
+            volumes: visit.core.volumes(&all).await.or_page(visit)?.items.into_iter().filter(free).collect(),
+            networks: visit.core.networks(&all).await.or_page(visit)?.items,
+            host: Some(visit.core.host_view(visit.core.host()).await.or_page(visit)?),
+        })
+    }
+}
+
+/// The form.
+#[derive(Template)]
+#[template(path = "vm/new.html")]
+pub(crate) struct NewVmPage {
+    pub(crate) layout: Layout,
+    pub(crate) refusal: Refusal,
+    pub(crate) form: VmForm,
+    pub(crate) choices: Choices,
+}
+page!(NewVmPage, refusal);
+
+impl NewVmPage {
+    /// How many processors there are.
+    fn threads(&self) -> String {
+        let said = |h: &HostView| format!("The host has {}.", crate::units::count(&h.facts.cpu.threads, "thread"));
+        self.choices.host.as_ref().map(said).unwrap_or_default()
+    }
+    /// How much memory there is.
+    fn memory(&self) -> String {
+        let said = |h: &HostView| format!("The host has {}.", crate::units::bytes(&h.facts.memory_bytes));
+        self.choices.host.as_ref().map(said).unwrap_or_default()
+    }
+    /// The host's guests run in software.
+    fn emulation(&self) -> bool {
+        use hostd_types::Acceleration::Emulation;
+        self.choices.host.as_ref().is_some_and(|h| matches!(h.facts.acceleration, Emulation { .. }))
+    }
+    /// Room left in the pool, bytes.
+    fn free(&self) -> Option<u64> {
+        Some(self.choices.host.as_ref()?.facts.pools.first()?.free_bytes)
+    }
+    /// The message beside a field of disk `index`.
+    fn disk_error(&self, index: &usize, field: &str) -> &str {
+        self.refusal.at(&format!("/disks/{index}/{field}"))
+    }
+    /// The message beside the network of card `index`.
+    fn nic_error(&self, index: &usize) -> &str {
+        self.refusal.at(&format!("/nics/{index}/network"))
+    }
+}
+
+/// An image to begin with.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Begin {
+    image: String,
+}
+
+/// `GET /vms/new`
+pub(crate) async fn show(visit: Visit, Query(begin): Query<Begin>) -> Answer {
+    let choices = Choices::load(&visit).await?;
+    let mut form = VmForm::fresh(choices.networks.first().map(|n| n.network.id));
+    if choices.isos.iter().any(|i| i.image.id.to_string() == begin.image) {
+        form.cdrom = begin.image;
+    } else if choices.disks.iter().any(|i| i.image.id.to_string() == begin.image) {
+        form.disks[0].from = "image".into();
+        form.disks[0].image = begin.image;
+    }
+    Ok(answer(&page_of(&visit, form, choices, None)))
+}
+
+fn page_of(visit: &Visit, form: VmForm, choices: Choices, problem: Option<Problem>) -> NewVmPage {
+    let layout = visit.layout("vm-new", Section::Vms, "New machine");
+    NewVmPage { layout, refusal: Refusal(problem), form, choices }
+}
+
+/// `POST /vms`: creates the machine, or shows the form again with another row or with what is wrong.
+pub(crate) async fn create(submission: Submission) -> Answer {
+    let visit = &submission.visit;
+    let mut form = VmForm::read(&submission.fields);
+    if let Some(button) = submission.fields.find("rows") {
+        form.change(button);
+        return Ok(answer(&page_of(visit, form, Choices::load(visit).await?, None)));
+    }
+    let problem = match form.machine() {
+        Ok(vm) => {
+            let (id, host) = (VmId::new(), visit.core.host());
+            let said = format!("{} is being created.", vm.name);
+            match submission.submit(Command::Vm(VmCommand::Create { id, host, vm })).await {
+                Ok(outcome) => {
+                    // A form sent twice acts once: its first machine is the one to show.
+                    let id = outcome.subject.as_ref().map_or_else(|| id.to_string(), |s| s.id.clone());
+                    return Ok(Flash::accepted(said, &outcome).then(&format!("/vms/{id}")));
+                }
+                Err(problem) if problem.kind == ProblemKind::Exists && problem.errors.is_empty() => named(problem),
+                Err(problem) => problem,
+            }
+        }
+        Err(problem) => problem,
+    };
+    Ok(answer(&page_of(visit, form, Choices::load(visit).await?, Some(problem))))
+}
+
+/// A taken name belongs beside the name.
+pub(crate) fn named(mut problem: Problem) -> Problem {
+    problem.errors = vec![hostd_types::FieldError { pointer: "/name".into(), detail: problem.detail.clone() }];
+    problem
+}

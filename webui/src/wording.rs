@@ -1,0 +1,223 @@
+//! The product's words and colours for states, actions and kinds: one place, so that every page says the same.
+
+use hostd_core::NoticeLevel;
+use hostd_types::*;
+
+/// Colour class of a machine's state.
+pub(crate) fn vm_tone(state: &VmState) -> &'static str {
+    match state {
+        VmState::Running => "good",
+        VmState::Off => "idle",
+        VmState::Starting | VmState::Stopping => "busy",
+        VmState::Paused => "warn",
+        VmState::Crashed => "bad",
+        VmState::Unknown => "unknown",
+    }
+}
+
+/// A machine's state in one word.
+pub(crate) fn vm_state(state: &VmState) -> &'static str {
+    match state {
+        VmState::Running => "Running",
+        VmState::Off => "Off",
+        VmState::Starting => "Starting",
+        VmState::Stopping => "Stopping",
+        VmState::Paused => "Paused",
+        VmState::Crashed => "Crashed",
+        VmState::Unknown => "Unknown",
+    }
+}
+
+/// Colour class and word of a resource's phase; a fault outweighs `ready`.
+pub(crate) fn phase(phase: &Phase, fault: &Option<String>) -> (&'static str, &'static str) {
+    match (phase, fault) {
+        (Phase::Creating, _) => ("busy", "Creating"),
+        (Phase::Deleting, _) => ("busy", "Deleting"),
+        (Phase::Ready, Some(_)) => ("bad", "Fault"),
+        (Phase::Ready, None) => ("good", "Ready"),
+    }
+}
+
+/// Colour class and word of a task's state.
+pub(crate) fn task_state(task: &Task) -> (&'static str, &'static str) {
+    match &task.state {
+        TaskState::Running if task.cancelling => ("busy", "Cancelling"),
+        TaskState::Running => ("busy", "Running"),
+        TaskState::Succeeded => ("good", "Done"),
+        TaskState::Failed { problem } if problem.kind == ProblemKind::Cancelled => ("idle", "Cancelled"),
+        TaskState::Failed { .. } => ("bad", "Failed"),
+    }
+}
+
+/// Colour class and word of an event's result.
+pub(crate) fn event_result(result: &EventResult) -> (&'static str, &'static str) {
+    match result {
+        EventResult::Ok => ("good", "OK"),
+        EventResult::Refused => ("warn", "Refused"),
+        EventResult::Failed => ("bad", "Failed"),
+        EventResult::Observed => ("idle", "Observed"),
+    }
+}
+
+/// Colour class of a notice.
+pub(crate) fn notice_tone(level: &NoticeLevel) -> &'static str {
+    match level {
+        NoticeLevel::Info => "info",
+        NoticeLevel::Warning => "warn",
+        NoticeLevel::Critical => "bad",
+    }
+}
+
+/// What a command does, in words; a name this version does not know stands for itself.
+pub(crate) fn action(name: &str) -> &str {
+    match name {
+        "vm.create" => "Create machine",
+        "vm.edit" => "Edit machine",
+        "vm.start" => "Start machine",
+        "vm.shutdown" => "Shut down machine",
+        "vm.reboot" => "Reboot machine",
+        "vm.reset" => "Reset machine",
+        "vm.force_off" => "Force machine off",
+        "vm.pause" => "Pause machine",
+        "vm.resume" => "Resume machine",
+        "vm.delete" => "Delete machine",
+        "vm.deleted" => "Machine deleted",
+        "vm.create_failed" => "Machine not created",
+        "vm.state" => "Machine changed state",
+        "vm.report" => "Machine reported",
+        "vm.console" => "Open console",
+        "volume.create" => "Create volume",
+        "volume.delete" => "Delete volume",
+        "volume.deleted" => "Volume deleted",
+        "volume.create_failed" => "Volume not created",
+        "volume.report" => "Volume reported",
+        "image.create" => "Upload image",
+        "image.ready" => "Image ready",
+        "image.create_failed" => "Upload failed",
+        "image.delete" => "Delete image",
+        "image.deleted" => "Image deleted",
+        "image.report" => "Image reported",
+        "network.create" => "Create network",
+        "network.delete" => "Delete network",
+        "network.deleted" => "Network deleted",
+        "network.create_failed" => "Network not created",
+        "network.report" => "Network reported",
+        "task.cancel" => "Cancel task",
+        "task.prune" => "Drop old records",
+        "user.create" => "Create user",
+        "user.set_password" => "Change password",
+        "session.login" => "Log in",
+        "session.logout" => "Log out",
+        "token.create" => "Create token",
+        "token.revoke" => "Revoke token",
+        "host.report" => "Host reported",
+        other => other,
+    }
+}
+
+/// A resource's kind, for people.
+pub(crate) fn kind(kind: &Kind) -> &'static str {
+    match kind {
+        Kind::Host => "Host",
+        Kind::Vm => "Machine",
+        Kind::Volume => "Volume",
+        Kind::Image => "Image",
+        Kind::Network => "Network",
+        Kind::Task => "Task",
+        Kind::Event => "Event",
+        Kind::User => "User",
+        Kind::Token => "Token",
+        Kind::Session => "Session",
+    }
+}
+
+/// The page that shows a resource.
+pub(crate) fn path_of(subject: &Subject) -> String {
+    match subject.kind {
+        Kind::Vm => format!("/vms/{}", subject.id),
+        Kind::Task => format!("/tasks/{}", subject.id),
+        Kind::Volume => "/volumes".into(),
+        Kind::Image => "/images".into(),
+        Kind::Network => "/networks".into(),
+        Kind::Host => "/host".into(),
+        Kind::Event => "/events".into(),
+        Kind::Token => "/tokens".into(),
+        Kind::User | Kind::Session => "/account".into(),
+    }
+}
+
+/// What is said after a power action was accepted.
+pub(crate) fn power_said(action: &PowerAction) -> &'static str {
+    match action {
+        PowerAction::Start => "Starting.",
+        PowerAction::Shutdown => "The guest was asked to shut down.",
+        PowerAction::Reboot => "The guest was asked to reboot.",
+        PowerAction::Reset => "The reset button was pressed.",
+        PowerAction::ForceOff => "Forcing the machine off.",
+        PowerAction::Pause => "Pausing.",
+        PowerAction::Resume => "Resuming.",
+    }
+}
+
+/// Power actions that make sense in a state, by their wire name.
+pub(crate) fn power_offered(state: &VmState, action: &str) -> bool {
+    match state {
+        VmState::Off | VmState::Crashed => action == "start",
+        VmState::Running => matches!(action, "shutdown" | "reboot" | "pause" | "reset" | "force_off"),
+        VmState::Paused => matches!(action, "resume" | "reset" | "force_off"),
+        VmState::Starting => action == "force_off",
+        VmState::Stopping => matches!(action, "shutdown" | "force_off"),
+        VmState::Unknown => false,
+    }
+}
+
+/// A firmware's name.
+pub(crate) fn firmware(firmware: &Firmware) -> &'static str {
+    match firmware {
+        Firmware::Bios => "BIOS",
+        Firmware::Uefi => "UEFI",
+    }
+}
+
+/// A boot device's name in forms.
+pub(crate) const fn boot_value(device: BootDevice) -> &'static str {
+    match device {
+        BootDevice::Disk => "disk",
+        BootDevice::Cdrom => "cdrom",
+        BootDevice::Network => "network",
+    }
+}
+
+/// A boot order in words.
+pub(crate) fn boot_order(order: &[BootDevice]) -> String {
+    let name = |device: &BootDevice| match device {
+        BootDevice::Disk => "Disks",
+        BootDevice::Cdrom => "CD-ROM",
+        BootDevice::Network => "Network",
+    };
+    if order.is_empty() { "None".into() } else { order.iter().map(name).collect::<Vec<_>>().join(", ") }
+}
+
+/// How a disk is attached.
+pub(crate) fn disk_bus(bus: &DiskBus) -> &'static str {
+    match bus {
+        DiskBus::Virtio => "virtio",
+        DiskBus::Sata => "SATA",
+    }
+}
+
+/// A network card's model.
+pub(crate) fn nic_model(model: &NicModel) -> &'static str {
+    match model {
+        NicModel::Virtio => "virtio",
+        NicModel::E1000 => "Intel E1000",
+    }
+}
+
+/// What an image is for.
+pub(crate) fn image_kind(kind: &ImageKind) -> &'static str {
+    match kind {
+        ImageKind::Disk => "Disk image",
+        ImageKind::Iso => "ISO",
+    }
+}
