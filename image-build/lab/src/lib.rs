@@ -15,5 +15,8 @@ pub mod libvirt;
 pub mod machine;
 pub mod qmp;
 pub mod serial;
+pub mod shell;
+pub mod shots;
+pub mod story;
 pub mod tls;
 pub mod wait;

@@ -50,7 +50,13 @@ pub fn build(checkout: &Checkout, daemon: Daemon) -> Result<PathBuf> {
 ///
 /// # Errors
 /// As [`build`].
-pub fn build_to(checkout: &Checkout, daemon: Daemon, output: &Path, cache: &Path, words: &[&str]) -> Result<()> {
+pub fn build_to(
+    checkout: &Checkout,
+    daemon: Daemon,
+    output: &Path,
+    cache: &Path,
+    words: &[&str],
+) -> Result<()> {
     needs::install_for_image(checkout)?;
     let hostd = daemon.build(checkout)?;
     run(&mut checkout.cargo(&["build", "-q", "-p", "image-build"]))?;

@@ -86,12 +86,20 @@ fn install_packages(checkout: &Checkout, wanted: &[&str]) -> Result<()> {
     if missing.contains(&"qemu-system-x86") {
         pin = older_qemu_utils()?;
         if let Some(version) = &pin {
-            println!("qemu-utils here is newer than the QEMU that can be installed; taking qemu-utils {version}");
+            println!(
+                "qemu-utils here is newer than the QEMU that can be installed; taking qemu-utils {version}"
+            );
             downgrade = format!("qemu-utils={version}");
             words.extend(["--allow-downgrades", &downgrade]);
         }
     }
-    words.extend(missing.iter().copied().filter(|package| !(words.contains(&"--allow-downgrades") && *package == "qemu-utils")).collect::<Vec<_>>());
+    words.extend(
+        missing
+            .iter()
+            .copied()
+            .filter(|package| !(words.contains(&"--allow-downgrades") && *package == "qemu-utils"))
+            .collect::<Vec<_>>(),
+    );
     run(&mut apt(checkout, &words))
 }
 
@@ -102,7 +110,8 @@ fn older_qemu_utils() -> Result<Option<String>> {
     let policy = read(Command::new("apt-cache").args(["policy", "qemu-system-x86"]))?;
     let candidate = policy.lines().find_map(|line| line.trim().strip_prefix("Candidate: "));
     let candidate = candidate.context("apt-cache names no candidate of qemu-system-x86")?;
-    let newer = Command::new("dpkg").args(["--compare-versions", &present, "gt", candidate]).status()?.success();
+    let newer =
+        Command::new("dpkg").args(["--compare-versions", &present, "gt", candidate]).status()?.success();
     Ok(newer.then(|| candidate.to_owned()))
 }
 
@@ -137,7 +146,8 @@ pub fn which(program: &str) -> Option<std::path::PathBuf> {
 /// # Errors
 /// When cargo can't install it.
 pub fn install_nextest(checkout: &Checkout) -> Result<()> {
-    let there = checkout.cargo(&["nextest", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let there =
+        checkout.cargo(&["nextest", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
     if there.is_ok_and(|status| status.success()) {
         return Ok(());
     }

@@ -116,7 +116,10 @@ pub async fn run(checkout: &Checkout, args: &RunArgs) -> Result<()> {
     println!("  Fingerprint  {}", pairs(&greeting));
     println!("  User         admin");
     println!("  Password     {}", greeting.password.or(known).as_deref().map_or("(changed)", str::trim));
-    println!("\nThe console's log is {}. Ctrl-C ends the appliance.", appliance.machine.serial.log().display());
+    println!(
+        "\nThe console's log is {}. Ctrl-C ends the appliance.",
+        appliance.machine.serial.log().display()
+    );
     tokio::select! {
         ended = appliance.machine.wait_off(Duration::MAX) => { ended?; println!("The appliance was switched off."); Ok(()) }
         _ = tokio::signal::ctrl_c() => end(appliance, args.data).await,
@@ -140,14 +143,16 @@ async fn end(mut appliance: Appliance, data: bool) -> Result<()> {
 /// The fingerprint as the console and browsers write it.
 fn pairs(greeting: &Greeting) -> String {
     let digits = greeting.fingerprint.as_deref().unwrap_or("unknown").to_uppercase();
-    let bytes: Vec<&str> = digits.as_bytes().chunks(2).filter_map(|pair| std::str::from_utf8(pair).ok()).collect();
+    let bytes: Vec<&str> =
+        digits.as_bytes().chunks(2).filter_map(|pair| std::str::from_utf8(pair).ok()).collect();
     format!("SHA-256 {}", bytes.join(":"))
 }
 
 /// Remembers the first password of a durable appliance, readable by this user alone.
 fn keep(file: &Path, password: &str) -> Result<()> {
     let aside = file.with_extension("part");
-    let mut written = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
+    let mut written =
+        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
     writeln!(written, "{password}")?;
     written.sync_all()?;
     std::fs::rename(&aside, file).with_context(|| format!("writing {}", file.display()))

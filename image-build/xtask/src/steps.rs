@@ -75,7 +75,11 @@ impl Steps {
                 self.counts.failed += counts.failed;
                 self.counts.skipped += counts.skipped;
                 self.skips.extend(told.skips);
-                self.row(name, begun, format!("{} passed, {} failed, {} skipped", counts.passed, counts.failed, counts.skipped));
+                self.row(
+                    name,
+                    begun,
+                    format!("{} passed, {} failed, {} skipped", counts.passed, counts.failed, counts.skipped),
+                );
                 told.success
             }
             Err(error) => self.end(name, begun, Err(error)),
@@ -161,7 +165,8 @@ impl Reading {
             self.told.counts = summary(line);
             return true;
         }
-        let status = ["PASS", "FAIL", "SLOW", "TIMEOUT", "ABORT", "SIGKILL", "SIGSEGV", "LEAK", "TRY"].contains(&word);
+        let status =
+            ["PASS", "FAIL", "SLOW", "TIMEOUT", "ABORT", "SIGKILL", "SIGSEGV", "LEAK", "TRY"].contains(&word);
         if status && line.starts_with(' ') && line.contains('[') {
             let name = line.rsplit(')').next().unwrap_or(line).trim().to_owned();
             self.quiet = (word == "PASS" || word == "LEAK").then_some(name);
@@ -198,7 +203,9 @@ mod tests {
 
     #[test]
     fn the_runners_summary_is_read() {
-        let counts = summary("     Summary [   9.0s] 8 tests run: 5 passed (1 slow), 2 failed, 1 timed out, 3 skipped");
+        let counts = summary(
+            "     Summary [   9.0s] 8 tests run: 5 passed (1 slow), 2 failed, 1 timed out, 3 skipped",
+        );
         assert_eq!(counts, Counts { passed: 5, failed: 3, skipped: 3 });
     }
 

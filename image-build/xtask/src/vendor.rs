@@ -57,13 +57,15 @@ pub fn vendor(checkout: &Checkout, check: bool) -> Result<()> {
     }
     let picked: Vec<&Picked> = vendored.packages.iter().flat_map(|p| &p.files).collect();
     for file in &picked {
-        let bytes = std::fs::read(folder.join(&file.to)).with_context(|| format!("reading {FOLDER}/{}", file.to))?;
+        let bytes =
+            std::fs::read(folder.join(&file.to)).with_context(|| format!("reading {FOLDER}/{}", file.to))?;
         same(&file.to, &file.sha256, &hex::encode(Sha256::digest(bytes)))?;
     }
     let known: BTreeSet<String> = picked.iter().map(|f| format!("{FOLDER}/{}", f.to)).collect();
     let below = format!("{FOLDER}/");
     let strangers = checkout.files()?.into_iter().filter(|f| f.starts_with(&below) && !known.contains(f));
-    let strangers: Vec<String> = strangers.filter(|f| !f.ends_with("/vendor.json") && !f.ends_with("/README.md")).collect();
+    let strangers: Vec<String> =
+        strangers.filter(|f| !f.ends_with("/vendor.json") && !f.ends_with("/README.md")).collect();
     ensure!(strangers.is_empty(), "not from a pinned package: {}", strangers.join(", "));
     println!("vendor: {} files of {} packages are as pinned", picked.len(), vendored.packages.len());
     Ok(())

@@ -1,0 +1,72 @@
+//! The browser against a daemon on the build machine: the story, pictures of the pages, pages without scripts, and a
+//! machine made by keyboard alone.
+
+use crate::checkout::{Checkout, run};
+use anyhow::{Context, Result};
+use lab::browser::Browser;
+use lab::host::Host;
+use lab::shots;
+use lab::story::{self, Story};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Time for one thing in the browser.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Compiles the daemon for tests and returns its binary.
+///
+/// # Errors
+/// When it does not compile.
+pub fn daemon(checkout: &Checkout) -> Result<PathBuf> {
+    run(&mut checkout.cargo(&["build", "-q", "-p", "hostd", "--bin", "hostd"]))?;
+    Ok(checkout.target.join("debug/hostd"))
+}
+
+/// Tells the story on a private host and takes the pictures.
+///
+/// # Errors
+/// When a chapter fails; a picture of the page is left beside the daemon's log.
+pub async fn story(checkout: &Checkout) -> Result<()> {
+    let program = daemon(checkout)?;
+    let dir = tempfile::Builder::new().prefix("qx").tempdir().context("making a test bed")?;
+    let host = Host::start(&program, dir.path()).await?;
+    let browser = Browser::start(&host.url(), PATIENCE).await?;
+    browser.set_screen(shots::SCREENS[0]).await?;
+    let outcome = chapters(checkout, &host, &browser).await;
+    if outcome.is_err() {
+        let kept = checkout.target.join("lab/host-story");
+        std::fs::create_dir_all(&kept)?;
+        let _ = browser.screenshot(&kept.join("failed.png")).await;
+        let _ = std::fs::copy(host.log(), kept.join("hostd.log"));
+        println!("the daemon's log and a picture of the page are in {}", kept.display());
+    }
+    outcome?;
+    browser.end().await
+}
+
+async fn chapters(checkout: &Checkout, host: &Host, browser: &Browser) -> Result<()> {
+    let scratch = story::scratch(&checkout.target)?;
+    let story = Story::new(browser, &scratch);
+    story.tell(&host.password()?, &story::own_processor()).await?;
+    println!("the story is told");
+    let vm = story.create("pictured", false).await?;
+    story.start(&vm).await?;
+    story.create("web-1", true).await?;
+    let page = shots::create_by_keyboard(browser, "typed-only").await.context("by keyboard alone")?;
+    println!("a machine was made by keyboard alone: {page}");
+    let read = shots::without_scripts(browser).await.context("without scripts")?;
+    println!("{read} pages read without scripts");
+    story.watch_screen(&vm).await?;
+    let extra = [
+        ("vm", format!("/vms/{vm}")),
+        ("vm-hardware", format!("/vms/{vm}/hardware")),
+        ("vm-console", format!("/vms/{vm}/console")),
+        ("events", "/events".to_owned()),
+        ("tokens", "/tokens".to_owned()),
+    ];
+    let pictures = checkout.target.join("screenshots");
+    let taken = shots::take(browser, &pictures, &extra).await?;
+    println!("{taken} pictures are in {}", pictures.display());
+    story.force_off(&vm).await?;
+    story.delete_with_disks(&vm, "pictured").await
+}

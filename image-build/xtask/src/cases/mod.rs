@@ -1,0 +1,130 @@
+//! Cases: whole stories on real machines. Some are part of `cargo xtask test`, the longer ones are run by name with
+//! `cargo xtask lab`.
+
+mod boot;
+mod crash;
+mod durable;
+mod host;
+mod reproducible;
+
+pub use boot::{BOOTED, PATIENCE, plan};
+
+use crate::checkout::Checkout;
+use crate::steps::Steps;
+use anyhow::{Result, bail};
+use lab::browser::Browser;
+
+/// One case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Case {
+    /// The browser's story on the build machine, with pictures, without scripts, by keyboard.
+    HostStory,
+    /// The ISO boots by BIOS, and the story is lived through inside it.
+    BootBios,
+    /// The ISO boots by UEFI with Secure Boot.
+    BootUefi,
+    /// What a data disk keeps over a reboot and over a power cut.
+    RebootDurable,
+    /// A data partition that can't be mounted is an error everybody sees.
+    BrokenData,
+    /// Two builds from the same inputs are bit-identical.
+    Reproducible,
+    /// The daemon is killed at random points; everything ends truthfully.
+    Crash,
+}
+
+/// Every case.
+pub const ALL: [Case; 7] = [
+    Case::HostStory,
+    Case::BootBios,
+    Case::BootUefi,
+    Case::RebootDurable,
+    Case::BrokenData,
+    Case::Reproducible,
+    Case::Crash,
+];
+
+/// The cases with the ISO that `cargo xtask test` runs.
+pub const SUITE: [Case; 4] = [Case::BootBios, Case::BootUefi, Case::RebootDurable, Case::BrokenData];
+
+impl Case {
+    /// Its name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Case::HostStory => "host-story",
+            Case::BootBios => "boot-bios",
+            Case::BootUefi => "boot-uefi",
+            Case::RebootDurable => "reboot-durable",
+            Case::BrokenData => "broken-data-partition",
+            Case::Reproducible => "reproducible",
+            Case::Crash => "crash",
+        }
+    }
+
+    /// What it shows.
+    pub const fn about(self) -> &'static str {
+        match self {
+            Case::HostStory => "the browser's story on this machine, pictures, no scripts, keyboard alone",
+            Case::BootBios => "the ISO boots by BIOS; the browser's story inside it",
+            Case::BootUefi => "the ISO boots by UEFI with Secure Boot",
+            Case::RebootDurable => "login, machine and disk survive a reboot and a power cut; autostart runs",
+            Case::BrokenData => "a data partition that can't be mounted is a visible error, never silent RAM",
+            Case::Reproducible => "two builds from the same inputs are bit-identical",
+            Case::Crash => "hostd killed at 20 random points of create, delete and upload",
+        }
+    }
+
+    /// Why it can't run here.
+    fn missing(self) -> Option<String> {
+        let browser = matches!(self, Case::HostStory | Case::BootBios | Case::RebootDurable);
+        let namespaces = matches!(self, Case::HostStory | Case::Crash);
+        let browser = browser.then(Browser::missing).flatten();
+        browser.or_else(|| namespaces.then(lab::host::Host::missing).flatten())
+    }
+}
+
+/// Runs one case as a step.
+pub async fn run(checkout: &Checkout, case: Case, steps: &mut Steps) {
+    if let Some(why) = case.missing() {
+        steps.skip(case.name(), &why);
+        return;
+    }
+    let begun = steps.begin(case.name());
+    let result = match case {
+        Case::HostStory => host::story(checkout).await,
+        Case::BootBios => boot::bios(checkout).await,
+        Case::BootUefi => boot::uefi(checkout).await,
+        Case::RebootDurable => durable::reboot(checkout).await,
+        Case::BrokenData => durable::broken(checkout).await,
+        Case::Reproducible => reproducible::twice(checkout),
+        Case::Crash => crash::many(checkout).await,
+    };
+    steps.end(case.name(), begun, result);
+}
+
+/// Runs the named case, or lists all.
+///
+/// # Errors
+/// When there is no such case or it fails.
+pub async fn lab(checkout: &Checkout, name: Option<&str>) -> Result<()> {
+    let Some(name) = name else {
+        for case in ALL {
+            let suite = if SUITE.contains(&case) || case == Case::HostStory { "test" } else { "" };
+            println!("{:<24} {:<5} {}", case.name(), suite, case.about());
+        }
+        return Ok(());
+    };
+    let Some(case) = ALL.into_iter().find(|case| case.name() == name) else {
+        bail!("there is no case {name}; cargo xtask lab lists them");
+    };
+    let mut steps = Steps::default();
+    if !matches!(case, Case::HostStory | Case::Crash | Case::Reproducible) {
+        let built =
+            steps.step("ISO build", || crate::iso::build(checkout, crate::iso::Daemon::Image).map(drop));
+        if !built {
+            return steps.close();
+        }
+    }
+    run(checkout, case, &mut steps).await;
+    steps.close()
+}
