@@ -1,5 +1,7 @@
 //! Timings, printed and never asserted: `cargo run --release -p hostd-cluster --example timings`.
 
+#![allow(clippy::unwrap_used)] // Run by hand: a failure may end it.
+
 #[path = "../tests/fixture.rs"]
 #[allow(dead_code)] // Made for the tests; this needs a part of it.
 mod fixture;
