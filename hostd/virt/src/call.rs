@@ -1,6 +1,6 @@
 //! Calls with deadlines: libvirt's functions block, some for ever when a machine or the daemon hangs.
 
-use crate::connection::{Lane, Shared};
+use crate::connection::{Lane, Link, Shared};
 use crate::error::VirtError;
 use hostd_types::VmId;
 use std::sync::Arc;
@@ -22,11 +22,11 @@ const DOUBT: Duration = Duration::from_secs(7);
 const PING: Duration = Duration::from_secs(2);
 
 impl Shared {
-    /// Runs `work` with `lane`'s connection in a blocking thread. A call that is late goes on in its thread, and
+    /// Runs `work` in a blocking thread with a connection of `lane`. A call that is late goes on in its thread, and
     /// keeps its place among the lane's calls until it ends.
     pub(crate) async fn call<T: Send + 'static>(
         &self,
-        lane: &Lane,
+        lane: &Arc<Lane>,
         operation: &'static str,
         limit: Duration,
         work: impl FnOnce(&Connect) -> Result<T, Error> + Send + 'static,
@@ -34,7 +34,7 @@ impl Shared {
         self.call_about(lane, operation, None, limit, work).await
     }
 
-    /// The same with the domain of machine `vm`, on the control connection.
+    /// The same with the domain of machine `vm`, on the control lane.
     pub(crate) async fn on_domain<T: Send + 'static>(
         &self,
         operation: &'static str,
@@ -48,19 +48,20 @@ impl Shared {
 
     async fn call_about<T: Send + 'static>(
         &self,
-        lane: &Lane,
+        lane: &Arc<Lane>,
         operation: &'static str,
         vm: Option<VmId>,
         limit: Duration,
         work: impl FnOnce(&Connect) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, VirtError> {
         let end = Instant::now() + limit;
-        let Some(connect) = lane.connect() else { return Err(VirtError::Down(self.down_reason())) };
+        self.must_be_up()?;
         let late = || VirtError::late(operation, limit.as_secs());
         let permit = timeout_at(end, Arc::clone(&lane.permits).acquire_owned()).await.map_err(|_| late())?;
+        let own = Arc::clone(lane);
         let mut job: JoinHandle<Result<T, Error>> = spawn_blocking(move || {
             let _permit = permit;
-            work(&connect)
+            own.run(work)
         });
         let doubt = (Instant::now() + DOUBT).min(end);
         let ended = match timeout_at(doubt, &mut job).await {
@@ -76,10 +77,18 @@ impl Shared {
         }
     }
 
+    fn must_be_up(&self) -> Result<(), VirtError> {
+        match &*self.link.borrow() {
+            Link::Up { .. } => Ok(()),
+            Link::Down { reason } => Err(VirtError::Down(reason.clone())),
+        }
+    }
+
     /// Whether the daemon answers a question that needs no machine.
     async fn ping(&self) -> Result<(), VirtError> {
-        let Some(connect) = self.observe.connect() else { return Err(VirtError::Down(self.down_reason())) };
-        match timeout(PING, spawn_blocking(move || connect.lib_version())).await {
+        self.must_be_up()?;
+        let lane = Arc::clone(&self.observe);
+        match timeout(PING, spawn_blocking(move || lane.run(Connect::lib_version))).await {
             Ok(Ok(Ok(_))) => Ok(()),
             Ok(Ok(Err(error))) => Err(VirtError::Down(error.message().to_owned())),
             Ok(Err(panic)) => Err(VirtError::Down(panic.to_string())),

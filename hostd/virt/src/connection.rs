@@ -1,8 +1,12 @@
-//! The link to libvirt: three connections of one session, opened, watched and re-opened by a thread of their own.
+//! The link to libvirt: one connection that carries events and tells when the daemon is lost, opened, watched and
+//! re-opened by a thread of its own, and lanes of further connections for calls.
 //!
-//! Control, observation (with events) and statistics each have a connection, because libvirt answers only a few
-//! requests of one connection at a time and one stuck machine must not hold up the others.
+//! A connection carries one call at a time. Two threads in one connection wait for each other inside libvirt's client
+//! (and before libvirt 10.4 corrupt memory when it closes, CVE-2024-4418), and the daemon works on only
+//! `max_client_requests` calls of a connection at once, five unless configured. So a call that hangs on a stuck
+//! machine or daemon holds up nothing but itself.
 
+use crate::error::{lost, unsupported};
 use crate::event::{self, DomainEvent, Registration};
 use crate::observe::Definitions;
 use crate::plan::VirtSettings;
@@ -17,8 +21,10 @@ use virt::error::Error;
 const KEEPALIVE: (i32, u32) = (5, 3);
 /// First and longest pause between two attempts to connect.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
-/// Calls under way at once on one connection; the daemon's `max_client_requests` is meant to be 64.
-const CALLS: usize = 32;
+/// Calls under way at once, by lane: those of people and reconcilers, looks at everything, statistics of each machine.
+const CALLS: [usize; 3] = [16, 4, 8];
+/// Connections kept open in a lane while nobody uses them.
+const IDLE: usize = 4;
 /// Events kept for a slow receiver.
 const EVENTS_KEPT: usize = 1024;
 
@@ -39,20 +45,53 @@ pub enum Link {
     },
 }
 
-/// One connection's place: the connection of the current session, and how many calls it may carry.
+/// A lane of connections, each used by one call at a time.
 #[derive(Debug)]
 pub(crate) struct Lane {
-    connect: Mutex<Option<Connect>>,
+    uri: String,
+    /// Unused connections of the session `.0`.
+    idle: Mutex<(u64, Vec<Connect>)>,
     pub(crate) permits: Arc<Semaphore>,
 }
 
 impl Lane {
-    fn new(calls: usize) -> Self {
-        Self { connect: Mutex::new(None), permits: Arc::new(Semaphore::new(calls)) }
+    fn new(uri: &str, calls: usize) -> Arc<Self> {
+        let permits = Arc::new(Semaphore::new(calls));
+        Arc::new(Self { uri: uri.to_owned(), idle: Mutex::default(), permits })
     }
-    /// The connection, when the link is up.
-    pub(crate) fn connect(&self) -> Option<Connect> {
-        locked(&self.connect).clone()
+    /// Runs `work` with a connection of its own; blocks. A connection that was lost is not used again.
+    pub(crate) fn run<T>(&self, work: impl FnOnce(&Connect) -> Result<T, Error>) -> Result<T, Error> {
+        let (session, kept) = {
+            let mut idle = locked(&self.idle);
+            (idle.0, idle.1.pop())
+        };
+        let connect = match kept {
+            Some(connect) => connect,
+            None => open(&self.uri)?,
+        };
+        let result = work(&connect);
+        if !result.as_ref().is_err_and(lost) {
+            let mut idle = locked(&self.idle);
+            if idle.0 == session && idle.1.len() < IDLE {
+                idle.1.push(connect);
+                return result;
+            }
+        }
+        drop(connect); // with no lock held: closing talks to the daemon
+        result
+    }
+    /// Forgets the connections of earlier sessions.
+    fn begin(&self, session: u64) {
+        let old = std::mem::replace(&mut *locked(&self.idle), (session, Vec::new()));
+        drop(old);
+    }
+}
+
+fn open(uri: &str) -> Result<Connect, Error> {
+    let connect = Connect::open(Some(uri))?;
+    match connect.set_keep_alive(KEEPALIVE.0, KEEPALIVE.1) {
+        Err(error) if !unsupported(&error) => Err(error),
+        _ => Ok(connect), // libvirt's in-process test driver has nobody to keep alive
     }
 }
 
@@ -62,9 +101,9 @@ pub(crate) struct Shared {
     pub(crate) settings: VirtSettings,
     pub(crate) link: watch::Sender<Link>,
     pub(crate) events: broadcast::Sender<DomainEvent>,
-    pub(crate) control: Lane,
-    pub(crate) observe: Lane,
-    pub(crate) stats: Lane,
+    pub(crate) control: Arc<Lane>,
+    pub(crate) observe: Arc<Lane>,
+    pub(crate) stats: Arc<Lane>,
     pub(crate) definitions: Mutex<Definitions>,
     pub(crate) loads: Mutex<crate::load::Known>,
     /// User and group that QEMU runs as, once asked; inner none: the daemon's own.
@@ -75,35 +114,32 @@ impl Shared {
     pub(crate) fn new(settings: VirtSettings) -> Self {
         let link = watch::Sender::new(Link::Down { reason: "connecting".into() });
         Self {
-            settings,
             link,
             events: broadcast::Sender::new(EVENTS_KEPT),
-            control: Lane::new(CALLS),
-            observe: Lane::new(CALLS),
-            stats: Lane::new(CALLS),
+            control: Lane::new(&settings.uri, CALLS[0]),
+            observe: Lane::new(&settings.uri, CALLS[1]),
+            stats: Lane::new(&settings.uri, CALLS[2]),
             definitions: Mutex::default(),
             loads: Mutex::default(),
             qemu_user: Mutex::default(),
+            settings,
         }
     }
 
-    /// Why there is no connection at the moment.
-    pub(crate) fn down_reason(&self) -> String {
-        match &*self.link.borrow() {
-            Link::Down { reason } => reason.clone(),
-            Link::Up { .. } => "the connection was just lost".into(),
+    fn down(&self, reason: String) {
+        let down = Link::Down { reason };
+        if *self.link.borrow() != down {
+            tracing::warn!(link = ?down, "libvirt does not answer");
+            self.link.send_replace(down);
         }
     }
 
-    fn install(&self, session: Option<&Session>) {
+    /// Begins session `number`: what was known from an earlier one is not true any more.
+    fn begin(&self, number: u64) {
         *locked(&self.qemu_user) = None;
         locked(&self.definitions).clear();
-        let lanes = [&self.control, &self.observe, &self.stats];
-        for (index, lane) in lanes.into_iter().enumerate() {
-            let connect = session.map(|s| s.connects[index].clone());
-            // The old connection is closed after the lock is free: closing may wait for the daemon.
-            let old = std::mem::replace(&mut *locked(&lane.connect), connect);
-            drop(old);
+        for lane in [&self.control, &self.observe, &self.stats] {
+            lane.begin(number);
         }
     }
 }
@@ -148,27 +184,20 @@ impl Drop for Connector {
 
 fn connect_forever(shared: &Arc<Shared>, notes: &Sender<Note>, inbox: &Receiver<Note>) {
     let mut pause = PAUSE.0;
-    for number in 0.. {
-        let reason = match Session::open(shared, notes, number) {
+    for number in 1.. {
+        match Session::open(shared, notes, number) {
             Ok(session) => {
                 pause = PAUSE.0;
                 tracing::info!(libvirt = session.libvirt, qemu = session.qemu, "libvirt answers");
-                shared.install(Some(&session));
+                shared.begin(number);
                 let (libvirt, qemu) = (session.libvirt.clone(), session.qemu.clone());
                 shared.link.send_replace(Link::Up { libvirt, qemu });
-                let lost = wait_for_loss(inbox, number);
-                shared.install(None);
-                match lost {
-                    Some(reason) => reason,
-                    None => return,
+                match wait_for_loss(inbox, number) {
+                    Some(reason) => shared.down(reason),
+                    None => return shared.begin(number + 1),
                 }
             }
-            Err(error) => error.message().to_owned(),
-        };
-        let down = Link::Down { reason };
-        if *shared.link.borrow() != down {
-            tracing::warn!(link = ?down, "libvirt does not answer");
-            shared.link.send_replace(down);
+            Err(error) => shared.down(error.message().to_owned()),
         }
         if stopped_within(inbox, pause) {
             return;
@@ -199,10 +228,9 @@ fn stopped_within(inbox: &Receiver<Note>, pause: Duration) -> bool {
     }
 }
 
-/// Three open connections with their callbacks; dropping it takes the callbacks back.
+/// The connection of events, with its callbacks; dropping it takes the callbacks back.
 struct Session {
-    _registrations: Vec<Registration>, // before the connections they belong to
-    connects: [Connect; 3],
+    _registrations: Vec<Registration>,
     libvirt: String,
     qemu: String,
 }
@@ -210,17 +238,12 @@ struct Session {
 impl Session {
     fn open(shared: &Arc<Shared>, notes: &Sender<Note>, number: u64) -> Result<Self, Error> {
         event::run_loop();
-        let uri = Some(shared.settings.uri.as_str());
-        let connects = [Connect::open(uri)?, Connect::open(uri)?, Connect::open(uri)?];
-        let mut registrations = Vec::new();
-        for connect in &connects {
-            connect.set_keep_alive(KEEPALIVE.0, KEEPALIVE.1)?;
-            registrations.push(event::on_close(connect, notes.clone(), number)?);
-        }
-        registrations.extend(event::on_domain_events(&connects[1], Arc::downgrade(shared))?);
-        let libvirt = version(connects[1].lib_version()?);
-        let qemu = connects[1].hyp_version().map_or_else(|_| "unknown".into(), version);
-        Ok(Self { _registrations: registrations, connects, libvirt, qemu })
+        let connect = open(&shared.settings.uri)?;
+        let mut registrations = vec![event::on_close(&connect, notes.clone(), number)?];
+        registrations.extend(event::on_domain_events(&connect, Arc::downgrade(shared))?);
+        let libvirt = version(connect.lib_version()?);
+        let qemu = connect.hyp_version().map_or_else(|_| "unknown".into(), version);
+        Ok(Self { _registrations: registrations, libvirt, qemu })
     }
 }
 

@@ -61,7 +61,7 @@ impl VirtError {
 }
 
 /// The connection itself failed, not the request.
-fn lost(error: &Error) -> bool {
+pub(crate) fn lost(error: &Error) -> bool {
     let domain = error.domain().to_raw();
     domain == sys::VIR_FROM_RPC || error.code().to_raw() == sys::VIR_ERR_NO_CONNECT
 }
@@ -69,6 +69,11 @@ fn lost(error: &Error) -> bool {
 /// `error` says that the domain's state does not fit, for example that it runs already.
 pub(crate) fn wrong_state(error: &Error) -> bool {
     error.code().to_raw() == sys::VIR_ERR_OPERATION_INVALID
+}
+
+/// The driver has no such call.
+pub(crate) fn unsupported(error: &Error) -> bool {
+    error.code().to_raw() == sys::VIR_ERR_NO_SUPPORT
 }
 
 fn code_of(raw: u32) -> i32 {

@@ -4,6 +4,7 @@
 //! wait, and they can't panic.
 
 use crate::connection::{Note, Shared, locked};
+use crate::error::unsupported;
 use crate::stats::vm_of;
 use hostd_types::VmId;
 use std::ffi::{c_char, c_int, c_void};
@@ -95,7 +96,7 @@ pub(crate) fn on_close(connect: &Connect, notes: Sender<Note>, session: u64) -> 
     // SAFETY: libvirt did not take `opaque`, so it is still ours.
     drop(unsafe { Box::from_raw(opaque) });
     let error = Error::last_error();
-    if error.code().to_raw() == sys::VIR_ERR_NO_SUPPORT {
+    if unsupported(&error) {
         return Ok(Registration { connect: connect.clone(), what: Registered::Nothing });
     }
     Err(error)

@@ -4,7 +4,7 @@
 //! the caller's business. It knows no cluster, no store and no HTTP.
 //!
 //! How it survives a libvirt that hangs or dies: one process-wide thread runs libvirt's event loop ([`event`]), one
-//! thread per [`Hypervisor`] opens and re-opens its three connections ([`connection`]), and every call runs in a
+//! thread per [`Hypervisor`] opens and re-opens its connections ([`connection`]), and every call runs in a
 //! blocking thread with a deadline ([`call`]), so that no caller waits for a daemon that does not answer.
 
 mod call;

@@ -68,7 +68,7 @@ impl Hypervisor {
     pub async fn loads(&self) -> Result<Vec<SeenLoad>, VirtError> {
         let shared = Arc::clone(&self.shared);
         let work = move |connect: &Connect| traffic(&shared, connect);
-        let active = self.shared.call(&self.shared.stats, "read the statistics", QUICK, work).await?;
+        let active = self.shared.call(&self.shared.observe, "read the statistics", QUICK, work).await?;
         let vms: Vec<VmId> = active.iter().map(|t| t.vm).collect();
         ask_disks(&self.shared, &vms).await;
         let shared = Arc::clone(&self.shared);
@@ -118,11 +118,13 @@ async fn ask_disks(shared: &Arc<Shared>, vms: &[VmId]) {
 
 async fn disk_counters(shared: &Shared, vm: VmId) -> Option<(u64, u64)> {
     let permit = Arc::clone(&shared.stats.permits).acquire_owned().await.ok()?;
-    let connect = shared.stats.connect()?;
+    let lane = Arc::clone(&shared.stats);
     let ask = move || {
         let _permit = permit;
-        let domain = connect.lookup_domain_by_uuid(vm.uuid())?;
-        stats::of(&domain, sys::VIR_DOMAIN_STATS_BLOCK, sys::VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT)
+        lane.run(|connect| {
+            let domain = connect.lookup_domain_by_uuid(vm.uuid())?;
+            stats::of(&domain, sys::VIR_DOMAIN_STATS_BLOCK, sys::VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT)
+        })
     };
     let record = tokio::task::spawn_blocking(ask).await.ok()?.ok()??;
     record.get("block.count")?; // skipped, because another call works on the domain

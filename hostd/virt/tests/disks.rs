@@ -129,9 +129,9 @@ async fn a_qcow2_that_leads_elsewhere_or_is_cut_is_refused() {
     qemu_img(&["create", "-q", "-f", "qcow2", "-o", &data, text(&at("external")), "4M"]);
     refused(&at("external"), "another file").await;
     let secret = "secret,id=s,data=x";
-    let luks = "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10";
-    qemu_img(&["create", "-q", "--object", secret, "-f", "qcow2", "-o", luks, text(&at("luks")), "4M"]);
-    refused(&at("luks"), "encrypted").await;
+    let aes = "encrypt.format=aes,encrypt.key-secret=s";
+    qemu_img(&["create", "-q", "--object", secret, "-f", "qcow2", "-o", aes, text(&at("aes")), "4M"]);
+    refused(&at("aes"), "encrypted").await;
 
     qemu_img(&["convert", "-O", "qcow2", text(&base), text(&full)]);
     assert_eq!(inspect(&full).await.expect("whole").virtual_bytes, 3 << 20);
