@@ -67,7 +67,9 @@ async fn guests_run(iso: &Path) -> Result<()> {
     let disk = scratch.path().join("probe.img");
     std::fs::write(&disk, bootsector::image("kvm runs guests", 1 << 20))?;
     let drive = format!("format=raw,if=ide,file={}", disk.display());
-    let mut guest = Machine::start(scratch.path(), &under_kvm(&["-m", "16", "-drive", &drive])).await?;
+    let mut guest = Machine::start(scratch.path(), &under_kvm(&["-m", "16", "-drive", &drive]))
+        .await
+        .context("a boot sector under KVM")?;
     guest.serial.wait_for("kvm runs guests", SECTOR_DEADLINE).await.context("a boot sector under KVM")?;
     guest.pull_plug().await?;
     let medium = iso.display().to_string();

@@ -108,12 +108,32 @@ impl Host {
         Ok(())
     }
 
-    /// Starts the daemon (killing it first if it runs) and waits for its login page.
+    /// Asks the daemon to end, as the init system does, and waits until it has; guests go on running.
     ///
     /// # Errors
-    /// When it ends or does not answer; the message holds the end of its log.
-    pub async fn restart(&mut self) -> Result<()> {
-        self.kill()?;
+    /// When it does not run or does not end in time.
+    pub async fn terminate(&mut self) -> Result<()> {
+        let mut daemon = self.daemon.take().context("hostd does not run")?;
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(daemon.id())?);
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM)?;
+        wait::until("hostd's end", ANSWER, || {
+            let ended = daemon.try_wait();
+            async move { Ok(ended?) }
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// From the next start on the daemon is run by `program`, which gets its arguments.
+    pub fn run_as(&mut self, program: &Path) {
+        self.program = program.to_owned();
+    }
+
+    /// Starts the daemon and does not wait for anything.
+    ///
+    /// # Errors
+    /// When the program can't be started.
+    pub fn spawn(&mut self) -> Result<()> {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log())?;
         let mut command = self.libvirt.command_inside(&self.program);
         command.arg("run").arg("--state-dir").arg(self.dir.join("state"));
@@ -121,6 +141,16 @@ impl Host {
         command.args(["--listen", &format!("0.0.0.0:{PORT}")]);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         self.daemon = Some(command.spawn().context("starting hostd")?);
+        Ok(())
+    }
+
+    /// Starts the daemon (killing it first if it runs) and waits for its login page.
+    ///
+    /// # Errors
+    /// When it ends or does not answer; the message holds the end of its log.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.kill()?;
+        self.spawn()?;
         let target = Target::Tls(self.address());
         let daemon = &mut self.daemon;
         let answered = wait::until("hostd's login page", ANSWER, || {

@@ -42,13 +42,25 @@ impl Machine {
         let _ = std::fs::remove_file(serial.log());
         let started = Instant::now();
         let mut child = command.spawn().context("starting qemu-system-x86_64")?;
-        let qmp = tokio::select! {
-            ended = child.wait() => {
-                bail!("QEMU ended at once ({}): {}", ended?, std::fs::read_to_string(&words).unwrap_or_default().trim())
-            }
-            qmp = Qmp::connect(&socket) => qmp?,
+        // A QEMU that ends at once may still have opened its socket: the end is the better explanation.
+        let outcome = tokio::select! {
+            biased;
+            ended = child.wait() => Err(ended?),
+            qmp = Qmp::connect(&socket) => match qmp {
+                Ok(qmp) => Ok(qmp),
+                Err(error) => match tokio::time::timeout(Duration::from_secs(1), child.wait()).await {
+                    Ok(ended) => Err(ended?),
+                    Err(_) => return Err(error),
+                },
+            },
         };
-        Ok(Self { child, qmp, serial, started, dir: dir.to_owned() })
+        match outcome {
+            Ok(qmp) => Ok(Self { child, qmp, serial, started, dir: dir.to_owned() }),
+            Err(status) => {
+                let said = std::fs::read_to_string(&words).unwrap_or_default();
+                bail!("QEMU ended at once ({status}): {}", said.trim())
+            }
+        }
     }
 
     /// Presses the power button.

@@ -168,7 +168,9 @@ impl Reading {
         let status =
             ["PASS", "FAIL", "SLOW", "TIMEOUT", "ABORT", "SIGKILL", "SIGSEGV", "LEAK", "TRY"].contains(&word);
         if status && line.starts_with(' ') && line.contains('[') {
-            let name = line.rsplit(')').next().unwrap_or(line).trim().to_owned();
+            let rest = line.split_once(']').map_or(line, |(_, rest)| rest).trim();
+            // `(1/25) ` stands before the name when tests run one by one.
+            let name = rest.rsplit(") ").next().unwrap_or(rest).to_owned();
             self.quiet = (word == "PASS" || word == "LEAK").then_some(name);
             return true;
         }
