@@ -58,8 +58,7 @@ pub(crate) async fn serve(Path((fingerprint, name)): Path<(String, String)>) -> 
     let Some(file) = find(&name) else {
         return (StatusCode::NOT_FOUND, "There is no such file.").into_response();
     };
-    let cache =
-        if fingerprint == *FINGERPRINT { "public, max-age=31536000, immutable" } else { "no-store" };
+    let cache = if fingerprint == *FINGERPRINT { "public, max-age=31536000, immutable" } else { "no-store" };
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(media_type(&name))),
         (header::CACHE_CONTROL, HeaderValue::from_static(cache)),

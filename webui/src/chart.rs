@@ -62,7 +62,11 @@ impl Chart {
         let end = lines.iter().filter_map(|(_, p)| p.last().map(|p| p.0)).max();
         let end = end.unwrap_or_else(|| Timestamp::now().unix());
         let begin = end - WINDOW_S;
-        let top = if top > 0.0 { top } else { round_up(lines.iter().flat_map(|(_, p)| p).map(|p| p.1).fold(0.0, f64::max)) };
+        let top = if top > 0.0 {
+            top
+        } else {
+            round_up(lines.iter().flat_map(|(_, p)| p).map(|p| p.1).fold(0.0, f64::max))
+        };
         let series = lines.into_iter().filter(|(_, p)| !p.is_empty()).map(|(name, points)| {
             let (line, area) = paths(&points, begin, top);
             let values = || points.iter().map(|p| p.1);
@@ -76,7 +80,13 @@ impl Chart {
                 peak: scale.write(values().fold(0.0, f64::max)),
             }
         });
-        Self { title, top: scale.write(top), middle: scale.write(top / 2.0), from: "30 min ago".into(), series: series.collect() }
+        Self {
+            title,
+            top: scale.write(top),
+            middle: scale.write(top / 2.0),
+            from: "30 min ago".into(),
+            series: series.collect(),
+        }
     }
     /// What a screen reader says.
     fn summary(&self) -> String {
@@ -105,9 +115,24 @@ impl Chart {
         let most = samples.iter().map(|s| s.memory_rss).max().unwrap_or(0).max(memory);
         vec![
             Self::new("CPU", Scale::Share, 1.0, vec![("CPU", line(|s| s.cpu))]),
-            Self::new("Memory held on the host", Scale::Bytes, most as f64, vec![("Held", line(|s| s.memory_rss as f64))]),
-            Self::new("Disk", Scale::Rate, 0.0, vec![("Read", line(|s| s.read_bps)), ("Written", line(|s| s.write_bps))]),
-            Self::new("Network", Scale::Rate, 0.0, vec![("Received", line(|s| s.rx_bps)), ("Sent", line(|s| s.tx_bps))]),
+            Self::new(
+                "Memory held on the host",
+                Scale::Bytes,
+                most as f64,
+                vec![("Held", line(|s| s.memory_rss as f64))],
+            ),
+            Self::new(
+                "Disk",
+                Scale::Rate,
+                0.0,
+                vec![("Read", line(|s| s.read_bps)), ("Written", line(|s| s.write_bps))],
+            ),
+            Self::new(
+                "Network",
+                Scale::Rate,
+                0.0,
+                vec![("Received", line(|s| s.rx_bps)), ("Sent", line(|s| s.tx_bps))],
+            ),
         ]
     }
 }
@@ -186,7 +211,11 @@ impl Spark {
         let mut path = String::new();
         for (index, value) in recent.iter().enumerate() {
             let y = 19.0 - value.clamp(0.0, 1.0) * 18.0;
-            path.push_str(&format!("{}{} {y:.0}", if index == 0 { "M" } else { "L" }, 72 - 3 * (recent.len() - index)));
+            path.push_str(&format!(
+                "{}{} {y:.0}",
+                if index == 0 { "M" } else { "L" },
+                72 - 3 * (recent.len() - index)
+            ));
         }
         Self { path, now: write(*now) }
     }

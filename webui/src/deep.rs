@@ -18,4 +18,16 @@ macro_rules! deep {
     )+};
 }
 
-deep!(u64, f64, bool, Timestamp, Task, Subject, VmState, Phase, EventResult, NoticeLevel, (&'static str, &'static str));
+deep!(
+    u64,
+    f64,
+    bool,
+    Timestamp,
+    Task,
+    Subject,
+    VmState,
+    Phase,
+    EventResult,
+    NoticeLevel,
+    (&'static str, &'static str)
+);

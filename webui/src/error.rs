@@ -1,7 +1,7 @@
 //! A `Problem` as a page: what happened, in the same words as the API, and a way out.
 
-use crate::page::{Page, answer};
 use crate::filters;
+use crate::page::{Page, answer};
 use crate::visit::{Frame, Layout, Section, Theme};
 use askama::Template;
 use axum::http::request::Parts;
@@ -28,7 +28,9 @@ impl ErrorPage {
     fn way_out(&self) -> (&'static str, &'static str) {
         match self.problem.kind {
             ProblemKind::NotFound => ("/vms", "All machines"),
-            ProblemKind::Unavailable | ProblemKind::NoQuorum | ProblemKind::Capacity => ("/host", "Look at the host"),
+            ProblemKind::Unavailable | ProblemKind::NoQuorum | ProblemKind::Capacity => {
+                ("/host", "Look at the host")
+            }
             ProblemKind::Unauthenticated => ("/login", "Log in"),
             ProblemKind::Exists
             | ProblemKind::Invalid

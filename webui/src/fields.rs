@@ -60,7 +60,9 @@ impl Reading {
         let amount: Option<f64> = text.trim().parse().ok().filter(|v: &f64| v.is_finite() && *v >= 0.0);
         match (amount, scale) {
             // Below 2^63 the product fits; the rules on sizes refuse far smaller ones.
-            (Some(amount), Some(scale)) if amount * scale as f64 <= 9e18 => (amount * scale as f64).round() as u64,
+            (Some(amount), Some(scale)) if amount * scale as f64 <= 9e18 => {
+                (amount * scale as f64).round() as u64
+            }
             (_, None) => {
                 self.wrong(pointer, "Choose a unit.");
                 0
@@ -120,7 +122,11 @@ mod tests {
 
     #[test]
     fn every_value_of_a_repeated_field_is_kept() {
-        let fields = Fields::new(vec![("id".into(), "a".into()), ("id".into(), "b".into()), ("x".into(), " y ".into())]);
+        let fields = Fields::new(vec![
+            ("id".into(), "a".into()),
+            ("id".into(), "b".into()),
+            ("x".into(), " y ".into()),
+        ]);
         assert_eq!(fields.all("id").collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(fields.text("x"), "y");
         assert_eq!(fields.verbatim("x"), " y ");

@@ -2,11 +2,10 @@
 //!
 //! Filters that return markup build it from our own words and from text escaped here.
 
-use askama::filters::Safe;
 use crate::deep::Deep;
+use askama::filters::Safe;
 use askama::{Result, Values};
 use hostd_types::{Subject, Task, Timestamp, VmState};
-
 
 /// A symbol of the sprite in `base.html`.
 #[askama::filter_fn]

@@ -63,7 +63,8 @@ impl Flash {
     }
     /// 303 to `path`, which shows this.
     pub(crate) fn then(&self, path: &str) -> Response {
-        let cookie = format!("flash={}; Path=/; Max-Age=30; Secure; HttpOnly; SameSite=Strict", self.encode());
+        let cookie =
+            format!("flash={}; Path=/; Max-Age=30; Secure; HttpOnly; SameSite=Strict", self.encode());
         let (Ok(location), Ok(cookie)) = (HeaderValue::from_str(path), HeaderValue::from_str(&cookie)) else {
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         };
@@ -94,7 +95,9 @@ mod tests {
     #[test]
     fn only_paths_of_this_site_are_followed() {
         assert_eq!(local("/vms?q=a&state=off"), "/vms?q=a&state=off");
-        for bad in ["", "vms", "//evil.example", "/\\evil.example", "https://evil.example", "/a\r\nSet-Cookie: x"] {
+        for bad in
+            ["", "vms", "//evil.example", "/\\evil.example", "https://evil.example", "/a\r\nSet-Cookie: x"]
+        {
             assert_eq!(local(bad), "/");
         }
     }

@@ -52,8 +52,11 @@ impl Listing {
             ("subject", &self.subject),
             ("cursor", cursor),
         ];
-        let said: Vec<_> =
-            pairs.iter().filter(|(_, v)| !v.is_empty()).map(|(k, v)| format!("{k}={}", query_value(v))).collect();
+        let said: Vec<_> = pairs
+            .iter()
+            .filter(|(_, v)| !v.is_empty())
+            .map(|(k, v)| format!("{k}={}", query_value(v)))
+            .collect();
         if said.is_empty() { path.to_owned() } else { format!("{path}?{}", said.join("&")) }
     }
     /// The same list in `state`.
@@ -103,7 +106,8 @@ mod tests {
 
     #[test]
     fn links_keep_the_filter_and_escape_it() {
-        let listing = Listing { q: "a&b=\"<".into(), state: "off".into(), sort: "name".into(), ..Default::default() };
+        let listing =
+            Listing { q: "a&b=\"<".into(), state: "off".into(), sort: "name".into(), ..Default::default() };
         assert_eq!(listing.in_state("/vms", ""), "/vms?q=a%26b%3D%22%3C&sort=name");
         assert_eq!(listing.sorted("/vms", "name"), "/vms?q=a%26b%3D%22%3C&state=off&sort=name&desc=true");
         let page = Page { items: vec![1, 2], total: 5, next: Some("x y".into()) };

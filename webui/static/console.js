@@ -66,9 +66,9 @@ class Console {
       this.retry(round);
     }
   }
-  lost(round) {
+  lost(round, reason) {
     if (round !== this.round) return;
-    this.say("idle", this.machineRuns ? "Connection lost" : "The machine is off");
+    this.say("idle", reason || (this.machineRuns ? "Connection lost" : "The machine is off"));
     this.retry(round);
   }
   retry(round) {
@@ -151,7 +151,7 @@ class Serial extends Console {
       this.terminal.write(bytes);
       this.log.textContent = (this.log.textContent + decoder.decode(bytes, { stream: true })).slice(-LOG_MAX);
     });
-    socket.addEventListener("close", () => this.lost(round));
+    socket.addEventListener("close", (event) => this.lost(round, event.reason));
   }
 }
 

@@ -85,7 +85,7 @@ function listen() {
   };
   stream.addEventListener("message", heard);
   stream.addEventListener("change", heard);
-  stream.addEventListener("missed", () => soon(false));
+  stream.addEventListener("resync", () => soon(false));
   stream.addEventListener("error", () => {
     // The browser connects again by itself unless the answer was a refusal.
     missed = true;

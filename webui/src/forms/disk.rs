@@ -64,7 +64,8 @@ impl DiskForm {
         match self.from.as_str() {
             "image" => {
                 let image = reading.chosen(&at("image"), &self.image, "an image")?;
-                let grow = (!self.grow.is_empty()).then(|| reading.bytes(&at("size_bytes"), &self.grow, "gib"));
+                let grow =
+                    (!self.grow.is_empty()).then(|| reading.bytes(&at("size_bytes"), &self.grow, "gib"));
                 Some(NewDisk::Image { image, size_bytes: grow, bus })
             }
             "volume" => {

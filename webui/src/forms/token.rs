@@ -37,6 +37,8 @@ mod tests {
     fn days_are_a_whole_number() {
         let form = TokenForm { name: "ci".into(), days: "30".into() };
         assert_eq!(form.token().expect("a good form").days, 30);
-        assert!(TokenForm { days: "1.5".into(), ..form }.token().expect_err("a fraction").at("/days").is_some());
+        assert!(
+            TokenForm { days: "1.5".into(), ..form }.token().expect_err("a fraction").at("/days").is_some()
+        );
     }
 }

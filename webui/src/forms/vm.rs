@@ -102,7 +102,9 @@ impl VmForm {
         }
         let mut nics = Vec::new();
         for (index, form) in self.nics.iter().enumerate().filter(|(_, n)| !n.network.is_empty()) {
-            if let Some(network) = reading.chosen(&format!("/nics/{index}/network"), &form.network, "a network") {
+            if let Some(network) =
+                reading.chosen(&format!("/nics/{index}/network"), &form.network, "a network")
+            {
                 let model = if form.model == "e1000" { NicModel::E1000 } else { NicModel::Virtio };
                 nics.push(NewNic { network, mac: None, model });
             }
@@ -235,7 +237,10 @@ mod tests {
         form.cpus = "many".into();
         form.memory = "-1".into();
         form.cdrom = "no-id".into();
-        form.disks = vec![DiskForm { size: "x".into(), ..DiskForm::default() }, DiskForm { from: "image".into(), ..DiskForm::default() }];
+        form.disks = vec![
+            DiskForm { size: "x".into(), ..DiskForm::default() },
+            DiskForm { from: "image".into(), ..DiskForm::default() },
+        ];
         let problem = form.machine().expect_err("a bad form");
         for pointer in ["/cpus", "/memory_mib", "/cdrom", "/disks/0/size_bytes", "/disks/1/image"] {
             assert!(problem.at(pointer).is_some(), "{pointer}");

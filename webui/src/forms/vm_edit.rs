@@ -108,6 +108,9 @@ mod tests {
         let fields = Fields::new(vec![("description".into(), "new".into())]);
         let edit = EditForm::read(&fields, &vm).edit(&vm).expect("a good form");
         assert_eq!(edit.description.as_deref(), Some("new"));
-        assert_eq!((edit.name, edit.cpus, edit.memory_mib, edit.firmware, edit.boot), (None, None, None, None, None));
+        assert_eq!(
+            (edit.name, edit.cpus, edit.memory_mib, edit.firmware, edit.boot),
+            (None, None, None, None, None)
+        );
     }
 }

@@ -43,7 +43,8 @@ mod tests {
 
     #[test]
     fn size_and_unit_make_bytes() {
-        let form = VolumeForm { name: "data".into(), size: "2".into(), unit: "tib".into(), format: "raw".into() };
+        let form =
+            VolumeForm { name: "data".into(), size: "2".into(), unit: "tib".into(), format: "raw".into() };
         let volume = form.volume().expect("a good form");
         assert_eq!((volume.size_bytes, volume.format), (2 << 40, DiskFormat::Raw));
         let bad = VolumeForm { size: "big".into(), ..form };

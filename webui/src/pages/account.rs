@@ -46,7 +46,10 @@ pub(crate) async fn change_password(submission: Submission) -> Response {
     let [current, new, again] = ["current", "new", "again"].map(|name| submission.fields.verbatim(name));
     let problem = if new == again {
         match visit.core.change_password(&visit.ctx, &current, &new).await {
-            Ok(()) => return Flash::good("The password is changed; your other sessions are ended.").then("/account"),
+            Ok(()) => {
+                return Flash::good("The password is changed; your other sessions are ended.")
+                    .then("/account");
+            }
             Err(problem) => problem,
         }
     } else {
@@ -58,7 +61,8 @@ pub(crate) async fn change_password(submission: Submission) -> Response {
 /// `POST /account/theme`: the choice is a cookie of this browser, for a year.
 pub(crate) async fn choose_theme(submission: Submission) -> Response {
     let theme = Theme::named(&submission.fields.text("theme"));
-    let cookie = format!("theme={}; Path=/; Max-Age=31536000; Secure; HttpOnly; SameSite=Lax", theme.as_str());
+    let cookie =
+        format!("theme={}; Path=/; Max-Age=31536000; Secure; HttpOnly; SameSite=Lax", theme.as_str());
     let mut response = Redirect::to(local(&submission.fields.text("next"))).into_response();
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {
         response.headers_mut().append(SET_COOKIE, cookie);

@@ -63,21 +63,47 @@ impl HelpTopic {
     /// What a kind of problem means and the way out.
     fn explain(&self, kind: &ProblemKind) -> &'static str {
         match kind {
-            ProblemKind::Invalid => "A field breaks a rule. The message beside it says which; what you typed is kept.",
-            ProblemKind::Exists => "Names are unique, whatever their letter case. Choose another, or use the one that is there.",
-            ProblemKind::NotFound => "It was deleted, or the address is wrong. The list of its kind shows what there is.",
-            ProblemKind::WrongState => "The machine or file is in a state that does not allow it: a running machine's memory can't change, a deleted one can't start. The message names the state; change that first.",
-            ProblemKind::Conflict => "Somebody changed it since you opened the page, or something uses it: an image under a disk, a network with machines. Reload and try again, or free it first.",
-            ProblemKind::Capacity => "The host lacks memory, processors or disk space. Stop or delete something, or ask for less. The Host page shows what is free.",
-            ProblemKind::Unavailable => "Something the host needs does not answer, most often libvirt. Running machines go on. The host tries again by itself; the Host page shows the cause.",
-            ProblemKind::NoQuorum => "The majority of the cluster can't be reached. A lone host is its own majority and never says this.",
-            ProblemKind::Unauthenticated => "The session ended, or the name or password is wrong. Log in again; after a few wrong passwords there is a short wait.",
-            ProblemKind::Forbidden => "It needs other rights, or a form came from another site or an old session. Reload the page and try again.",
+            ProblemKind::Invalid => {
+                "A field breaks a rule. The message beside it says which; what you typed is kept."
+            }
+            ProblemKind::Exists => {
+                "Names are unique, whatever their letter case. Choose another, or use the one that is there."
+            }
+            ProblemKind::NotFound => {
+                "It was deleted, or the address is wrong. The list of its kind shows what there is."
+            }
+            ProblemKind::WrongState => {
+                "The machine or file is in a state that does not allow it: a running machine's memory can't change, a deleted one can't start. The message names the state; change that first."
+            }
+            ProblemKind::Conflict => {
+                "Somebody changed it since you opened the page, or something uses it: an image under a disk, a network with machines. Reload and try again, or free it first."
+            }
+            ProblemKind::Capacity => {
+                "The host lacks memory, processors or disk space. Stop or delete something, or ask for less. The Host page shows what is free."
+            }
+            ProblemKind::Unavailable => {
+                "Something the host needs does not answer, most often libvirt. Running machines go on. The host tries again by itself; the Host page shows the cause."
+            }
+            ProblemKind::NoQuorum => {
+                "The majority of the cluster can't be reached. A lone host is its own majority and never says this."
+            }
+            ProblemKind::Unauthenticated => {
+                "The session ended, or the name or password is wrong. Log in again; after a few wrong passwords there is a short wait."
+            }
+            ProblemKind::Forbidden => {
+                "It needs other rights, or a form came from another site or an old session. Reload the page and try again."
+            }
             ProblemKind::TooMany => "Too many tries in a short time. Wait as long as the message says.",
-            ProblemKind::BadRequest => "The request was cut off, too large or not in the form expected. Send it again.",
+            ProblemKind::BadRequest => {
+                "The request was cut off, too large or not in the form expected. Send it again."
+            }
             ProblemKind::Unsupported => "This host, guest or version can't do it.",
-            ProblemKind::Cancelled => "Somebody cancelled the work, a newer request replaced it, or the host restarted meanwhile. What was begun is undone; start again if it is still wanted.",
-            ProblemKind::Internal => "A defect or an unexpected failure of the host. Note the request's number: the host's log names it with the cause.",
+            ProblemKind::Cancelled => {
+                "Somebody cancelled the work, a newer request replaced it, or the host restarted meanwhile. What was begun is undone; start again if it is still wanted."
+            }
+            ProblemKind::Internal => {
+                "A defect or an unexpected failure of the host. Note the request's number: the host's log names it with the cause."
+            }
         }
     }
     /// The topics before and after this one.
@@ -98,5 +124,9 @@ pub(crate) async fn topic(visit: Visit, Path(topic): Path<String>) -> Answer {
     let Some((topic, title, _)) = TOPICS.into_iter().find(|t| t.0 == topic) else {
         return Err(visit.failed(Problem::not_found("help page", topic)));
     };
-    Ok(answer(&HelpTopic { layout: visit.layout("help", Section::Help, format!("{title} · Help")), topic, title }))
+    Ok(answer(&HelpTopic {
+        layout: visit.layout("help", Section::Help, format!("{title} · Help")),
+        topic,
+        title,
+    }))
 }

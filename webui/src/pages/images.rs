@@ -50,7 +50,12 @@ pub(crate) fn no_limit() -> DefaultBodyLimit {
     DefaultBodyLimit::disable()
 }
 
-async fn page_of(visit: &Visit, listing: Listing, form: ImageForm, problem: Option<Problem>) -> Result<ImagesPage, crate::error::PageError> {
+async fn page_of(
+    visit: &Visit,
+    listing: Listing,
+    form: ImageForm,
+    problem: Option<Problem>,
+) -> Result<ImagesPage, crate::error::PageError> {
     let page = visit.core.images(&listing.params()).await.or_page(visit)?;
     Ok(ImagesPage {
         layout: visit.layout("images", Section::Images, "Images").watching("image task vm volume"),
@@ -85,7 +90,8 @@ pub(crate) async fn upload(visit: Visit, csrf: Csrf, request: Request) -> Respon
                 return said;
             }
             let cookies: Vec<_> = said.headers().get_all(SET_COOKIE).iter().cloned().collect();
-            let mut done = (StatusCode::OK, axum::Json(serde_json::json!({"location": "/images"}))).into_response();
+            let mut done =
+                (StatusCode::OK, axum::Json(serde_json::json!({"location": "/images"}))).into_response();
             for cookie in cookies {
                 done.headers_mut().append(SET_COOKIE, cookie);
             }
@@ -104,7 +110,11 @@ pub(crate) async fn upload(visit: Visit, csrf: Csrf, request: Request) -> Respon
 }
 
 /// Reads the parts in their order; the file must come last.
-async fn receive(visit: &Visit, csrf: &Csrf, mut multipart: Multipart) -> (ImageForm, Result<Image, Problem>) {
+async fn receive(
+    visit: &Visit,
+    csrf: &Csrf,
+    mut multipart: Multipart,
+) -> (ImageForm, Result<Image, Problem>) {
     let mut form = ImageForm::default();
     let mut size = None;
     let mut ctx = visit.ctx.clone();
@@ -118,7 +128,8 @@ async fn receive(visit: &Visit, csrf: &Csrf, mut multipart: Multipart) -> (Image
         let name = field.name().unwrap_or_default().to_owned();
         if name == "file" {
             if !csrf.matches(&token) {
-                let said = "The form was opened in another session. Go back, reload the page and send it again.";
+                let said =
+                    "The form was opened in another session. Go back, reload the page and send it again.";
                 return (form, Err(Problem::new(ProblemKind::Forbidden, said)));
             }
             let file = field.file_name().unwrap_or_default().to_owned();
@@ -196,11 +207,15 @@ async fn short_text(mut field: Field<'_>) -> Result<String, Problem> {
         }
         bytes.extend_from_slice(&chunk);
     }
-    String::from_utf8(bytes).map_err(|_| Problem::new(ProblemKind::BadRequest, "The form's text is not UTF-8."))
+    String::from_utf8(bytes)
+        .map_err(|_| Problem::new(ProblemKind::BadRequest, "The form's text is not UTF-8."))
 }
 
 fn cut(error: &MultipartError) -> Problem {
-    Problem::new(ProblemKind::BadRequest, format!("The upload was cut off ({}). Send it again.", error.body_text()))
+    Problem::new(
+        ProblemKind::BadRequest,
+        format!("The upload was cut off ({}). Send it again.", error.body_text()),
+    )
 }
 
 /// A name made of a file's: without directories and with characters a name may have.

@@ -75,7 +75,8 @@ pub(crate) async fn log_in(
                 .get("theme")
                 .map(|c| Theme::named(c.value()))
                 .unwrap_or_default();
-            let frame = Frame { theme, path: format!("/login?next={}", query_value(&next)), ..Frame::default() };
+            let frame =
+                Frame { theme, path: format!("/login?next={}", query_value(&next)), ..Frame::default() };
             let layout = frame.layout("login", Section::None, "Log in");
             let page = LoginPage { layout, refusal: Refusal(Some(problem)), name: credentials.name, next };
             debug_assert!(page.status().is_client_error() || page.status().is_server_error());

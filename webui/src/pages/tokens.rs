@@ -25,7 +25,12 @@ pub(crate) struct TokensPage {
 }
 page!(TokensPage, refusal);
 
-async fn respond(visit: &Visit, form: TokenForm, fresh: Option<NewToken>, problem: Option<Problem>) -> Answer {
+async fn respond(
+    visit: &Visit,
+    form: TokenForm,
+    fresh: Option<NewToken>,
+    problem: Option<Problem>,
+) -> Answer {
     Ok(answer(&TokensPage {
         layout: visit.layout("tokens", Section::Tokens, "API tokens"),
         refusal: Refusal(problem),

@@ -80,7 +80,10 @@ pub(crate) async fn console(visit: Visit, Path(id): Path<String>) -> Answer {
     let id = visit.id("machine", &id)?;
     let detail = visit.core.vm_detail(id).await.or_page(&visit)?;
     let title = format!("{} · Console", detail.vm.spec.name);
-    Ok(answer(&ConsolePage { layout: visit.layout("vm-console", Section::Vms, title).watching(watch(id)), detail }))
+    Ok(answer(&ConsolePage {
+        layout: visit.layout("vm-console", Section::Vms, title).watching(watch(id)),
+        detail,
+    }))
 }
 
 /// `GET /vms/{id}/events`

@@ -37,7 +37,13 @@ impl HardwarePage {
     }
 }
 
-fn page_of(visit: &Visit, detail: VmDetail, form: EditForm, isos: Vec<ImageView>, problem: Option<Problem>) -> HardwarePage {
+fn page_of(
+    visit: &Visit,
+    detail: VmDetail,
+    form: EditForm,
+    isos: Vec<ImageView>,
+    problem: Option<Problem>,
+) -> HardwarePage {
     let title = format!("{} · Hardware", detail.vm.spec.name);
     let layout = visit.layout("vm-hardware", Section::Vms, title).watching(super::vm::watch(detail.vm.id));
     HardwarePage { layout, refusal: Refusal(problem), detail, form, isos }
@@ -65,7 +71,9 @@ pub(crate) async fn edit(Path(id): Path<String>, submission: Submission) -> Answ
             let command = VmCommand::Edit { id, expect: Some(form.generation), edit };
             match submission.submit(Command::Vm(command)).await {
                 Ok(outcome) => return Ok(Flash::accepted("Saved.", &outcome).then(&path)),
-                Err(problem) if problem.kind == ProblemKind::Exists && problem.errors.is_empty() => named(problem),
+                Err(problem) if problem.kind == ProblemKind::Exists && problem.errors.is_empty() => {
+                    named(problem)
+                }
                 Err(problem) => problem,
             }
         }

@@ -56,7 +56,8 @@ page!(NewVmPage, refusal);
 impl NewVmPage {
     /// How many processors there are.
     fn threads(&self) -> String {
-        let said = |h: &HostView| format!("The host has {}.", crate::units::count(&h.facts.cpu.threads, "thread"));
+        let said =
+            |h: &HostView| format!("The host has {}.", crate::units::count(&h.facts.cpu.threads, "thread"));
         self.choices.host.as_ref().map(said).unwrap_or_default()
     }
     /// How much memory there is.
@@ -126,7 +127,9 @@ pub(crate) async fn create(submission: Submission) -> Answer {
                     let id = outcome.subject.as_ref().map_or_else(|| id.to_string(), |s| s.id.clone());
                     return Ok(Flash::accepted(said, &outcome).then(&format!("/vms/{id}")));
                 }
-                Err(problem) if problem.kind == ProblemKind::Exists && problem.errors.is_empty() => named(problem),
+                Err(problem) if problem.kind == ProblemKind::Exists && problem.errors.is_empty() => {
+                    named(problem)
+                }
                 Err(problem) => problem,
             }
         }
@@ -137,6 +140,7 @@ pub(crate) async fn create(submission: Submission) -> Answer {
 
 /// A taken name belongs beside the name.
 pub(crate) fn named(mut problem: Problem) -> Problem {
-    problem.errors = vec![hostd_types::FieldError { pointer: "/name".into(), detail: problem.detail.clone() }];
+    problem.errors =
+        vec![hostd_types::FieldError { pointer: "/name".into(), detail: problem.detail.clone() }];
     problem
 }

@@ -53,7 +53,9 @@ impl VmsPage {
             ("unknown", "Unknown"),
         ];
         let counted = words.map(|(state, word)| (state, word, self.counts.get(state).copied().unwrap_or(0)));
-        let shown = |(state, _, n): &(&str, &str, u64)| *n > 0 || self.listing.state == *state || matches!(*state, "running" | "off");
+        let shown = |(state, _, n): &(&str, &str, u64)| {
+            *n > 0 || self.listing.state == *state || matches!(*state, "running" | "off")
+        };
         counted.into_iter().filter(shown).collect()
     }
 }
@@ -65,7 +67,8 @@ pub(crate) async fn show(visit: Visit, Query(listing): Query<Listing>) -> Answer
     let pager = listing.pager("/vms", &page, "machine");
     let row = |vm: Vm| {
         let samples = if vm.status.state.is_active() { visit.core.vm_samples(vm.id) } else { Vec::new() };
-        let on = |nic: &hostd_types::VmNic| addresses.get(&(nic.network, nic.mac.to_ascii_lowercase())).cloned();
+        let on =
+            |nic: &hostd_types::VmNic| addresses.get(&(nic.network, nic.mac.to_ascii_lowercase())).cloned();
         Row {
             cpu: Spark::cpu(&samples),
             memory: Spark::memory(&samples, vm.spec.memory_mib << 20),
@@ -88,7 +91,9 @@ async fn addresses(visit: &Visit) -> Result<BTreeMap<(NetworkId, String), String
     let networks = visit.core.networks(&all).await.or_page(visit)?.items;
     let leases = networks.into_iter().flat_map(|view| {
         let id = view.network.id;
-        view.leases.into_iter().map(move |lease| ((id, lease.mac.to_ascii_lowercase()), lease.address.to_string()))
+        view.leases
+            .into_iter()
+            .map(move |lease| ((id, lease.mac.to_ascii_lowercase()), lease.address.to_string()))
     });
     Ok(leases.collect())
 }
@@ -101,7 +106,8 @@ pub(crate) async fn batch(submission: Submission) -> Response {
     };
     let ids: Vec<VmId> = submission.fields.all("id").filter_map(|id| id.parse().ok()).collect();
     if ids.is_empty() {
-        let none = Flash { good: false, text: "Tick the machines first, then choose an action.".into(), task: None };
+        let none =
+            Flash { good: false, text: "Tick the machines first, then choose an action.".into(), task: None };
         return none.then("/vms");
     }
     let (mut accepted, mut refused) = (0_u64, Vec::new());
@@ -116,7 +122,8 @@ pub(crate) async fn batch(submission: Submission) -> Response {
             Err(problem) => refused.push(problem.detail),
         }
     }
-    let said = format!("{}: {} accepted.", crate::wording::action(&format!("vm.{}", action.as_str())), accepted);
+    let said =
+        format!("{}: {} accepted.", crate::wording::action(&format!("vm.{}", action.as_str())), accepted);
     let text = match refused.as_slice() {
         [] => said,
         [one] => format!("{said} One was refused: {one}"),
