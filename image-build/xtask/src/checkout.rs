@@ -44,6 +44,16 @@ impl Checkout {
         command
     }
 
+    /// Compiles every program of the workspace for tests, as the tests themselves do (the same features, so nothing is
+    /// compiled twice), and returns the one named.
+    ///
+    /// # Errors
+    /// When something does not compile.
+    pub fn program(&self, name: &str) -> Result<PathBuf> {
+        run(&mut self.cargo(&["build", "-q", "--workspace", "--bins", "--locked"]))?;
+        Ok(self.target.join("debug").join(name))
+    }
+
     /// What `cargo metadata` says.
     ///
     /// # Errors
@@ -58,7 +68,17 @@ impl Checkout {
     /// # Errors
     /// When git fails.
     pub fn files(&self) -> Result<Vec<String>> {
-        let words = ["ls-files", "--cached", "--others", "--exclude-standard", "--deduplicate", "-z"];
+        // The checkout may belong to another user than the one who runs the suite (root in CI).
+        let words = [
+            "-c",
+            "safe.directory=*",
+            "ls-files",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+            "--deduplicate",
+            "-z",
+        ];
         let listed = read(self.command("git").args(words))?;
         let mut files: Vec<String> = listed.split('\0').filter(|f| !f.is_empty()).map(String::from).collect();
         files.retain(|file| self.root.join(file).is_file());

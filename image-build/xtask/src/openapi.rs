@@ -11,7 +11,8 @@ const FILE: &str = "hostd/docs/openapi.json";
 /// # Errors
 /// When the daemon does not compile, or with `check` when they differ.
 pub fn openapi(checkout: &Checkout, check: bool) -> Result<()> {
-    let text = read(&mut checkout.cargo(&["run", "-q", "-p", "hostd", "--bin", "hostd", "--", "openapi"]))?;
+    let program = checkout.program("hostd")?;
+    let text = read(checkout.command(&program.to_string_lossy()).arg("openapi"))?;
     let file = checkout.root.join(FILE);
     if check {
         let kept = std::fs::read_to_string(&file).with_context(|| format!("reading {FILE}"))?;

@@ -1,7 +1,6 @@
 //! The daemon is killed at random points of creating, deleting and uploading. After each restart every task ends, with
 //! the truth, and nothing half-made is left.
 
-use super::host::daemon;
 use crate::checkout::Checkout;
 use anyhow::{Context, Result, bail, ensure};
 use hyper::Method;
@@ -27,7 +26,7 @@ const SETTLE: Duration = Duration::from_secs(90);
 /// # Errors
 /// When a task does not end, or something half-made is left.
 pub async fn many(checkout: &Checkout) -> Result<()> {
-    let program = daemon(checkout)?;
+    let program = checkout.program("hostd")?;
     let dir = tempfile::Builder::new().prefix("qx").tempdir().context("making a test bed")?;
     let mut host = Host::start(&program, dir.path()).await?;
     let random = RandomState::new();

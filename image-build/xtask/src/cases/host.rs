@@ -1,33 +1,23 @@
 //! The browser against a daemon on the build machine: the story, pictures of the pages, pages without scripts, and a
 //! machine made by keyboard alone.
 
-use crate::checkout::{Checkout, run};
+use crate::checkout::Checkout;
 use anyhow::{Context, Result};
 use lab::browser::Browser;
 use lab::host::Host;
 use lab::shots;
 use lab::story::{self, Story};
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// Time for one thing in the browser.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Compiles the daemon for tests and returns its binary.
-///
-/// # Errors
-/// When it does not compile.
-pub fn daemon(checkout: &Checkout) -> Result<PathBuf> {
-    run(&mut checkout.cargo(&["build", "-q", "-p", "hostd", "--bin", "hostd"]))?;
-    Ok(checkout.target.join("debug/hostd"))
-}
 
 /// Tells the story on a private host and takes the pictures.
 ///
 /// # Errors
 /// When a chapter fails; a picture of the page is left beside the daemon's log.
 pub async fn story(checkout: &Checkout) -> Result<()> {
-    let program = daemon(checkout)?;
+    let program = checkout.program("hostd")?;
     let dir = tempfile::Builder::new().prefix("qx").tempdir().context("making a test bed")?;
     let host = Host::start(&program, dir.path()).await?;
     let browser = Browser::start(&host.url(), PATIENCE).await?;
