@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 /// Who asks, proved by the edge (HTTP, Unix socket, form).
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant)] // one a request, never kept
 pub enum Caller {
     /// A person.
     User {

@@ -1,0 +1,114 @@
+//! Admission: may this happen now? Pure rules over a [`Snapshot`], with the user's words for every refusal.
+//!
+//! Rules read nothing and change nothing; what can race (a name taken meanwhile, a machine edited meanwhile) is refused
+//! again by `apply`.
+
+mod image;
+mod network;
+mod power;
+mod task;
+mod vm;
+mod volume;
+
+pub(crate) use image::room as image_room;
+pub(crate) use power::{pending, words};
+
+use crate::snapshot::Snapshot;
+use hostd_types::command::*;
+use hostd_types::*;
+
+/// Most disks of a machine.
+pub(crate) const DISKS_MAX: usize = 16;
+/// Most network cards of a machine.
+pub(crate) const NICS_MAX: usize = 8;
+
+/// Refuses what must not happen now.
+///
+/// # Errors
+/// The refusal, in the user's words.
+pub(crate) fn admit(command: &Command, now: &Snapshot) -> Result<(), Problem> {
+    match command {
+        Command::Vm(c) => match c {
+            VmCommand::Create { vm, .. } => vm::create(vm, now),
+            VmCommand::Edit { id, edit, .. } => vm::edit(*id, edit, now),
+            VmCommand::Power { id, action, deadline_s } => power::power(*id, *action, *deadline_s, now),
+            VmCommand::Delete { id, .. } => power::delete(*id, now),
+            VmCommand::Report { .. } | VmCommand::Deleted { .. } | VmCommand::CreateFailed { .. } => Ok(()),
+        },
+        Command::Volume(c) => match c {
+            VolumeCommand::Create { volume, .. } => volume::create(volume),
+            VolumeCommand::Delete { id } => volume::delete(*id, now),
+            VolumeCommand::Report { .. }
+            | VolumeCommand::Deleted { .. }
+            | VolumeCommand::CreateFailed { .. } => Ok(()),
+        },
+        Command::Image(c) => match c {
+            ImageCommand::Create { name, description, announced_bytes, expected_sha256, .. } => {
+                image::create(name, description, *announced_bytes, expected_sha256.as_deref(), now)
+            }
+            ImageCommand::Delete { id } => image::delete(*id, now),
+            ImageCommand::Ready { .. }
+            | ImageCommand::CreateFailed { .. }
+            | ImageCommand::Deleted { .. }
+            | ImageCommand::Report { .. } => Ok(()),
+        },
+        Command::Network(c) => match c {
+            NetworkCommand::Create { network, .. } => network::create(network, now),
+            NetworkCommand::Delete { id } => network::delete(*id, now),
+            NetworkCommand::Report { .. }
+            | NetworkCommand::Deleted { .. }
+            | NetworkCommand::CreateFailed { .. } => Ok(()),
+        },
+        Command::Task(c) => match c {
+            TaskCommand::Cancel { id } => task::cancel(*id, now),
+            TaskCommand::Prune { .. } => Ok(()),
+        },
+        Command::Host(_) | Command::Access(_) | Command::Audit(_) => Ok(()),
+    }
+}
+
+/// Collects wrong fields, so that a form learns of all at once.
+#[derive(Debug, Default)]
+pub(crate) struct Fields(Vec<FieldError>);
+
+impl Fields {
+    /// Notes that the field at `pointer` is wrong.
+    pub fn add(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
+        self.0.push(FieldError { pointer: pointer.into(), detail: detail.into() });
+    }
+    /// Notes a failed check of the field at `pointer`.
+    pub fn check(&mut self, pointer: &str, result: Result<(), String>) {
+        if let Err(detail) = result {
+            self.add(pointer, detail);
+        }
+    }
+    /// The refusal, if any field is wrong.
+    ///
+    /// # Errors
+    /// `Invalid` with every field noted.
+    pub fn done(self) -> Result<(), Problem> {
+        if self.0.is_empty() { Ok(()) } else { Err(Problem::invalid(self.0)) }
+    }
+}
+
+/// Checks a size in bytes of a disk.
+pub(crate) fn check_size(size_bytes: u64) -> Result<(), String> {
+    use crate::pool::human;
+    if (VOLUME_MIN_BYTES..=VOLUME_MAX_BYTES).contains(&size_bytes) {
+        return Ok(());
+    }
+    let (least, most) = (human(VOLUME_MIN_BYTES), human(VOLUME_MAX_BYTES));
+    Err(format!("A disk holds {least} to {most}; {} is out of range.", human(size_bytes)))
+}
+
+/// Up to five names, for a message.
+pub(crate) fn list_names<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let all: Vec<&str> = names.collect();
+    match all.len() {
+        0..=5 => all.join(", "),
+        n => format!("{} and {} more", all[..5].join(", "), n - 5),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod sample;

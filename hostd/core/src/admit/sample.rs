@@ -1,0 +1,128 @@
+//! Rows for tables of rules and plans.
+
+use hostd_types::*;
+
+fn meta() -> Meta {
+    Meta::created(Timestamp::from_unix(1_700_000_000), &Actor::Console)
+}
+
+/// A body with nothing but the needed.
+pub(crate) fn create_vm(name: &str) -> CreateVm {
+    CreateVm {
+        name: name.into(),
+        description: String::new(),
+        cpus: 1,
+        memory_mib: 512,
+        firmware: Firmware::Bios,
+        boot: default_boot(),
+        autostart: false,
+        disks: Vec::new(),
+        cdrom: None,
+        nics: Vec::new(),
+        start: false,
+    }
+}
+
+/// A ready machine that is off.
+pub(crate) fn vm(name: &str) -> Vm {
+    Vm {
+        id: VmId::new(),
+        meta: meta(),
+        spec: VmSpec {
+            name: name.into(),
+            description: String::new(),
+            host: HostId::new(),
+            cpus: 1,
+            memory_mib: 512,
+            firmware: Firmware::Bios,
+            boot: default_boot(),
+            autostart: false,
+            disks: Vec::new(),
+            cdrom: None,
+            nics: Vec::new(),
+            power: None,
+            deleting: None,
+        },
+        status: VmStatus {
+            phase: Phase::Ready,
+            state: VmState::Off,
+            applied_generation: 1,
+            ..VmStatus::default()
+        },
+    }
+}
+
+/// A ready, unattached volume.
+pub(crate) fn volume(name: &str) -> Volume {
+    Volume {
+        id: VolumeId::new(),
+        meta: meta(),
+        spec: VolumeSpec {
+            name: name.into(),
+            host: HostId::new(),
+            pool: "local".into(),
+            format: DiskFormat::Qcow2,
+            size_bytes: 1 << 30,
+            image: None,
+            vm: None,
+            task: None,
+        },
+        status: VolumeStatus { phase: Phase::Ready, fault: None },
+    }
+}
+
+fn image(name: &str, kind: ImageKind, virtual_bytes: u64) -> Image {
+    let content = ImageContent {
+        kind,
+        format: DiskFormat::Raw,
+        file_bytes: virtual_bytes,
+        virtual_bytes,
+        sha256: "0".repeat(64),
+    };
+    Image {
+        id: ImageId::new(),
+        meta: meta(),
+        spec: ImageSpec {
+            name: name.into(),
+            description: String::new(),
+            host: HostId::new(),
+            announced_bytes: None,
+            expected_sha256: None,
+            task: TaskId::new(),
+        },
+        status: ImageStatus { phase: Phase::Ready, content: Some(content), fault: None },
+    }
+}
+
+/// A ready disk image.
+pub(crate) fn disk_image(name: &str, virtual_bytes: u64) -> Image {
+    image(name, ImageKind::Disk, virtual_bytes)
+}
+
+/// A ready ISO.
+pub(crate) fn iso(name: &str) -> Image {
+    image(name, ImageKind::Iso, 1 << 20)
+}
+
+/// An active NAT network.
+pub(crate) fn nat(name: &str, subnet: &str) -> Network {
+    network(name, NetworkMode::Nat { subnet: subnet.parse().expect("a subnet") })
+}
+
+/// An active network.
+pub(crate) fn network(name: &str, mode: NetworkMode) -> Network {
+    let id = NetworkId::new();
+    Network {
+        id,
+        meta: meta(),
+        spec: NetworkSpec {
+            name: name.into(),
+            description: String::new(),
+            host: HostId::new(),
+            mode,
+            bridge: derived_bridge(id),
+            task: None,
+        },
+        status: NetworkStatus { phase: Phase::Ready, active: true, fault: None },
+    }
+}

@@ -1,0 +1,54 @@
+//! Rules for tasks.
+
+use crate::snapshot::Snapshot;
+use hostd_types::*;
+
+/// Actions whose tasks can be cancelled: the transfer stops, or the wait for the guest does.
+const CANCELLABLE: [&str; 3] = ["image.create", "vm.shutdown", "vm.reboot"];
+
+/// May this task be cancelled?
+pub(super) fn cancel(id: TaskId, now: &Snapshot) -> Result<(), Problem> {
+    let task = now.task.as_ref().ok_or_else(|| Problem::not_found("task", id))?;
+    match &task.state {
+        TaskState::Running if CANCELLABLE.contains(&task.action.as_str()) => Ok(()),
+        TaskState::Running => {
+            let detail = format!("{} can't be cancelled; it ends by itself.", task.action);
+            Err(Problem::wrong_state(detail))
+        }
+        TaskState::Succeeded | TaskState::Failed { .. } => {
+            Err(Problem::wrong_state("The task has ended; there is nothing to cancel."))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn running_uploads_and_shutdowns_can_be_cancelled() {
+        for (action, state, allowed) in [
+            ("image.create", TaskState::Running, true),
+            ("vm.shutdown", TaskState::Running, true),
+            ("vm.create", TaskState::Running, false),
+            ("image.create", TaskState::Succeeded, false),
+        ] {
+            let task = Task {
+                id: TaskId::new(),
+                action: action.into(),
+                subject: Subject { kind: Kind::Vm, id: String::new(), name: "x".into() },
+                host: HostId::new(),
+                state,
+                created_by: Actor::Console,
+                created_at: Timestamp::now(),
+                ended_at: None,
+                cancelling: false,
+                progress: None,
+            };
+            let id = task.id;
+            let now = Snapshot { task: Some(task), ..Default::default() };
+            assert_eq!(cancel(id, &now).is_ok(), allowed, "{action}");
+        }
+        assert!(cancel(TaskId::new(), &Snapshot::default()).is_err());
+    }
+}

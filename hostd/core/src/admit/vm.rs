@@ -1,0 +1,225 @@
+//! Rules for making and editing machines.
+
+use super::power::settled;
+use super::{DISKS_MAX, Fields, NICS_MAX, check_size};
+use crate::pool::human;
+use crate::snapshot::Snapshot;
+use hostd_types::name::{check_description, check_name};
+use hostd_types::*;
+use std::collections::BTreeSet;
+
+/// May this machine be made?
+pub(super) fn create(vm: &CreateVm, now: &Snapshot) -> Result<(), Problem> {
+    let mut wrong = Fields::default();
+    wrong.check("/name", check_name(&vm.name));
+    wrong.check("/description", check_description(&vm.description));
+    wrong.check("/cpus", check_cpus(vm.cpus, now));
+    wrong.check("/memory_mib", check_memory(vm.memory_mib, now));
+    wrong.check("/boot", check_boot(&vm.boot));
+    if vm.disks.len() > DISKS_MAX {
+        wrong.add("/disks", format!("A machine holds at most {DISKS_MAX} disks."));
+    }
+    let mut volumes = BTreeSet::new();
+    for (index, disk) in vm.disks.iter().enumerate().take(DISKS_MAX) {
+        check_disk(&mut wrong, index, disk, now);
+        if let NewDisk::Volume { volume, .. } = disk
+            && !volumes.insert(*volume)
+        {
+            wrong.add(format!("/disks/{index}/volume"), "This volume is listed twice.");
+        }
+    }
+    if let Some(image) = vm.cdrom {
+        wrong.check("/cdrom", check_iso(image, now));
+    }
+    check_nics(&mut wrong, vm, now);
+    wrong.done()
+}
+
+/// May the machine be changed like this now?
+pub(super) fn edit(id: VmId, edit: &EditVm, now: &Snapshot) -> Result<(), Problem> {
+    let vm = settled(id, now)?;
+    let mut wrong = Fields::default();
+    let EditVm { name, description, cpus, memory_mib, firmware, boot, autostart: _, cdrom } = edit;
+    // A form sends every field; only what differs counts as a change.
+    let name = name.as_ref().filter(|v| **v != vm.spec.name);
+    let cpus = cpus.filter(|v| *v != vm.spec.cpus);
+    let memory_mib = memory_mib.filter(|v| *v != vm.spec.memory_mib);
+    let firmware = firmware.filter(|v| *v != vm.spec.firmware);
+    let boot = boot.as_ref().filter(|v| **v != vm.spec.boot);
+    if let Some(name) = name {
+        wrong.check("/name", check_name(name));
+    }
+    if let Some(text) = description {
+        wrong.check("/description", check_description(text));
+    }
+    if let Some(cpus) = cpus {
+        wrong.check("/cpus", check_cpus(cpus, now));
+    }
+    if let Some(memory) = memory_mib {
+        wrong.check("/memory_mib", check_memory(memory, now));
+    }
+    if let Some(boot) = boot {
+        wrong.check("/boot", check_boot(boot));
+    }
+    if let Some(CdromChange::Insert { image }) = cdrom
+        && vm.spec.cdrom != Some(*image)
+    {
+        wrong.check("/cdrom/image", check_iso(*image, now));
+    }
+    wrong.done()?;
+    let mut needs_off = Vec::new();
+    for (changed, word) in [
+        (name.is_some(), "name"),
+        (cpus.is_some(), "CPUs"),
+        (memory_mib.is_some(), "memory"),
+        (firmware.is_some(), "firmware"),
+        (boot.is_some(), "boot order"),
+    ] {
+        if changed {
+            needs_off.push(word);
+        }
+    }
+    let busy = vm.status.state.is_active() || super::power::pending(vm).is_some();
+    if busy && !needs_off.is_empty() {
+        let detail = format!(
+            "{} is {}: {} can be changed only while it is off. Shut it down first.",
+            vm.spec.name,
+            vm.status.state.as_str(),
+            needs_off.join(", ")
+        );
+        return Err(Problem::wrong_state(detail));
+    }
+    Ok(())
+}
+
+fn check_cpus(cpus: u32, now: &Snapshot) -> Result<(), String> {
+    let most = now.threads.clamp(1, CPUS_MAX);
+    if (1..=most).contains(&cpus) {
+        return Ok(());
+    }
+    Err(format!("A machine here can have 1 to {most} CPUs (this host has {} threads).", now.threads))
+}
+
+fn check_memory(memory_mib: u64, now: &Snapshot) -> Result<(), String> {
+    if memory_mib < MEMORY_MIN_MIB {
+        return Err(format!("A machine needs at least {MEMORY_MIN_MIB} MiB of memory."));
+    }
+    if memory_mib > now.memory_mib {
+        return Err(format!("This host has {} MiB of memory; {memory_mib} MiB do not fit.", now.memory_mib));
+    }
+    Ok(())
+}
+
+fn check_boot(boot: &[BootDevice]) -> Result<(), String> {
+    if boot.is_empty() {
+        return Err("Name at least one boot device: disk, cdrom or network.".into());
+    }
+    for (index, device) in boot.iter().enumerate() {
+        if boot[..index].contains(device) {
+            return Err("Each boot device may be listed once.".into());
+        }
+    }
+    Ok(())
+}
+
+fn check_disk(wrong: &mut Fields, index: usize, disk: &NewDisk, now: &Snapshot) {
+    match disk {
+        NewDisk::Blank { size_bytes, .. } => {
+            wrong.check(&format!("/disks/{index}/size_bytes"), check_size(*size_bytes));
+        }
+        NewDisk::Image { image, size_bytes, .. } => {
+            let content = match usable(*image, ImageKind::Disk, now) {
+                Ok(content) => content,
+                Err(detail) => return wrong.add(format!("/disks/{index}/image"), detail),
+            };
+            let Some(size) = size_bytes else { return };
+            let pointer = format!("/disks/{index}/size_bytes");
+            if *size < content.virtual_bytes {
+                let least = human(content.virtual_bytes);
+                wrong.add(pointer, format!("The image has {least}; the disk over it can't be smaller."));
+            } else if *size > VOLUME_MAX_BYTES {
+                wrong.check(&pointer, check_size(*size));
+            }
+        }
+        NewDisk::Volume { volume, .. } => {
+            wrong.check(&format!("/disks/{index}/volume"), check_free(*volume, now));
+        }
+    }
+}
+
+fn check_free(id: VolumeId, now: &Snapshot) -> Result<(), String> {
+    let Some(volume) = now.volumes.get(&id) else { return Err("There is no such volume.".into()) };
+    let name = &volume.spec.name;
+    if volume.spec.vm.is_some() {
+        return Err(format!("{name} belongs to a machine already."));
+    }
+    match (volume.status.phase, &volume.status.fault) {
+        (Phase::Ready, None) => Ok(()),
+        (Phase::Ready, Some(fault)) => Err(format!("{name} can't be used: {fault}.")),
+        (Phase::Creating, _) => Err(format!("{name} is still being made.")),
+        (Phase::Deleting, _) => Err(format!("{name} is being deleted.")),
+    }
+}
+
+fn check_iso(image: ImageId, now: &Snapshot) -> Result<(), String> {
+    usable(image, ImageKind::Iso, now).map(|_| ())
+}
+
+fn usable(id: ImageId, kind: ImageKind, now: &Snapshot) -> Result<&ImageContent, String> {
+    let Some(image) = now.images.get(&id) else { return Err("There is no such image.".into()) };
+    let name = &image.spec.name;
+    match (image.status.phase, &image.status.content, &image.status.fault) {
+        (Phase::Creating, _, _) | (Phase::Ready, None, _) => Err(format!("{name} is still being uploaded.")),
+        (Phase::Deleting, _, _) => Err(format!("{name} is being deleted.")),
+        (Phase::Ready, Some(_), Some(fault)) => Err(format!("{name} can't be used: {fault}.")),
+        (Phase::Ready, Some(content), None) if content.kind == kind => Ok(content),
+        (Phase::Ready, Some(content), None) => Err(match content.kind {
+            ImageKind::Iso => format!("{name} is an ISO; put it into the CD-ROM drive."),
+            ImageKind::Disk => format!("{name} is a disk image, not an ISO; add it as a disk."),
+        }),
+    }
+}
+
+fn check_nics(wrong: &mut Fields, vm: &CreateVm, now: &Snapshot) {
+    if vm.nics.len() > NICS_MAX {
+        wrong.add("/nics", format!("A machine holds at most {NICS_MAX} network cards."));
+    }
+    let mut given: BTreeSet<String> = BTreeSet::new();
+    for (index, nic) in vm.nics.iter().enumerate().take(NICS_MAX) {
+        match now.networks.get(&nic.network).map(|n| (n.status.phase, &n.spec.name)) {
+            None => wrong.add(format!("/nics/{index}/network"), "There is no such network."),
+            Some((Phase::Deleting, name)) => {
+                wrong.add(format!("/nics/{index}/network"), format!("{name} is being deleted."));
+            }
+            Some((Phase::Creating | Phase::Ready, _)) => {}
+        }
+        let Some(mac) = &nic.mac else { continue };
+        let pointer = format!("/nics/{index}/mac");
+        let mac = mac.to_ascii_lowercase();
+        if let Err(detail) = check_mac(&mac) {
+            wrong.add(pointer, detail);
+        } else if let Some(owner) = now.vms.iter().find(|o| o.spec.nics.iter().any(|n| n.mac == mac)) {
+            wrong.add(pointer, format!("{} has a card with this address already.", owner.spec.name));
+        } else if !given.insert(mac) {
+            wrong.add(pointer, "Two cards can't have the same address.");
+        }
+    }
+}
+
+/// Checks a hardware address: six bytes in hex, of one card (not a group), not all zero.
+fn check_mac(mac: &str) -> Result<(), String> {
+    let rule = "write six bytes in hex such as 52:54:00:12:34:56, the first one even";
+    let bytes: Vec<u8> = mac
+        .split(':')
+        .map_while(|part| if part.len() == 2 { u8::from_str_radix(part, 16).ok() } else { None })
+        .collect();
+    let well_formed = bytes.len() == 6 && mac.len() == 17;
+    if !well_formed || bytes[0] & 1 == 1 || bytes.iter().all(|b| *b == 0) {
+        return Err(format!("This is not the address of a card: {rule}."));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "vm_tests.rs"]
+mod tests;

@@ -1,0 +1,149 @@
+//! Who may do what: a table of roles and classes of commands.
+//!
+//! There is one role of people so far, the administrator; the table is what later roles are added to.
+
+use crate::{Caller, Ctx};
+use hostd_types::command::*;
+use hostd_types::*;
+
+/// In whose name something is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// A person.
+    Administrator,
+    /// Root on the host, over the Unix socket.
+    Console,
+    /// This host's reconcilers.
+    Host,
+}
+
+/// Classes of commands that are allowed or refused together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Class {
+    /// Machines, volumes, images, networks and their tasks.
+    Operate,
+    /// Ending sessions and tokens.
+    EndAccess,
+    /// Making credentials; only this crate builds such commands, after checking a password or the caller.
+    MakeAccess,
+    /// What a host saw.
+    Report,
+    /// Dropping old tasks and events.
+    Retain,
+    /// Lines of the audit trail.
+    Audit,
+}
+
+fn class(command: &Command) -> Class {
+    match command {
+        Command::Host(HostCommand::Report { .. }) => Class::Report,
+        Command::Vm(c) => match c {
+            VmCommand::Create { .. }
+            | VmCommand::Edit { .. }
+            | VmCommand::Power { .. }
+            | VmCommand::Delete { .. } => Class::Operate,
+            VmCommand::Report { .. } | VmCommand::Deleted { .. } | VmCommand::CreateFailed { .. } => {
+                Class::Report
+            }
+        },
+        Command::Volume(c) => match c {
+            VolumeCommand::Create { .. } | VolumeCommand::Delete { .. } => Class::Operate,
+            VolumeCommand::Report { .. }
+            | VolumeCommand::Deleted { .. }
+            | VolumeCommand::CreateFailed { .. } => Class::Report,
+        },
+        Command::Image(c) => match c {
+            ImageCommand::Create { .. } | ImageCommand::Delete { .. } => Class::Operate,
+            ImageCommand::Ready { .. }
+            | ImageCommand::CreateFailed { .. }
+            | ImageCommand::Deleted { .. }
+            | ImageCommand::Report { .. } => Class::Report,
+        },
+        Command::Network(c) => match c {
+            NetworkCommand::Create { .. } | NetworkCommand::Delete { .. } => Class::Operate,
+            NetworkCommand::Report { .. }
+            | NetworkCommand::Deleted { .. }
+            | NetworkCommand::CreateFailed { .. } => Class::Report,
+        },
+        Command::Task(c) => match c {
+            TaskCommand::Cancel { .. } => Class::Operate,
+            TaskCommand::Prune { .. } => Class::Retain,
+        },
+        Command::Access(c) => match c {
+            AccessCommand::Logout { .. } | AccessCommand::RevokeToken { .. } => Class::EndAccess,
+            AccessCommand::CreateUser { .. }
+            | AccessCommand::SetPassword { .. }
+            | AccessCommand::Login { .. }
+            | AccessCommand::CreateToken { .. } => Class::MakeAccess,
+        },
+        Command::Audit(_) => Class::Audit,
+    }
+}
+
+/// The table. A host also operates: autostart starts machines, the first start makes a network.
+const fn may(role: Role, class: Class) -> bool {
+    match (role, class) {
+        (Role::Administrator | Role::Console, Class::Operate | Class::EndAccess) => true,
+        (Role::Administrator | Role::Console, Class::MakeAccess | Class::Report) => false,
+        (Role::Administrator | Role::Console, Class::Retain | Class::Audit) => false,
+        (Role::Host, Class::Operate | Class::Report | Class::Retain | Class::Audit) => true,
+        (Role::Host, Class::MakeAccess) => true,
+        (Role::Host, Class::EndAccess) => false,
+    }
+}
+
+/// Refuses what the caller may not do.
+///
+/// # Errors
+/// `Forbidden`.
+pub(crate) fn authorize(ctx: &Ctx, command: &Command) -> Result<(), Problem> {
+    let role = match &ctx.caller {
+        Caller::User { .. } => Role::Administrator,
+        Caller::Console => Role::Console,
+        Caller::Host => Role::Host,
+    };
+    if may(role, class(command)) {
+        return Ok(());
+    }
+    let detail = format!("{} is not something you can ask for; hosts do it themselves.", command.name());
+    Err(Problem::new(ProblemKind::Forbidden, detail))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ctx(caller: Caller) -> Ctx {
+        Ctx { caller, request: RequestId::new(), address: None }
+    }
+
+    #[test]
+    fn people_ask_and_hosts_report() {
+        let ask = Command::Vm(VmCommand::Delete { id: VmId::new(), expect: None, disks: true });
+        let report = Command::Vm(VmCommand::Deleted { id: VmId::new() });
+        let make = Command::Access(AccessCommand::CreateToken {
+            id: TokenId::new(),
+            name: "t".into(),
+            user: UserId::new(),
+            expires_at: Timestamp::now(),
+            secret: SecretHash(String::new()),
+        });
+        let prune = Command::Task(TaskCommand::Prune { before: Timestamp::now() });
+        let table = [
+            (Caller::Console, &ask, true),
+            (Caller::Console, &report, false),
+            (Caller::Console, &make, false),
+            (Caller::Console, &prune, false),
+            (Caller::Host, &ask, true),
+            (Caller::Host, &report, true),
+            (Caller::Host, &prune, true),
+        ];
+        for (caller, command, allowed) in table {
+            let answer = authorize(&ctx(caller.clone()), command);
+            assert_eq!(answer.is_ok(), allowed, "{caller:?} {}", command.name());
+            if let Err(problem) = answer {
+                assert_eq!(problem.kind, ProblemKind::Forbidden);
+            }
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! Reads: replicated rows joined with what this host sees at this moment.
+
+mod host;
+mod image;
+mod network;
+mod notice;
+mod task;
+mod vm;
+mod volume;
+
+use hostd_types::{Page, Problem};
+
+/// The same page with other rows.
+fn page<T, U>(of: Page<T>, items: Vec<U>) -> Page<U> {
+    Page { items, total: of.total, next: of.next }
+}
+
+/// The row, or that there is none.
+fn found<T>(row: Option<T>, what: &str, id: impl std::fmt::Display) -> Result<T, Problem> {
+    row.ok_or_else(|| Problem::not_found(what, id))
+}

@@ -1,0 +1,49 @@
+//! Reads of tasks and events.
+
+use super::found;
+use crate::Core;
+use hostd_types::*;
+use tokio::sync::broadcast;
+
+impl Core {
+    /// A page of tasks; those of this host carry their progress.
+    ///
+    /// # Errors
+    /// When the state can't be read or the list's parameters are wrong.
+    pub async fn tasks(&self, list: &ListParams) -> Result<Page<Task>, Problem> {
+        let mut page = self.store().tasks(list).await?;
+        for task in &mut page.items {
+            task.progress = self.0.live.progress(task.id);
+        }
+        Ok(page)
+    }
+
+    /// One task.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn task(&self, id: TaskId) -> Result<Task, Problem> {
+        let mut task = found(self.store().task(id).await?, "task", id)?;
+        task.progress = self.0.live.progress(id);
+        Ok(task)
+    }
+
+    /// A page of events, of one resource when `subject` names its id.
+    ///
+    /// # Errors
+    /// When the state can't be read or the list's parameters are wrong.
+    pub async fn events(&self, list: &ListParams, subject: Option<&str>) -> Result<Page<Event>, Problem> {
+        self.store().events(list, subject).await
+    }
+
+    /// When the oldest event happened.
+    pub(crate) async fn oldest_event(&self) -> Result<Option<Timestamp>, Problem> {
+        let list = ListParams { limit: Some(1), sort: Some("created".into()), ..ListParams::default() };
+        Ok(self.store().events(&list, None).await?.items.first().map(|event| event.at))
+    }
+
+    /// Changes of the state (after commit) and volatile ones (`index` 0: progress, samples).
+    pub fn changes(&self) -> broadcast::Receiver<Change> {
+        self.0.live.changes()
+    }
+}

@@ -1,0 +1,85 @@
+//! Reads of machines.
+
+use super::found;
+use crate::{Core, NicView, VmDetail};
+use hostd_types::*;
+use std::collections::BTreeMap;
+
+impl Core {
+    /// A page of machines.
+    ///
+    /// # Errors
+    /// When the state can't be read or the list's parameters are wrong.
+    pub async fn vms(&self, list: &ListParams) -> Result<Page<Vm>, Problem> {
+        self.store().vms(list).await
+    }
+
+    /// One machine.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn vm(&self, id: VmId) -> Result<Vm, Problem> {
+        found(self.store().vm(id).await?, "virtual machine", id)
+    }
+
+    /// One machine by its id or its name.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn find_vm(&self, text: &str) -> Result<Vm, Problem> {
+        if let Ok(id) = text.parse() {
+            return self.vm(id).await;
+        }
+        let shown: String = text.chars().take(name::NAME_MAX).collect();
+        found(self.store().vm_named(text).await?, "virtual machine", shown)
+    }
+
+    /// One machine with everything its page shows.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn vm_detail(&self, id: VmId) -> Result<VmDetail, Problem> {
+        let vm = self.vm(id).await?;
+        let mut volumes: BTreeMap<VolumeId, Volume> =
+            self.store().volumes_of(id).await?.into_iter().map(|volume| (volume.id, volume)).collect();
+        let ordered = vm.spec.disks.iter().filter_map(|disk| volumes.remove(&disk.volume)).collect();
+        let disks = self.volume_views(ordered).await?;
+        let mut nics = Vec::with_capacity(vm.spec.nics.len());
+        for nic in &vm.spec.nics {
+            nics.push(self.nic_view(nic).await?);
+        }
+        let cdrom = match vm.spec.cdrom {
+            Some(image) => self.store().image(image).await?,
+            None => None,
+        };
+        let running = self.store().running_tasks_on(vm.spec.host).await?;
+        let about = id.to_string();
+        let task = running.into_iter().find(|task| task.subject.id == about);
+        Ok(VmDetail { vm, disks, nics, cdrom, task })
+    }
+
+    async fn nic_view(&self, nic: &VmNic) -> Result<NicView, Problem> {
+        let network = self.store().network(nic.network).await?;
+        let lease = match &network {
+            Some(network) => {
+                let leases = self.leases(network).await;
+                leases.into_iter().find(|lease| lease.mac.eq_ignore_ascii_case(&nic.mac))
+            }
+            None => None,
+        };
+        Ok(NicView { nic: nic.clone(), network, lease })
+    }
+
+    /// Number of machines by state.
+    ///
+    /// # Errors
+    /// When the state can't be read.
+    pub async fn vm_counts(&self) -> Result<BTreeMap<String, u64>, Problem> {
+        self.store().vm_counts().await
+    }
+
+    /// Load of a machine, newest last, one point every 5 s, the last 30 minutes.
+    pub fn vm_samples(&self, vm: VmId) -> Vec<VmSample> {
+        self.0.history.vm(vm)
+    }
+}

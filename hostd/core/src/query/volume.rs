@@ -1,0 +1,61 @@
+//! Reads of volumes.
+
+use super::{found, page};
+use crate::{Core, VolumeView};
+use hostd_types::*;
+use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt;
+
+impl Core {
+    /// A page of volumes.
+    ///
+    /// # Errors
+    /// When the state can't be read or the list's parameters are wrong.
+    pub async fn volumes(&self, list: &ListParams) -> Result<Page<VolumeView>, Problem> {
+        let mut rows = self.store().volumes(list).await?;
+        let views = self.volume_views(std::mem::take(&mut rows.items)).await?;
+        Ok(page(rows, views))
+    }
+
+    /// One volume.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn volume(&self, id: VolumeId) -> Result<VolumeView, Problem> {
+        let volume = found(self.store().volume(id).await?, "volume", id)?;
+        found(self.volume_views(vec![volume]).await?.pop(), "volume", id)
+    }
+
+    /// Joins volumes with their machine, their image and the room they take.
+    pub(super) async fn volume_views(&self, volumes: Vec<Volume>) -> Result<Vec<VolumeView>, Problem> {
+        let mut vms: HashMap<VmId, Option<String>> = HashMap::new();
+        let mut images: HashMap<ImageId, Option<String>> = HashMap::new();
+        let mut views = Vec::with_capacity(volumes.len());
+        for volume in volumes {
+            let vm_name = match volume.spec.vm {
+                None => None,
+                Some(id) => match vms.get(&id) {
+                    Some(name) => name.clone(),
+                    None => {
+                        let name = self.store().vm(id).await?.map(|vm| vm.spec.name);
+                        vms.entry(id).or_insert(name).clone()
+                    }
+                },
+            };
+            let image_name = match volume.spec.image {
+                None => None,
+                Some(id) => match images.get(&id) {
+                    Some(name) => name.clone(),
+                    None => {
+                        let name = self.store().image(id).await?.map(|image| image.spec.name);
+                        images.entry(id).or_insert(name).clone()
+                    }
+                },
+            };
+            let path = self.0.pool.volume(volume.id, volume.spec.format);
+            let allocated_bytes = std::fs::metadata(path).ok().map(|file| file.blocks() * 512);
+            views.push(VolumeView { volume, allocated_bytes, vm_name, image_name });
+        }
+        Ok(views)
+    }
+}

@@ -1,0 +1,180 @@
+//! Background work: each reconciler makes one kind of thing on this host as it is wanted.
+//!
+//! The rules: a run takes no input (a wake-up carries no data), re-reads what is wanted and what is there, plans by a
+//! pure function, acts, and reports; running it again when everything is right does nothing; a crash at any line is
+//! repaired by the next run. Destroying comes last.
+
+mod driver;
+mod host;
+mod images;
+mod jobs;
+mod networks;
+mod retention;
+mod samples;
+mod vms;
+mod volumes;
+
+pub(crate) use samples::History;
+
+use crate::{Core, ReconcilerView};
+use driver::Driven;
+use hostd_types::*;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::sync::broadcast::error::RecvError;
+
+/// One kind of background work.
+pub(crate) trait Reconcile: Send + 'static {
+    /// Its name on the host page.
+    fn name(&self) -> &'static str;
+    /// How often it runs without being woken.
+    fn period(&self) -> Duration;
+    /// Looks, plans, acts, reports.
+    ///
+    /// # Errors
+    /// Why the whole run could not be done; it is tried again, less and less often.
+    fn run(&mut self) -> impl Future<Output = Result<Summary, Problem>> + Send;
+}
+
+/// What a run did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Summary {
+    /// Things looked at.
+    pub checked: usize,
+    /// Things changed or begun to change.
+    pub changed: usize,
+    /// Things that failed and are tried again.
+    pub failed: usize,
+    /// Run again after this time even if nothing wakes it.
+    pub again: Option<Duration>,
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} checked, {} changed", self.checked, self.changed)?;
+        if self.failed > 0 {
+            write!(f, ", {} failed", self.failed)?;
+        }
+        Ok(())
+    }
+}
+
+/// One bell per reconciler; ringing it twice runs it once.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Wakes {
+    /// Machines.
+    pub vms: Arc<Notify>,
+    /// Volumes.
+    pub volumes: Arc<Notify>,
+    /// Images.
+    pub images: Arc<Notify>,
+    /// Networks.
+    pub networks: Arc<Notify>,
+    /// The host's own report.
+    pub host: Arc<Notify>,
+    /// Retention.
+    pub retention: Arc<Notify>,
+    /// Samples.
+    pub samples: Arc<Notify>,
+}
+
+impl Wakes {
+    /// Wakes whoever looks at things of `kind`.
+    fn ring(&self, kind: Kind) {
+        match kind {
+            Kind::Vm => self.vms.notify_one(),
+            Kind::Volume => {
+                self.volumes.notify_one();
+                self.vms.notify_one();
+            }
+            Kind::Image => self.images.notify_one(),
+            Kind::Network => {
+                self.networks.notify_one();
+                self.vms.notify_one();
+            }
+            Kind::Task => {
+                self.images.notify_one();
+                self.vms.notify_one();
+            }
+            Kind::Host | Kind::Event | Kind::User | Kind::Token | Kind::Session => {}
+        }
+    }
+    fn ring_all(&self) {
+        for bell in [&self.vms, &self.volumes, &self.images, &self.networks, &self.host] {
+            bell.notify_one();
+        }
+    }
+}
+
+/// All reconcilers; one that is not wired does not compile.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    vms: Driven,
+    volumes: Driven,
+    images: Driven,
+    networks: Driven,
+    host: Driven,
+    retention: Driven,
+    samples: Driven,
+}
+
+impl Registry {
+    /// Starts all of them.
+    pub fn start(core: &Core) -> Self {
+        let wakes = &core.0.wakes;
+        core.0.tracker.spawn(activate(core.clone()));
+        Self {
+            networks: Driven::start(core, networks::Networks::new(core), &wakes.networks),
+            volumes: Driven::start(core, volumes::Volumes::new(core), &wakes.volumes),
+            images: Driven::start(core, images::Images::new(core), &wakes.images),
+            vms: Driven::start(core, vms::Vms::new(core), &wakes.vms),
+            host: Driven::start(core, host::HostReport::new(core), &wakes.host),
+            retention: Driven::start(core, retention::Retention::new(core), &wakes.retention),
+            samples: Driven::start(core, samples::Samples::new(core), &wakes.samples),
+        }
+    }
+
+    fn all(&self) -> [&Driven; 7] {
+        let Self { vms, volumes, images, networks, host, retention, samples } = self;
+        [vms, volumes, images, networks, host, retention, samples]
+    }
+
+    /// How each is doing.
+    pub fn views(&self) -> Vec<ReconcilerView> {
+        self.all().into_iter().map(Driven::view).collect()
+    }
+}
+
+/// Turns changes of the state and events of libvirt into wake-ups, and passes changes on to whoever listens.
+async fn activate(core: Core) {
+    let mut changes = core.0.cluster.changes();
+    let mut events = core.0.hypervisor.events();
+    let mut link = core.0.hypervisor.link();
+    let wakes = core.0.wakes.clone();
+    loop {
+        tokio::select! {
+            () = core.0.stop.cancelled() => return,
+            change = changes.recv() => match change {
+                Ok(change) => {
+                    wakes.ring(change.kind);
+                    core.0.live.forward(change);
+                }
+                Err(RecvError::Lagged(_)) => wakes.ring_all(),
+                Err(RecvError::Closed) => return,
+            },
+            event = events.recv() => match event {
+                Ok(_) | Err(RecvError::Lagged(_)) => wakes.vms.notify_one(),
+                Err(RecvError::Closed) => return,
+            },
+            changed = link.changed() => match changed {
+                Ok(()) => {
+                    wakes.vms.notify_one();
+                    core.0.live.tell(Kind::Host, core.host());
+                }
+                Err(_) => return,
+            },
+        }
+    }
+}

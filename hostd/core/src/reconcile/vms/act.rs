@@ -1,0 +1,256 @@
+//! Carrying out one step for one machine, and reporting how it came out.
+
+use super::Waits;
+use super::plan::Step;
+use crate::Core;
+use crate::admit::pending;
+use crate::error::virt;
+use crate::reconcile::volumes::remove_files;
+use hostd_types::command::{TaskEnd, VmCommand};
+use hostd_types::*;
+use hostd_virt::{DomainPlan, VirtError};
+use std::time::{Duration, Instant};
+
+/// One machine being worked on.
+pub(super) struct Work {
+    pub core: Core,
+    pub vm: Vm,
+    /// What its domain is made from; absent when a part of it is gone.
+    pub plan: Option<DomainPlan>,
+    /// Task of its creation, while that runs.
+    pub creation: Option<TaskId>,
+    pub waits: Waits,
+}
+
+/// A step that can't be finished now is taken again later; this says why.
+type Later = Problem;
+
+impl Work {
+    /// Carries out `step`.
+    pub async fn act(self, step: Step) {
+        let name = self.vm.spec.name.clone();
+        let result = match step {
+            Step::Create => self.create().await,
+            Step::UndoCreate(problem) => self.undo_create(problem).await,
+            Step::Delete => self.delete().await,
+            Step::Define(state, reason) => self.define_again(state, reason).await,
+            Step::ChangeMedium => self.change_medium().await,
+            Step::Start { define } => self.start(define).await,
+            Step::Press => self.press().await,
+            Step::ForceOff => self.force_off().await,
+            Step::Reset => {
+                let done = self.core.0.hypervisor.reset(self.vm.id).await;
+                self.finish(done, VmState::Running).await
+            }
+            Step::Suspend => {
+                let done = self.core.0.hypervisor.suspend(self.vm.id).await;
+                self.finish(done, VmState::Paused).await
+            }
+            Step::Resume => {
+                let done = self.core.0.hypervisor.resume(self.vm.id).await;
+                self.finish(done, VmState::Running).await
+            }
+            Step::Report(status, end) => self.report(status, end).await,
+        };
+        if let Err(problem) = result {
+            tracing::warn!(vm = name, %problem, "a machine is not as wanted yet");
+        }
+    }
+
+    fn task(&self) -> Option<TaskId> {
+        pending(&self.vm).map(|request| request.task)
+    }
+
+    /// Reports `status`; with `end`, the pending request is done and its task ends.
+    async fn report(&self, mut status: VmStatus, end: Option<Result<(), Problem>>) -> Result<(), Later> {
+        let mut done = None;
+        if let Some(end) = end {
+            if let Some(request) = pending(&self.vm) {
+                status.power_done = request.seq;
+                done = Some(TaskEnd { task: request.task, problem: end.err() });
+            }
+            self.waits.forget(self.vm.id);
+        }
+        status.observed_at = Some(Timestamp::now());
+        let report = VmCommand::Report { id: self.vm.id, status, done };
+        self.core.report(Command::Vm(report)).await.map(drop)
+    }
+
+    fn status(&self, state: VmState, reason: Option<&str>) -> VmStatus {
+        VmStatus {
+            phase: Phase::Ready,
+            state,
+            reason: reason.map(str::to_owned),
+            drift: Vec::new(),
+            ..self.vm.status.clone()
+        }
+    }
+
+    /// Reports how a request that takes no time came out; `Down` leaves it pending.
+    async fn finish(&self, done: Result<(), VirtError>, state: VmState) -> Result<(), Later> {
+        match done {
+            Ok(()) => self.report(self.status(state, None), Some(Ok(()))).await,
+            Err(error) => self.failed(error, self.vm.status.state, None).await,
+        }
+    }
+
+    /// The pending request failed: it ends, unless only libvirt is away.
+    async fn failed(&self, error: VirtError, state: VmState, reason: Option<&str>) -> Result<(), Later> {
+        let action = pending(&self.vm).map_or("change", |request| crate::admit::words(request.action));
+        let down = matches!(error, VirtError::Down(_));
+        let problem = virt(&format!("The {action} of {}", self.vm.spec.name), error);
+        if down {
+            return Err(problem);
+        }
+        self.report(self.status(state, reason), Some(Err(problem))).await
+    }
+
+    fn domain_plan(&self) -> Result<&DomainPlan, Problem> {
+        self.plan.as_ref().ok_or_else(|| {
+            let detail = format!("A disk or network of {} is gone; it can't be defined.", self.vm.spec.name);
+            Problem::new(ProblemKind::Conflict, detail)
+        })
+    }
+
+    async fn define(&self) -> Result<(), VirtError> {
+        match self.domain_plan() {
+            Ok(plan) => self.core.0.hypervisor.define(plan).await,
+            Err(problem) => Err(VirtError::Call { operation: "define", message: problem.detail, code: 0 }),
+        }
+    }
+
+    async fn create(&self) -> Result<(), Later> {
+        match self.define().await {
+            Ok(()) => {}
+            Err(error) => {
+                let down = matches!(error, VirtError::Down(_));
+                let problem = virt(&format!("Defining {}", self.vm.spec.name), error);
+                return if down { Err(problem) } else { self.undo_create(problem).await };
+            }
+        }
+        let mut status = self.status(VmState::Off, None);
+        status.applied_generation = self.vm.meta.generation;
+        if self.task().is_some() {
+            // Started by the next look, which also sees whether its networks are up.
+            return self.report(status, None).await;
+        }
+        status.observed_at = Some(Timestamp::now());
+        let done = self.creation.map(|task| TaskEnd { task, problem: None });
+        let report = VmCommand::Report { id: self.vm.id, status, done };
+        self.core.report(Command::Vm(report)).await.map(drop)
+    }
+
+    async fn undo_create(&self, problem: Problem) -> Result<(), Later> {
+        let undone = self.core.0.hypervisor.undefine(self.vm.id).await;
+        undone.map_err(|error| virt(&format!("Undoing the making of {}", self.vm.spec.name), error))?;
+        let new: Vec<VolumeId> =
+            (0..self.vm.spec.disks.len()).map(|index| derived_volume(self.vm.id, index)).collect();
+        let volumes = self.core.store().volumes_of(self.vm.id).await?;
+        for volume in volumes.iter().filter(|volume| new.contains(&volume.id)) {
+            remove_files(&self.core, volume)?;
+        }
+        let failed = VmCommand::CreateFailed { id: self.vm.id, problem };
+        self.core.report(Command::Vm(failed)).await?;
+        for id in new {
+            self.core.0.faults.forget_volume(id);
+        }
+        Ok(())
+    }
+
+    /// The domain first, the disks last, the rows when all is gone.
+    async fn delete(&self) -> Result<(), Later> {
+        let doing = format!("Deleting {}", self.vm.spec.name);
+        match self.core.0.hypervisor.destroy(self.vm.id).await {
+            Ok(()) | Err(VirtError::NoDomain(_)) => {}
+            Err(error) => return Err(virt(&doing, error)),
+        }
+        self.core.0.hypervisor.undefine(self.vm.id).await.map_err(|error| virt(&doing, error))?;
+        let disks = self.vm.spec.deleting.as_ref().is_some_and(|deletion| deletion.disks);
+        if disks {
+            for volume in self.core.store().volumes_of(self.vm.id).await? {
+                remove_files(&self.core, &volume)?;
+            }
+        }
+        self.waits.forget(self.vm.id);
+        self.core.report(Command::Vm(VmCommand::Deleted { id: self.vm.id })).await.map(drop)
+    }
+
+    async fn define_again(&self, state: VmState, reason: Option<String>) -> Result<(), Later> {
+        if let Err(error) = self.define().await {
+            let down = matches!(error, VirtError::Down(_));
+            let problem = virt(&format!("Defining {}", self.vm.spec.name), error);
+            if down {
+                return Err(problem);
+            }
+            let mut status = self.status(state, reason.as_deref());
+            status.drift = vec![problem.detail];
+            self.waits.stuck(&self.vm);
+            return if status.drift == self.vm.status.drift {
+                Ok(())
+            } else {
+                self.report(status, None).await
+            };
+        }
+        self.waits.stuck(&self.vm);
+        let mut status = self.status(state, reason.as_deref());
+        status.drift = if state.is_active() { self.vm.status.drift.clone() } else { Vec::new() };
+        status.applied_generation = self.vm.meta.generation;
+        if (VmStatus { observed_at: None, ..status.clone() })
+            == (VmStatus { observed_at: None, ..self.vm.status.clone() })
+        {
+            return Ok(());
+        }
+        self.report(status, None).await
+    }
+
+    async fn change_medium(&self) -> Result<(), Later> {
+        let medium = self.domain_plan()?.cdrom.clone();
+        let changed = self.core.0.hypervisor.set_cdrom(self.vm.id, medium.as_deref()).await;
+        if changed.is_err() {
+            self.waits.stuck(&self.vm);
+        }
+        changed.map_err(|error| virt(&format!("Changing the CD of {}", self.vm.spec.name), error))
+    }
+
+    async fn start(&self, define: bool) -> Result<(), Later> {
+        if self.vm.status.state != VmState::Starting {
+            self.report(self.status(VmState::Starting, None), None).await?;
+        }
+        if define && let Err(error) = self.define().await {
+            return self.failed(error, VmState::Off, Some("it could not be started")).await;
+        }
+        match self.core.0.hypervisor.start_domain(self.vm.id).await {
+            Ok(()) => {
+                let mut status = self.status(VmState::Running, None);
+                status.applied_generation = self.vm.meta.generation;
+                self.report(status, Some(Ok(()))).await
+            }
+            Err(error) => self.failed(error, VmState::Off, Some("it could not be started")).await,
+        }
+    }
+
+    async fn press(&self) -> Result<(), Later> {
+        match self.core.0.hypervisor.press_power(self.vm.id).await {
+            Ok(()) => {
+                if let Some(request) = pending(&self.vm) {
+                    let deadline = Duration::from_secs(u64::from(request.deadline_s));
+                    self.waits.begin(self.vm.id, request.seq, Instant::now() + deadline);
+                }
+                self.report(self.status(VmState::Stopping, None), None).await
+            }
+            Err(error) => self.failed(error, self.vm.status.state, None).await,
+        }
+    }
+
+    async fn force_off(&self) -> Result<(), Later> {
+        if self.vm.status.state != VmState::Stopping {
+            self.report(self.status(VmState::Stopping, None), None).await?;
+        }
+        match self.core.0.hypervisor.destroy(self.vm.id).await {
+            Ok(()) | Err(VirtError::NoDomain(_)) => {
+                self.report(self.status(VmState::Off, Some("forced off")), Some(Ok(()))).await
+            }
+            Err(error) => self.failed(error, VmState::Unknown, None).await,
+        }
+    }
+}

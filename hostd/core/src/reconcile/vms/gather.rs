@@ -1,0 +1,122 @@
+//! What is wanted of this host's machines, with everything they are made of, read at once.
+
+use super::plan::Parts;
+use crate::Core;
+use hostd_types::*;
+use hostd_virt::{DiskSource, DomainPlan, NicSource};
+use std::collections::HashMap;
+
+/// The rows a run of the machines' reconciler works with.
+pub(super) struct Wanted {
+    /// The machines.
+    pub vms: Vec<Vm>,
+    volumes: HashMap<VolumeId, Volume>,
+    networks: HashMap<NetworkId, Network>,
+    tasks: Vec<Task>,
+    kvm: bool,
+}
+
+impl Wanted {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// When the state can't be read.
+    pub async fn load(core: &Core) -> Result<Self, Problem> {
+        let (host, store) = (core.host(), core.store());
+        let vms = store.vms_on(host).await?;
+        let volumes = if vms.iter().any(|vm| !vm.spec.disks.is_empty()) {
+            store.volumes_on(host).await?
+        } else {
+            Vec::new()
+        };
+        let networks = store.networks_on(host).await?;
+        Ok(Self {
+            vms,
+            volumes: volumes.into_iter().map(|volume| (volume.id, volume)).collect(),
+            networks: networks.into_iter().map(|network| (network.id, network)).collect(),
+            tasks: store.running_tasks_on(host).await?,
+            kvm: core.acceleration().await == Acceleration::Kvm,
+        })
+    }
+
+    /// What the domain of `vm` is made from; `None` when a disk or network has no row any more.
+    pub fn domain_plan(&self, core: &Core, vm: &Vm) -> Option<DomainPlan> {
+        let pool = &core.0.pool;
+        let disk = |disk: &VmDisk| {
+            let volume = self.volumes.get(&disk.volume)?;
+            let format = volume.spec.format;
+            Some(DiskSource {
+                volume: volume.id,
+                path: pool.volume(volume.id, format),
+                format,
+                bus: disk.bus,
+            })
+        };
+        let nic = |nic: &VmNic| {
+            let bridge = self.networks.get(&nic.network)?.spec.bridge.clone();
+            Some(NicSource { bridge, mac: nic.mac.clone(), model: nic.model })
+        };
+        Some(DomainPlan {
+            vm: vm.id,
+            name: vm.spec.name.clone(),
+            description: vm.spec.description.clone(),
+            generation: vm.meta.generation,
+            cpus: vm.spec.cpus,
+            memory_mib: vm.spec.memory_mib,
+            firmware: vm.spec.firmware,
+            boot: vm.spec.boot.clone(),
+            kvm: self.kvm,
+            disks: vm.spec.disks.iter().map(disk).collect::<Option<_>>()?,
+            cdrom: vm.spec.cdrom.map(|image| pool.image(image)),
+            nics: vm.spec.nics.iter().map(nic).collect::<Option<_>>()?,
+        })
+    }
+
+    /// Whether the disks of `vm` are there.
+    pub fn disks(&self, core: &Core, vm: &Vm) -> Parts {
+        let mut parts = Parts::Ready;
+        for disk in &vm.spec.disks {
+            if let Some(problem) = core.0.faults.volume(disk.volume) {
+                return Parts::Failed(problem);
+            }
+            if self.volumes.get(&disk.volume).is_none_or(|volume| volume.status.phase == Phase::Creating) {
+                parts = Parts::Waiting;
+            }
+        }
+        parts
+    }
+
+    /// Whether the networks of `vm` are up; `seen`: this daemon has looked at them since it started.
+    pub fn networks(&self, vm: &Vm, seen: bool) -> Parts {
+        if vm.spec.nics.is_empty() {
+            return Parts::Ready;
+        }
+        if !seen {
+            return Parts::Waiting;
+        }
+        for nic in &vm.spec.nics {
+            let Some(network) = self.networks.get(&nic.network) else { continue };
+            if network.status.phase == Phase::Creating {
+                return Parts::Waiting;
+            }
+            if !network.status.active {
+                let fault = network.status.fault.as_deref().unwrap_or("it is not up");
+                let detail = format!("The network {} is not usable: {fault}", network.spec.name);
+                return Parts::Failed(Problem::new(ProblemKind::Unavailable, detail));
+            }
+        }
+        Parts::Ready
+    }
+
+    /// The running task of the creation of `vm`.
+    pub fn creation_of(&self, vm: VmId) -> Option<TaskId> {
+        let id = vm.to_string();
+        let creation = |task: &&Task| task.action == "vm.create" && task.subject.id == id;
+        self.tasks.iter().find(creation).map(|task| task.id)
+    }
+
+    /// Somebody asked to cancel `task`.
+    pub fn cancelled(&self, task: TaskId) -> bool {
+        self.tasks.iter().any(|running| running.id == task && running.cancelling)
+    }
+}

@@ -1,0 +1,175 @@
+//! Machines on this host: their domains are made, watched and removed; requests about their power are carried out once.
+//!
+//! Each machine is worked on by itself: a slow call about one holds up no other. What libvirt shows is compared with what
+//! was last reported, so that everything that happens outside is told truthfully.
+
+mod act;
+mod autostart;
+mod gather;
+mod plan;
+mod waits;
+
+use act::Work;
+use autostart::Autostart;
+use gather::Wanted;
+use plan::{Sight, Wait, plan};
+use waits::Waits;
+
+use super::jobs::Jobs;
+use super::{Reconcile, Summary};
+use crate::Core;
+use crate::admit::pending;
+use hostd_types::command::VmCommand;
+use hostd_types::*;
+use hostd_virt::{SeenDomain, VirtError};
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// Machines worked on at the same time.
+const AT_ONCE: usize = 8;
+/// libvirt may be away this long (its daemon restarts) before machines become unknown.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Makes machines as they are wanted.
+pub(super) struct Vms {
+    core: Core,
+    jobs: Jobs<VmId>,
+    waits: Waits,
+    autostart: Autostart,
+    down_since: Option<Instant>,
+}
+
+impl Vms {
+    pub fn new(core: &Core) -> Self {
+        Self {
+            core: core.clone(),
+            jobs: Jobs::new(AT_ONCE, &core.0.tracker, &core.0.wakes.vms),
+            waits: Waits::default(),
+            autostart: Autostart::default(),
+            down_since: None,
+        }
+    }
+
+    /// libvirt does not answer: after a moment every machine's state is unknown, told once.
+    async fn unknown(&mut self, busy: &HashSet<VmId>) -> Result<Summary, Problem> {
+        let since = *self.down_since.get_or_insert_with(Instant::now);
+        let left = GRACE.saturating_sub(since.elapsed());
+        if !left.is_zero() {
+            return Ok(Summary { again: Some(left), ..Summary::default() });
+        }
+        let vms = self.core.store().vms_on(self.core.host()).await?;
+        let mut summary = Summary { checked: vms.len(), ..Summary::default() };
+        let known = |vm: &&Vm| {
+            vm.status.phase == Phase::Ready
+                && vm.status.state != VmState::Unknown
+                && pending(vm).is_none()
+                && !busy.contains(&vm.id)
+        };
+        for vm in vms.iter().filter(known) {
+            let status = VmStatus {
+                state: VmState::Unknown,
+                reason: Some("libvirt does not answer".into()),
+                observed_at: Some(Timestamp::now()),
+                ..vm.status.clone()
+            };
+            self.core.report(Command::Vm(VmCommand::Report { id: vm.id, status, done: None })).await?;
+            summary.changed += 1;
+        }
+        Ok(summary)
+    }
+
+    /// Plans and begins what is to do about `vm`; true when there was something.
+    fn work_on(&self, vm: &Vm, domain: Option<&SeenDomain>, wanted: &Wanted) -> bool {
+        let plan_of = wanted.domain_plan(&self.core, vm);
+        let drift = match (&plan_of, domain) {
+            (Some(plan), Some(domain)) => hostd_virt::drift(plan, &domain.shape),
+            (Some(_) | None, _) => Vec::new(),
+        };
+        let medium_differs = match (&plan_of, domain) {
+            (Some(plan), Some(domain)) => plan.cdrom != domain.shape.cdrom,
+            (Some(_) | None, _) => false,
+        };
+        let step = plan(&Sight {
+            vm,
+            domain,
+            drift,
+            medium_differs,
+            disks: wanted.disks(&self.core, vm),
+            networks: wanted.networks(vm, self.core.0.networks_seen.load(Ordering::Acquire)),
+            wait: self.wait(vm),
+            cancelled: pending(vm).is_some_and(|request| wanted.cancelled(request.task)),
+            stubborn: self.waits.is_stuck(vm),
+        });
+        let Some(step) = step else { return false };
+        let work = Work {
+            core: self.core.clone(),
+            vm: vm.clone(),
+            plan: plan_of,
+            creation: wanted.creation_of(vm.id),
+            waits: self.waits.clone(),
+        };
+        self.jobs.start(vm.id, work.act(step));
+        true
+    }
+
+    /// Where the wait for the guest of `vm` is. A wait that another run of the daemon began goes on.
+    fn wait(&self, vm: &Vm) -> Wait {
+        let Some(request) = pending(vm) else { return Wait::None };
+        if let Some(until) = self.waits.until(vm.id, request.seq) {
+            return if Instant::now() < until { Wait::Running } else { Wait::Over };
+        }
+        if vm.status.state != VmState::Stopping {
+            return Wait::None;
+        }
+        let ends = request.at.plus_seconds(i64::from(request.deadline_s)).unix();
+        let left = ends.saturating_sub(Timestamp::now().unix()).clamp(0, i64::from(request.deadline_s));
+        let left = Duration::from_secs(u64::try_from(left).unwrap_or_default());
+        self.waits.begin(vm.id, request.seq, Instant::now() + left);
+        Wait::Running
+    }
+
+    async fn look(&mut self) -> Result<Option<HashMap<VmId, SeenDomain>>, Problem> {
+        match self.core.0.hypervisor.domains().await {
+            Ok(seen) => {
+                self.down_since = None;
+                Ok(Some(seen.into_iter().map(|domain| (domain.vm, domain)).collect()))
+            }
+            Err(VirtError::Down(_)) => Ok(None),
+            Err(error) => Err(crate::error::virt("Looking at the machines", error)),
+        }
+    }
+}
+
+impl Reconcile for Vms {
+    fn name(&self) -> &'static str {
+        "virtual machines"
+    }
+    fn period(&self) -> Duration {
+        Duration::from_secs(15)
+    }
+    async fn run(&mut self) -> Result<Summary, Problem> {
+        // Before anything is read: what is read of a machine no job works on is not about to change.
+        let busy = self.jobs.busy();
+        let wanted = Wanted::load(&self.core).await?;
+        let Some(seen) = self.look().await? else { return self.unknown(&busy).await };
+        let foreign = seen.keys().filter(|id| !wanted.vms.iter().any(|vm| vm.id == **id)).count();
+        self.core.0.foreign_domains.store(foreign as u64, Ordering::Relaxed);
+        self.waits.keep(&wanted.vms);
+        let mut summary = Summary { checked: wanted.vms.len(), ..Summary::default() };
+        let mut settled = true;
+        for vm in &wanted.vms {
+            if busy.contains(&vm.id) {
+                settled = false;
+            } else if self.work_on(vm, seen.get(&vm.id), &wanted) {
+                summary.changed += 1;
+                settled = false;
+            }
+        }
+        if settled && self.core.0.networks_seen.load(Ordering::Acquire) {
+            summary.changed += self.autostart.run(&self.core, &wanted.vms).await?;
+        }
+        summary.again = self.waits.next().map(|until| until.saturating_duration_since(Instant::now()));
+        Ok(summary)
+    }
+}

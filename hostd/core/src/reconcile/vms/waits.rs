@@ -1,0 +1,96 @@
+//! What the machines' reconciler remembers between runs; losing it at a restart does no harm.
+
+use crate::admit::pending;
+use hostd_types::*;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Time before a definition that does not become as wanted is written again.
+const STUCK_FOR: Duration = Duration::from_secs(300);
+
+#[derive(Debug, Default)]
+struct Memory {
+    /// By machine: the request waited for and until when.
+    waits: HashMap<VmId, (u64, Instant)>,
+    /// By machine: the generation that was defined, and when.
+    stuck: HashMap<VmId, (u64, Instant)>,
+}
+
+/// Deadlines of guests that were asked to shut down, and definitions that were just written.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Waits(Arc<Mutex<Memory>>);
+
+impl Waits {
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    /// The guest of `vm` was asked; request `seq` waits until then.
+    pub fn begin(&self, vm: VmId, seq: u64, until: Instant) {
+        self.memory().waits.insert(vm, (seq, until));
+    }
+    /// Until when request `seq` waits, if it does.
+    pub fn until(&self, vm: VmId, seq: u64) -> Option<Instant> {
+        self.memory().waits.get(&vm).filter(|(waiting, _)| *waiting == seq).map(|(_, until)| *until)
+    }
+    /// The request ended.
+    pub fn forget(&self, vm: VmId) {
+        self.memory().waits.remove(&vm);
+    }
+    /// The earliest deadline.
+    pub fn next(&self) -> Option<Instant> {
+        self.memory().waits.values().map(|(_, until)| *until).min()
+    }
+    /// `vm` was just defined or its medium changed; if it still differs at the next look, that is told instead.
+    pub fn stuck(&self, vm: &Vm) {
+        self.memory().stuck.insert(vm.id, (vm.meta.generation, Instant::now()));
+    }
+    /// The settings of `vm` were written already and it made no difference.
+    pub fn is_stuck(&self, vm: &Vm) -> bool {
+        let memory = self.memory();
+        memory
+            .stuck
+            .get(&vm.id)
+            .is_some_and(|(generation, at)| *generation == vm.meta.generation && at.elapsed() < STUCK_FOR)
+    }
+    /// Forgets machines that are gone and requests that ended.
+    pub fn keep(&self, vms: &[Vm]) {
+        let mut memory = self.memory();
+        let by_id: HashMap<VmId, &Vm> = vms.iter().map(|vm| (vm.id, vm)).collect();
+        memory.waits.retain(|id, (seq, _)| {
+            by_id.get(id).is_some_and(|vm| pending(vm).is_some_and(|request| request.seq == *seq))
+        });
+        memory.stuck.retain(|id, _| by_id.contains_key(id));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admit::sample;
+
+    #[test]
+    fn deadlines_belong_to_one_request() {
+        let waits = Waits::default();
+        let mut vm = sample::vm("web");
+        let until = Instant::now() + Duration::from_secs(5);
+        waits.begin(vm.id, 3, until);
+        assert_eq!(waits.until(vm.id, 3), Some(until));
+        assert_eq!(waits.until(vm.id, 4), None);
+        assert_eq!(waits.next(), Some(until));
+        vm.spec.power = Some(PowerRequest {
+            seq: 4,
+            action: PowerAction::ForceOff,
+            task: TaskId::new(),
+            at: Timestamp::now(),
+            deadline_s: 1,
+        });
+        waits.keep(std::slice::from_ref(&vm));
+        assert_eq!(waits.next(), None);
+        assert!(!waits.is_stuck(&vm));
+        waits.stuck(&vm);
+        assert!(waits.is_stuck(&vm));
+        vm.meta.generation += 1;
+        assert!(!waits.is_stuck(&vm));
+    }
+}

@@ -1,0 +1,153 @@
+//! What admission looks at: the rows a command touches and the limits of this host, read once per command.
+
+use crate::Core;
+use hostd_types::command::*;
+use hostd_types::*;
+use std::collections::BTreeMap;
+
+/// Everything a rule may look at. Only what the command needs is filled in.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Snapshot {
+    /// Memory of this host, MiB.
+    pub memory_mib: u64,
+    /// CPU threads of this host.
+    pub threads: u32,
+    /// The machine the command is about.
+    pub vm: Option<Vm>,
+    /// Machines of this host, where addresses must be unique; machines that use the image or network otherwise.
+    pub vms: Vec<Vm>,
+    /// Volumes named by the command, or layered over the image it names.
+    pub volumes: BTreeMap<VolumeId, Volume>,
+    /// Images named by the command.
+    pub images: BTreeMap<ImageId, Image>,
+    /// Networks named by the command; all of the host for a new network.
+    pub networks: BTreeMap<NetworkId, Network>,
+    /// Links of the host, for a new network.
+    pub links: Vec<NicFacts>,
+    /// The pool's file system, for an upload.
+    pub pool: PoolFacts,
+    /// The task to be cancelled.
+    pub task: Option<Task>,
+}
+
+impl Snapshot {
+    /// Reads what `command` needs.
+    ///
+    /// # Errors
+    /// When the state or the host's links can't be read.
+    pub async fn load(core: &Core, command: &Command) -> Result<Self, Problem> {
+        let machine = &core.0.machine;
+        let mut now =
+            Self { memory_mib: machine.memory_bytes >> 20, threads: machine.cpu.threads, ..Self::default() };
+        match command {
+            Command::Vm(c) => now.load_vm(core, c).await?,
+            Command::Volume(c) => match c {
+                VolumeCommand::Delete { id } => now.add_volume(core, *id).await?,
+                VolumeCommand::Create { .. }
+                | VolumeCommand::Report { .. }
+                | VolumeCommand::Deleted { .. }
+                | VolumeCommand::CreateFailed { .. } => {}
+            },
+            Command::Image(c) => match c {
+                ImageCommand::Create { .. } => {
+                    now.pool = core.0.pool.space().map_err(crate::error::storage)?
+                }
+                ImageCommand::Delete { id } => now.load_image_uses(core, *id).await?,
+                ImageCommand::Ready { .. }
+                | ImageCommand::CreateFailed { .. }
+                | ImageCommand::Deleted { .. }
+                | ImageCommand::Report { .. } => {}
+            },
+            Command::Network(c) => match c {
+                NetworkCommand::Create { .. } => now.load_all_networks(core).await?,
+                NetworkCommand::Delete { id } => {
+                    now.add_network(core, *id).await?;
+                    now.vms = core.store().vms_on_network(*id).await?;
+                }
+                NetworkCommand::Report { .. }
+                | NetworkCommand::Deleted { .. }
+                | NetworkCommand::CreateFailed { .. } => {}
+            },
+            Command::Task(TaskCommand::Cancel { id }) => now.task = core.store().task(*id).await?,
+            Command::Task(TaskCommand::Prune { .. })
+            | Command::Host(_)
+            | Command::Access(_)
+            | Command::Audit(_) => {}
+        }
+        Ok(now)
+    }
+
+    async fn load_vm(&mut self, core: &Core, command: &VmCommand) -> Result<(), Problem> {
+        match command {
+            VmCommand::Create { vm, .. } => self.load_parts(core, vm).await,
+            VmCommand::Edit { id, edit, .. } => {
+                self.vm = core.store().vm(*id).await?;
+                match &edit.cdrom {
+                    Some(CdromChange::Insert { image }) => self.add_image(core, *image).await,
+                    Some(CdromChange::Eject) | None => Ok(()),
+                }
+            }
+            VmCommand::Power { id, .. } | VmCommand::Delete { id, .. } => {
+                self.vm = core.store().vm(*id).await?;
+                Ok(())
+            }
+            VmCommand::Report { .. } | VmCommand::Deleted { .. } | VmCommand::CreateFailed { .. } => Ok(()),
+        }
+    }
+
+    async fn load_parts(&mut self, core: &Core, vm: &CreateVm) -> Result<(), Problem> {
+        for disk in vm.disks.iter().take(crate::admit::DISKS_MAX + 1) {
+            match disk {
+                NewDisk::Blank { .. } => {}
+                NewDisk::Image { image, .. } => self.add_image(core, *image).await?,
+                NewDisk::Volume { volume, .. } => self.add_volume(core, *volume).await?,
+            }
+        }
+        if let Some(image) = vm.cdrom {
+            self.add_image(core, image).await?;
+        }
+        for nic in vm.nics.iter().take(crate::admit::NICS_MAX + 1) {
+            self.add_network(core, nic.network).await?;
+        }
+        if !vm.nics.is_empty() {
+            self.vms = core.store().vms_on(core.host()).await?;
+        }
+        Ok(())
+    }
+
+    async fn load_image_uses(&mut self, core: &Core, id: ImageId) -> Result<(), Problem> {
+        self.add_image(core, id).await?;
+        let over = core.store().volumes_over(id).await?;
+        self.volumes = over.into_iter().map(|volume| (volume.id, volume)).collect();
+        self.vms = core.store().vms_with_cdrom(id).await?;
+        Ok(())
+    }
+
+    async fn load_all_networks(&mut self, core: &Core) -> Result<(), Problem> {
+        let all = core.store().networks_on(core.host()).await?;
+        self.networks = all.into_iter().map(|network| (network.id, network)).collect();
+        self.links = core.0.nets.links().await.map_err(crate::error::net)?;
+        Ok(())
+    }
+
+    async fn add_image(&mut self, core: &Core, id: ImageId) -> Result<(), Problem> {
+        if let Some(image) = core.store().image(id).await? {
+            self.images.insert(id, image);
+        }
+        Ok(())
+    }
+
+    async fn add_volume(&mut self, core: &Core, id: VolumeId) -> Result<(), Problem> {
+        if let Some(volume) = core.store().volume(id).await? {
+            self.volumes.insert(id, volume);
+        }
+        Ok(())
+    }
+
+    async fn add_network(&mut self, core: &Core, id: NetworkId) -> Result<(), Problem> {
+        if let Some(network) = core.store().network(id).await? {
+            self.networks.insert(id, network);
+        }
+        Ok(())
+    }
+}

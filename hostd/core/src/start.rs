@@ -1,0 +1,184 @@
+//! Starting and stopping: what is opened in which order.
+
+use crate::access::{Hasher, InitialPassword, LastSeen, Limiter};
+use crate::console::{Serials, Tickets};
+use crate::error::{internal, net};
+use crate::facts::{Clock, Machine};
+use crate::faults::Faults;
+use crate::live::Live;
+use crate::pool::Pool;
+use crate::reconcile::{History, Registry, Wakes};
+use crate::requests::Requests;
+use crate::{Core, ReconcilerView, Settings};
+use hostd_cluster::{Cluster, Local, Store};
+use hostd_net::Nets;
+use hostd_types::command::NetworkCommand;
+use hostd_types::*;
+use hostd_virt::{Hypervisor, VirtSettings};
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Key in the host's own store: the network `default` was made once; deleting it is final.
+const DEFAULT_NETWORK_KEY: &str = "default_network";
+/// Longest time work under way may take to end at shutdown.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
+
+/// Everything the core owns.
+pub(crate) struct Inner {
+    pub settings: Settings,
+    pub cluster: Cluster,
+    pub nets: Nets,
+    pub hypervisor: Hypervisor,
+    pub pool: Pool,
+    pub machine: Machine,
+    pub acceleration: OnceCell<Acceleration>,
+    pub clock: Clock,
+    pub requests: Requests,
+    pub live: Live,
+    pub limiter: Limiter,
+    pub hasher: Hasher,
+    pub last_seen: LastSeen,
+    pub initial_password: InitialPassword,
+    pub tickets: Tickets,
+    pub serials: Serials,
+    pub history: History,
+    pub faults: Faults,
+    pub wakes: Wakes,
+    /// Domains of libvirt that are not ours.
+    pub foreign_domains: AtomicU64,
+    /// The networks were looked at since the daemon started.
+    pub networks_seen: AtomicBool,
+    pub registry: OnceLock<Registry>,
+    /// Owns every task this crate spawns.
+    pub tracker: TaskTracker,
+    /// Asks them to end.
+    pub stop: CancellationToken,
+}
+
+impl Core {
+    /// Opens the state, makes the first administrator and the default network at first start, starts the reconcilers.
+    ///
+    /// # Errors
+    /// When the state, the pool or the host's network can't be opened; the message says what to do. A libvirt that does
+    /// not answer is no error: it is tried again.
+    pub async fn start(settings: Settings) -> Result<Self, Problem> {
+        std::fs::create_dir_all(&settings.run_dir)
+            .map_err(|e| internal(&format!("{} can't be made", settings.run_dir.display()), e))?;
+        let pool = Pool::open(&settings.pool_dir)
+            .map_err(|e| internal(&format!("{} can't be used as a pool", settings.pool_dir.display()), e))?;
+        let cluster = Cluster::open(&settings.state_dir).await.map_err(|error| {
+            tracing::error!(%error, "the state can't be opened");
+            Problem::from(error)
+        })?;
+        let nets =
+            Nets::start(settings.run_dir.join("net"), settings.state_dir.join("leases")).map_err(net)?;
+        let mut virt = VirtSettings::new(settings.libvirt_uri.clone(), settings.run_dir.join("vm"));
+        virt.force_emulation = settings.force_emulation;
+        let core = Self(Arc::new(Inner {
+            cluster,
+            nets,
+            hypervisor: Hypervisor::start(virt),
+            pool,
+            machine: Machine::read(),
+            acceleration: OnceCell::new(),
+            clock: Clock::default(),
+            requests: Requests::default(),
+            live: Live::default(),
+            limiter: Limiter::default(),
+            hasher: Hasher::default(),
+            last_seen: LastSeen::default(),
+            initial_password: InitialPassword::new(&settings.run_dir),
+            tickets: Tickets::default(),
+            serials: Serials::default(),
+            history: History::default(),
+            faults: Faults::default(),
+            wakes: Wakes::default(),
+            foreign_domains: AtomicU64::new(0),
+            networks_seen: AtomicBool::new(false),
+            registry: OnceLock::new(),
+            tracker: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            settings,
+        }));
+        core.begin().await?;
+        Ok(core)
+    }
+
+    async fn begin(&self) -> Result<(), Problem> {
+        self.0.clock.note(self.local()).await?;
+        self.report_host().await?;
+        self.ensure_administrator().await?;
+        if let Err(problem) = self.ensure_default_network().await {
+            // The host is of use without it, and it is tried again at the next start.
+            tracing::warn!(%problem, "the default network can't be made");
+        }
+        let probing = self.clone();
+        self.0.tracker.spawn(async move { drop(probing.acceleration().await) });
+        if self.0.registry.set(Registry::start(self)).is_err() {
+            tracing::error!("the reconcilers were started twice");
+        }
+        Ok(())
+    }
+
+    /// Makes the network `default` once: NAT on a free subnet.
+    async fn ensure_default_network(&self) -> Result<(), Problem> {
+        if self.local().get(DEFAULT_NETWORK_KEY).await?.is_some() {
+            return Ok(());
+        }
+        let existing = self.store().networks_on(self.host()).await?;
+        if existing.is_empty() {
+            let Some(subnet) = self.0.nets.free_subnet(&[]).await.map_err(net)? else {
+                tracing::warn!("no private subnet is free for a default network");
+                return Ok(());
+            };
+            let network = CreateNetwork {
+                name: "default".into(),
+                description: "Machines reach the world through this host.".into(),
+                mode: NetworkMode::Nat { subnet },
+            };
+            let id = NetworkId::new();
+            self.report(Command::Network(NetworkCommand::Create { id, host: self.host(), network })).await?;
+        }
+        self.local().put(DEFAULT_NETWORK_KEY, "made").await
+    }
+
+    /// Ends: work under way is stopped and awaited, then the state is closed. Machines go on.
+    pub async fn shutdown(&self) {
+        self.0.stop.cancel();
+        self.0.tracker.close();
+        if tokio::time::timeout(STOP_WITHIN, self.0.tracker.wait()).await.is_err() {
+            tracing::warn!("some work did not end in time; it is taken up again at the next start");
+        }
+        self.0.cluster.shutdown().await;
+    }
+
+    /// This host.
+    pub fn host(&self) -> HostId {
+        self.0.cluster.host()
+    }
+
+    /// The settings it was started with.
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        self.0.cluster.store()
+    }
+
+    pub(crate) fn local(&self) -> &Local {
+        self.0.cluster.local()
+    }
+
+    pub(crate) fn boot_id(&self) -> &str {
+        &self.0.machine.boot_id
+    }
+
+    pub(crate) fn reconcilers(&self) -> Vec<ReconcilerView> {
+        self.0.registry.get().map(Registry::views).unwrap_or_default()
+    }
+}

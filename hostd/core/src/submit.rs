@@ -1,0 +1,211 @@
+//! The one write door: authorize, admit, fill, propose. Nothing in the product changes any other way.
+
+use crate::snapshot::Snapshot;
+use crate::{Caller, Core, Ctx, admit, authz};
+use hostd_types::command::*;
+use hostd_types::*;
+
+impl Core {
+    /// Authorizes, admits and proposes `command`; a refusal is audited. Handlers build it with ids of their own.
+    ///
+    /// # Errors
+    /// The refusal, or that the state can't be written.
+    pub async fn submit(&self, ctx: &Ctx, command: Command) -> Result<Outcome, Problem> {
+        let (action, subject) = (command.name(), subject_of(&command));
+        let result = self.try_submit(ctx, command).await;
+        if let Err(problem) = &result {
+            self.audit_refusal(ctx, action, subject, problem).await;
+        }
+        result
+    }
+
+    async fn try_submit(&self, ctx: &Ctx, mut command: Command) -> Result<Outcome, Problem> {
+        authz::authorize(ctx, &command)?;
+        let mut slot = self.0.requests.enter(ctx.request).await;
+        if let Some(outcome) = &*slot {
+            return Ok(outcome.clone());
+        }
+        let snapshot = Snapshot::load(self, &command).await?;
+        fill(&mut command, &snapshot, self.host());
+        admit::admit(&command, &snapshot)?;
+        let outcome = self.propose(ctx.actor(self.host()), ctx.request, command).await?;
+        *slot = Some(outcome.clone());
+        Ok(outcome)
+    }
+
+    /// Wraps and proposes a command that needs no rule: credentials checked by this crate.
+    pub(crate) async fn propose(
+        &self,
+        by: Actor,
+        request: RequestId,
+        command: Command,
+    ) -> Result<Outcome, Problem> {
+        let entry =
+            Entry { version: ENTRY_VERSION, request, at: Timestamp::now(), by, task: TaskId::new(), command };
+        self.0.cluster.propose(entry).await
+    }
+
+    /// This host reports or does something by itself.
+    pub(crate) async fn report(&self, command: Command) -> Result<Outcome, Problem> {
+        self.submit(&Ctx::host(), command).await
+    }
+
+    /// Writes one line of the audit trail.
+    pub(crate) async fn audit(&self, by: Actor, line: AuditCommand) {
+        if let Err(problem) = self.propose(by, RequestId::new(), Command::Audit(line)).await {
+            tracing::warn!(%problem, "an audit event can't be written");
+        }
+    }
+
+    async fn audit_refusal(&self, ctx: &Ctx, action: String, subject: Option<Subject>, problem: &Problem) {
+        match ctx.caller {
+            Caller::Host => return tracing::warn!(%problem, action, "a report was refused"),
+            Caller::User { .. } | Caller::Console => {}
+        }
+        let line =
+            AuditCommand { action, subject, result: EventResult::Refused, detail: problem.detail.clone() };
+        self.audit(ctx.actor(self.host()), line).await;
+    }
+}
+
+/// Completes what the caller may leave out: the host, sizes of disks over images, addresses' case, deadlines.
+fn fill(command: &mut Command, now: &Snapshot, this: HostId) {
+    match command {
+        Command::Vm(VmCommand::Create { host, vm, .. }) => {
+            *host = this;
+            for disk in &mut vm.disks {
+                fill_disk(disk, now);
+            }
+            for nic in &mut vm.nics {
+                nic.mac = nic.mac.take().map(|mac| mac.to_ascii_lowercase());
+            }
+        }
+        Command::Vm(VmCommand::Power { deadline_s, .. }) if *deadline_s == 0 => {
+            *deadline_s = SHUTDOWN_DEADLINE_S;
+        }
+        Command::Volume(VolumeCommand::Create { host, volume, .. }) => {
+            *host = this;
+            volume.size_bytes = sectors(volume.size_bytes);
+        }
+        Command::Image(ImageCommand::Create { host, expected_sha256, .. }) => {
+            *host = this;
+            *expected_sha256 = expected_sha256.take().map(|hex| hex.trim().to_ascii_lowercase());
+        }
+        Command::Network(NetworkCommand::Create { host, .. }) => *host = this,
+        Command::Vm(_)
+        | Command::Volume(_)
+        | Command::Image(_)
+        | Command::Network(_)
+        | Command::Host(_)
+        | Command::Task(_)
+        | Command::Access(_)
+        | Command::Audit(_) => {}
+    }
+}
+
+fn fill_disk(disk: &mut NewDisk, now: &Snapshot) {
+    match disk {
+        NewDisk::Blank { size_bytes, .. } => *size_bytes = sectors(*size_bytes),
+        NewDisk::Image { image, size_bytes, .. } => {
+            let own = now.images.get(image).and_then(|image| image.status.content.as_ref());
+            let wanted = size_bytes.or(own.map(|content| content.virtual_bytes));
+            *size_bytes = wanted.map(sectors);
+        }
+        NewDisk::Volume { .. } => {}
+    }
+}
+
+/// A size rounded up to whole sectors of 512 bytes, as disks have them.
+const fn sectors(bytes: u64) -> u64 {
+    bytes.div_ceil(512).saturating_mul(512)
+}
+
+/// What a command is about, for the trail of refusals; names a user typed are cut.
+fn subject_of(command: &Command) -> Option<Subject> {
+    let named = |kind, id: &dyn ToString, name: &str| {
+        Some(Subject { kind, id: id.to_string(), name: name.chars().take(name::NAME_MAX).collect() })
+    };
+    match command {
+        Command::Host(HostCommand::Report { id, name, .. }) => named(Kind::Host, id, name),
+        Command::Vm(c) => match c {
+            VmCommand::Create { id, vm, .. } => named(Kind::Vm, id, &vm.name),
+            VmCommand::Edit { id, .. }
+            | VmCommand::Power { id, .. }
+            | VmCommand::Delete { id, .. }
+            | VmCommand::Report { id, .. }
+            | VmCommand::Deleted { id }
+            | VmCommand::CreateFailed { id, .. } => named(Kind::Vm, id, ""),
+        },
+        Command::Volume(c) => match c {
+            VolumeCommand::Create { id, volume, .. } => named(Kind::Volume, id, &volume.name),
+            VolumeCommand::Delete { id }
+            | VolumeCommand::Report { id, .. }
+            | VolumeCommand::Deleted { id }
+            | VolumeCommand::CreateFailed { id, .. } => named(Kind::Volume, id, ""),
+        },
+        Command::Image(c) => match c {
+            ImageCommand::Create { id, name, .. } => named(Kind::Image, id, name),
+            ImageCommand::Ready { id, .. }
+            | ImageCommand::CreateFailed { id, .. }
+            | ImageCommand::Delete { id }
+            | ImageCommand::Deleted { id }
+            | ImageCommand::Report { id, .. } => named(Kind::Image, id, ""),
+        },
+        Command::Network(c) => match c {
+            NetworkCommand::Create { id, network, .. } => named(Kind::Network, id, &network.name),
+            NetworkCommand::Delete { id }
+            | NetworkCommand::Report { id, .. }
+            | NetworkCommand::Deleted { id }
+            | NetworkCommand::CreateFailed { id, .. } => named(Kind::Network, id, ""),
+        },
+        Command::Task(c) => match c {
+            TaskCommand::Cancel { id } => named(Kind::Task, id, ""),
+            TaskCommand::Prune { .. } => None,
+        },
+        Command::Access(c) => match c {
+            AccessCommand::CreateUser { id, name, .. } => named(Kind::User, id, name),
+            AccessCommand::SetPassword { id, .. } => named(Kind::User, id, ""),
+            AccessCommand::Login { session, .. } => named(Kind::Session, &session.id, ""),
+            AccessCommand::Logout { id } => named(Kind::Session, id, ""),
+            AccessCommand::CreateToken { id, name, .. } => named(Kind::Token, id, name),
+            AccessCommand::RevokeToken { id } => named(Kind::Token, id, ""),
+        },
+        Command::Audit(line) => line.subject.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admit::sample;
+
+    #[test]
+    fn what_is_left_out_is_filled_in() {
+        let image = sample::disk_image("base", 1_000_000_001);
+        let now = Snapshot { images: [(image.id, image.clone())].into(), ..Snapshot::default() };
+        let host = HostId::new();
+        let mut vm = sample::create_vm("web");
+        vm.disks = vec![NewDisk::Image { image: image.id, size_bytes: None, bus: DiskBus::Virtio }];
+        vm.nics = vec![NewNic {
+            network: NetworkId::new(),
+            mac: Some("52:54:00:AB:CD:EF".into()),
+            model: NicModel::Virtio,
+        }];
+        let mut command = Command::Vm(VmCommand::Create { id: VmId::new(), host: HostId::new(), vm });
+        fill(&mut command, &now, host);
+        let Command::Vm(VmCommand::Create { host: filled, vm, .. }) = command else {
+            panic!("another command")
+        };
+        assert_eq!(filled, host);
+        assert!(
+            matches!(vm.disks[0], NewDisk::Image { size_bytes: Some(1_000_000_512), .. }),
+            "{:?}",
+            vm.disks
+        );
+        assert_eq!(vm.nics[0].mac.as_deref(), Some("52:54:00:ab:cd:ef"));
+        let mut power =
+            Command::Vm(VmCommand::Power { id: VmId::new(), action: PowerAction::Shutdown, deadline_s: 0 });
+        fill(&mut power, &now, host);
+        assert!(matches!(power, Command::Vm(VmCommand::Power { deadline_s: SHUTDOWN_DEADLINE_S, .. })));
+    }
+}

@@ -1,0 +1,356 @@
+//! Uploads: a file streams into the pool while its hash is kept; only a whole, checked file becomes an image.
+//!
+//! However an upload ends (finished, refused, cancelled, dropped by a client that went away, a daemon that stops), its
+//! row, its task and its file end together; after a crash the images' reconciler does the same.
+
+use crate::admit::image_room;
+use crate::error::{disk, internal, storage};
+use crate::pool::Pool;
+use crate::{Core, Ctx};
+use hostd_types::command::*;
+use hostd_types::*;
+use sha2::{Digest, Sha256};
+use std::fs::{File, Permissions};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+/// Bytes gathered before they are hashed and written in one go.
+const BLOCK: usize = 1 << 20;
+
+/// What an uploader says beforehand.
+#[derive(Debug, Clone)]
+pub struct UploadRequest {
+    /// Name of the image.
+    pub name: String,
+    /// Free text.
+    pub description: String,
+    /// Bytes that will come, when known; checked against the room in the pool and against what comes.
+    pub announced_bytes: Option<u64>,
+    /// SHA-256 (hex) that the file must have, when known.
+    pub expected_sha256: Option<String>,
+}
+
+/// The file while it grows.
+#[derive(Debug)]
+struct Part {
+    file: File,
+    hasher: Sha256,
+    written: u64,
+    block: Vec<u8>,
+}
+
+impl Part {
+    /// Hashes and writes what was gathered; blocking.
+    fn flush(&mut self, pool: &Pool) -> Result<(), Problem> {
+        image_room(self.block.len() as u64, &pool.space().map_err(storage)?)?;
+        self.hasher.update(&self.block);
+        self.file.write_all(&self.block).map_err(storage)?;
+        self.written += self.block.len() as u64;
+        self.block.clear();
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+enum State {
+    /// Bytes may come; the part is absent while a thread writes it.
+    Open(Option<Box<Part>>),
+    /// It ended; with the reason if it failed.
+    Ended(Option<Problem>),
+}
+
+/// An upload under way. Dropping it unfinished aborts it: the file is removed and the task fails.
+pub struct Upload {
+    /// The image that will be.
+    pub image: ImageId,
+    /// The task that tells how far it is.
+    pub task: TaskId,
+    core: Core,
+    announced: Option<u64>,
+    expected: Option<String>,
+    received: u64,
+    state: Arc<Mutex<State>>,
+    gone: CancellationToken,
+}
+
+impl std::fmt::Debug for Upload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Upload").field("image", &self.image).finish_non_exhaustive()
+    }
+}
+
+impl Core {
+    /// Starts an upload (a command and its task). The caller feeds it.
+    ///
+    /// # Errors
+    /// The refusal: a bad or taken name, no room.
+    pub async fn upload(&self, ctx: &Ctx, request: UploadRequest) -> Result<Upload, Problem> {
+        let image = ImageId::new();
+        let command = ImageCommand::Create {
+            id: image,
+            host: self.host(),
+            name: request.name,
+            description: request.description,
+            announced_bytes: request.announced_bytes,
+            expected_sha256: request.expected_sha256.clone(),
+        };
+        // Known before the row is, so that the reconciler never takes it for a left-over.
+        let early = TaskId::new();
+        self.0.live.begin(early, image, request.announced_bytes.unwrap_or(0));
+        let begun = self.begin_upload(ctx, image, command).await;
+        let task = match begun {
+            Ok(task) => task,
+            Err(problem) => {
+                self.0.live.end(early);
+                return Err(problem);
+            }
+        };
+        let cancel = self.0.live.begin(task, image, request.announced_bytes.unwrap_or(0));
+        self.0.live.end(early);
+        let state = Arc::new(Mutex::new(State::Open(None)));
+        let upload = Upload {
+            image,
+            task,
+            core: self.clone(),
+            announced: request.announced_bytes,
+            expected: request.expected_sha256.map(|hex| hex.trim().to_ascii_lowercase()),
+            received: 0,
+            state: Arc::clone(&state),
+            gone: CancellationToken::new(),
+        };
+        upload.watch(cancel);
+        match File::create_new(self.0.pool.image_part(image)) {
+            Ok(file) => {
+                let part = Part { file, hasher: Sha256::new(), written: 0, block: Vec::with_capacity(BLOCK) };
+                *state.lock().await = State::Open(Some(Box::new(part)));
+                Ok(upload)
+            }
+            Err(error) => Err(upload.abort(storage(error)).await),
+        }
+    }
+
+    async fn begin_upload(
+        &self,
+        ctx: &Ctx,
+        image: ImageId,
+        command: ImageCommand,
+    ) -> Result<TaskId, Problem> {
+        let outcome = self.submit(ctx, Command::Image(command)).await?;
+        let ours = outcome.subject.is_some_and(|subject| subject.id == image.to_string());
+        match outcome.task {
+            Some(task) if ours => Ok(task),
+            Some(_) | None => {
+                let detail = "This upload was sent already; look at its task.";
+                Err(Problem::new(ProblemKind::Conflict, detail))
+            }
+        }
+    }
+}
+
+impl Upload {
+    /// Takes the next bytes.
+    ///
+    /// # Errors
+    /// Why the upload ended: more than announced, no room left, cancelled. Nothing is left behind then.
+    pub async fn write(&mut self, chunk: &[u8]) -> Result<(), Problem> {
+        self.received += chunk.len() as u64;
+        if let Some(announced) = self.announced
+            && self.received > announced
+        {
+            let detail =
+                format!("More than the announced {announced} bytes arrived; the file changed meanwhile.");
+            return Err(self.abort(Problem::field("/file", detail)).await);
+        }
+        let mut rest = chunk;
+        while !rest.is_empty() {
+            let taken = self.gather(rest).await?;
+            rest = &rest[taken..];
+        }
+        self.core.0.live.advance(self.task, self.received);
+        Ok(())
+    }
+
+    /// Adds as much of `bytes` as the block holds; writes the block when it is full.
+    async fn gather(&mut self, bytes: &[u8]) -> Result<usize, Problem> {
+        let mut state = self.state.lock().await;
+        let part = open(&mut state)?;
+        let taken = bytes.len().min(BLOCK - part.block.len());
+        part.block.extend_from_slice(&bytes[..taken]);
+        let full = part.block.len() == BLOCK;
+        drop(state);
+        if full {
+            self.flush().await?;
+        }
+        Ok(taken)
+    }
+
+    async fn flush(&self) -> Result<(), Problem> {
+        let result = self.in_thread(|part, pool| part.flush(pool)).await;
+        match result {
+            Ok(()) => Ok(()),
+            Err(problem) => Err(self.abort(problem).await),
+        }
+    }
+
+    /// Runs blocking work on the part in a thread of its own.
+    async fn in_thread(
+        &self,
+        work: impl FnOnce(&mut Part, &Pool) -> Result<(), Problem> + Send + 'static,
+    ) -> Result<(), Problem> {
+        let mut state = self.state.lock().await;
+        let mut part = match &mut *state {
+            State::Open(slot) => slot.take().ok_or_else(|| gone(None))?,
+            State::Ended(problem) => return Err(gone(problem.clone())),
+        };
+        let pool = self.core.0.pool.clone();
+        let worked = tokio::task::spawn_blocking(move || {
+            let result = work(&mut part, &pool);
+            (part, result)
+        });
+        let (part, result) = worked.await.map_err(|e| internal("The upload can't be written", e))?;
+        *state = State::Open(Some(part));
+        result
+    }
+
+    /// Checks the whole file and makes it an image.
+    ///
+    /// # Errors
+    /// Why it is none (cut short, another hash, no disk image or ISO); nothing is left behind then.
+    pub async fn finish(self) -> Result<Image, Problem> {
+        let content = match self.check().await {
+            Ok(content) => content,
+            Err(problem) => return Err(self.abort(problem).await),
+        };
+        match self.keep(content).await {
+            Ok(image) => Ok(image),
+            Err(problem) => Err(self.abort(problem).await),
+        }
+    }
+
+    async fn check(&self) -> Result<ImageContent, Problem> {
+        if let Some(announced) = self.announced
+            && self.received != announced
+        {
+            let detail = format!(
+                "The upload was cut short: {} of {announced} bytes arrived. Send it again.",
+                self.received
+            );
+            return Err(Problem::field("/file", detail));
+        }
+        if self.received == 0 {
+            return Err(Problem::field("/file", "The file is empty; choose a disk image or an ISO."));
+        }
+        self.in_thread(|part, pool| {
+            part.flush(pool)?;
+            part.file.sync_all().map_err(storage)
+        })
+        .await?;
+        let sha256 = {
+            let mut state = self.state.lock().await;
+            hex::encode(open(&mut state)?.hasher.clone().finalize())
+        };
+        if let Some(expected) = &self.expected
+            && *expected != sha256
+        {
+            let detail =
+                format!("The file's SHA-256 is {sha256}, not the expected one; it was damaged on the way.");
+            return Err(Problem::field("/expected_sha256", detail));
+        }
+        let part = self.core.0.pool.image_part(self.image);
+        let found = hostd_virt::disk::inspect(&part).await.map_err(|e| disk("looking at the file", e))?;
+        Ok(ImageContent {
+            kind: found.kind,
+            format: found.format,
+            file_bytes: self.received,
+            virtual_bytes: found.virtual_bytes,
+            sha256,
+        })
+    }
+
+    async fn keep(&self, content: ImageContent) -> Result<Image, Problem> {
+        let mut state = self.state.lock().await;
+        open(&mut state)?;
+        let (part, whole) = (self.core.0.pool.image_part(self.image), self.core.0.pool.image(self.image));
+        std::fs::set_permissions(&part, Permissions::from_mode(0o444)).map_err(storage)?;
+        std::fs::rename(&part, &whole).map_err(storage)?;
+        Pool::sync_dir(&whole).map_err(storage)?;
+        let ready = Command::Image(ImageCommand::Ready { id: self.image, content });
+        self.core.report(ready).await?;
+        *state = State::Ended(None);
+        self.core.0.live.end(self.task);
+        let image = self.core.store().image(self.image).await?;
+        image.ok_or_else(|| Problem::not_found("image", self.image))
+    }
+
+    /// Removes the file and fails the task with `problem`.
+    pub async fn fail(self, problem: Problem) {
+        self.abort(problem).await;
+    }
+
+    async fn abort(&self, problem: Problem) -> Problem {
+        abort(&self.core, self.image, self.task, &self.state, problem).await
+    }
+
+    /// Aborts when somebody cancels the task or the daemon stops, even while no bytes come.
+    fn watch(&self, cancel: CancellationToken) {
+        let (core, image, task) = (self.core.clone(), self.image, self.task);
+        let (state, gone) = (Arc::clone(&self.state), self.gone.clone());
+        self.core.0.tracker.spawn(async move {
+            let stop = core.0.stop.clone();
+            let why = tokio::select! {
+                () = gone.cancelled() => "the sender went away before the end",
+                () = cancel.cancelled() => "somebody cancelled it",
+                () = stop.cancelled() => "the host's daemon was stopped",
+            };
+            let detail = format!("The upload was interrupted: {why}.");
+            abort(&core, image, task, &state, Problem::new(ProblemKind::Cancelled, detail)).await;
+        });
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        self.gone.cancel();
+    }
+}
+
+/// The part of an open upload.
+fn open(state: &mut State) -> Result<&mut Part, Problem> {
+    match state {
+        State::Open(Some(part)) => Ok(part),
+        State::Open(None) => Err(gone(None)),
+        State::Ended(problem) => Err(gone(problem.clone())),
+    }
+}
+
+fn gone(problem: Option<Problem>) -> Problem {
+    problem.unwrap_or_else(|| Problem::new(ProblemKind::Cancelled, "The upload has ended."))
+}
+
+/// Ends an upload that did not end yet: removes its files, drops its row, fails its task. Answers why it ended.
+async fn abort(core: &Core, image: ImageId, task: TaskId, state: &Mutex<State>, problem: Problem) -> Problem {
+    {
+        let mut state = state.lock().await;
+        match &*state {
+            State::Ended(ended) => return ended.clone().unwrap_or(problem),
+            State::Open(_) => *state = State::Ended(Some(problem.clone())),
+        }
+    }
+    let pool = &core.0.pool;
+    for file in [pool.image_part(image), pool.image(image)] {
+        if let Err(error) = Pool::remove(&file).and_then(|()| Pool::sync_dir(&file)) {
+            tracing::warn!(%error, file = %file.display(), "an unfinished upload can't be removed");
+        }
+    }
+    let failed = Command::Image(ImageCommand::CreateFailed { id: image, problem: problem.clone() });
+    if let Err(refused) = core.report(failed).await {
+        tracing::warn!(%refused, %image, "the end of an upload can't be written; it will be at the next start");
+    }
+    core.0.live.end(task);
+    core.0.wakes.images.notify_one();
+    tracing::info!(%image, %problem, "an upload ended unfinished");
+    problem
+}
