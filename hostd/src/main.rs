@@ -69,7 +69,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Mode::Routes => {
-            for route in http::plan().registered() {
+            for route in http::plan().registered().chain(webui::routes().registered()) {
                 println!("{:<40} {:?}", route.path, route.access);
             }
             ExitCode::SUCCESS

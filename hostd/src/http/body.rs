@@ -160,7 +160,7 @@ mod tests {
     fn unknown_fields_are_named_at_any_depth() {
         let body = r#"{"name":"a","cpus":1,"memory_mib":64,"memory":1,"a/b":2,
                        "disks":[{"from":"blank","size_bytes":1048576,"sise":1}],"cdrom":null}"#;
-        assert_eq!(pointers::<CreateVm>(body), ["/memory", "/a~1b", "/disks/0/sise"]);
+        assert_eq!(pointers::<CreateVm>(body), ["/a~1b", "/disks/0/sise", "/memory"]);
         let flat = r#"{"name":"n","mode":"nat","subnet":"10.0.0.0/24","nic":"eth0"}"#;
         assert_eq!(pointers::<CreateNetwork>(flat), ["/nic"]);
     }

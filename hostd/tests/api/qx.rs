@@ -1,0 +1,65 @@
+//! `qx`: the command line on the host.
+
+use crate::bed::Bed;
+use serde_json::Value;
+use std::process::Output;
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn ok(output: &Output) -> String {
+    assert!(output.status.success(), "{}", text(output));
+    text(output)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_whole_story_by_command_line() {
+    let Some(bed) = Bed::start().await else { return };
+    let file = bed.scratch().join("boot.img");
+    std::fs::write(&file, lab::bootsector::image("qx was here", 1 << 20)).unwrap();
+    ok(&bed.qx(&["image", "upload", file.to_str().unwrap(), "--name", "boot"]));
+    assert!(ok(&bed.qx(&["image", "list"])).contains("boot"));
+    ok(&bed.qx(&["vm", "create", "web", "--memory", "32M", "--image", "boot", "--disk", "8M"]));
+    ok(&bed.qx(&["vm", "edit", "WEB", "--cpus", "2"]));
+    ok(&bed.qx(&["vm", "start", "web"]));
+    assert!(ok(&bed.qx(&["vm", "list"])).contains("running"));
+    let shown = ok(&bed.qx(&["vm", "show", "web"]));
+    assert!(shown.contains("web-disk1") && shown.contains("running"), "{shown}");
+    let listed: Value = serde_json::from_str(&ok(&bed.qx(&["vm", "list", "--json"]))).unwrap();
+    assert_eq!(listed["items"][0]["spec"]["cpus"], 2);
+    ok(&bed.qx(&["vm", "force-off", "web"]));
+    ok(&bed.qx(&["vm", "delete", "web", "--disks"]));
+    ok(&bed.qx(&["image", "delete", "boot"]));
+    ok(&bed.qx(&["volume", "create", "data", "8M"]));
+    ok(&bed.qx(&["volume", "delete", "data"]));
+    ok(&bed.qx(&["network", "create", "lab", "--nat", "10.77.4.0/24"]));
+    ok(&bed.qx(&["network", "delete", "lab"]));
+    for words in
+        [["status"].as_slice(), &["host", "show"], &["task", "list"], &["event", "list"], &["token", "list"]]
+    {
+        ok(&bed.qx(words));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_are_told_by_words_and_exit_codes() {
+    let Some(bed) = Bed::start().await else { return };
+    let refused = bed.qx(&["vm", "create", "a b", "--memory", "32"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused).contains("/name"), "{}", text(&refused));
+    assert_eq!(bed.qx(&["vm", "show", "nobody"]).status.code(), Some(1));
+    assert_eq!(bed.qx(&["vm", "explode"]).status.code(), Some(2));
+    assert_eq!(bed.qx(&["status", "--socket", "/nowhere"]).status.code(), Some(3));
+    ok(&bed.qx(&["vm", "create", "deaf", "--memory", "32", "--start"]));
+    let failed = bed.qx(&["vm", "shutdown", "deaf", "--deadline", "2"]);
+    assert_eq!(failed.status.code(), Some(4), "{}", text(&failed));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_password_is_replaced() {
+    let Some(bed) = Bed::start().await else { return };
+    let reset: Value = serde_json::from_str(&ok(&bed.qx(&["user", "reset-password", "--json"]))).unwrap();
+    let mut http = bed.network();
+    assert!(http.post("/api/v1/session", &reset).await.is_ok());
+}

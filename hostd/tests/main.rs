@@ -1,0 +1,31 @@
+//! The real daemon with a real libvirt and QEMU, driven through its API and its command line.
+//!
+//! Every test has a private host of its own (`lab::host`): namespaces, a libvirtd, a scratch directory. Guests are
+//! emulated. Without root or without libvirt a test says `skipped: why`. `api/` mirrors `/api/v1`; `fault/` breaks things.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod bed;
+
+mod api {
+    mod access;
+    mod console;
+    mod events;
+    mod images;
+    mod networks;
+    mod openapi;
+    mod problems;
+    mod qx;
+    mod routes;
+    mod vm_input;
+    mod vms;
+    mod volumes;
+}
+
+mod fault {
+    mod clock;
+    mod crash;
+    mod data_partition;
+    mod libvirt;
+    mod schema;
+    mod space;
+}
