@@ -251,7 +251,7 @@ impl Build<'_> {
         rootfs::repository(&self.apk, &packages, &repository)?;
         let base_keys = self.cache.path("alpine/etc/apk/keys");
         let extra = self.args.alpine_mirror.as_ref().map(|_| base_keys.as_path());
-        rootfs::install(&self.apk, &repository, extra, &names, &self.os, root)?;
+        rootfs::install(&self.apk, &repository, extra, &names, &self.os, root, self.inputs.epoch)?;
         let census = elf::check(root)?;
         println!(
             "  libraries: {} glibc, {} musl, {} standalone programs, all resolved",

@@ -15,6 +15,9 @@ use crate::{glibc, licences, tree};
 /// Packages of the root that are ours and are listed by what is inside them instead.
 const OURS: [&str; 4] = ["hostd", "linux", "firmware", glibc::NAME];
 
+/// The set whose packages give licence texts only; none of their programs is inside.
+const TEXTS_ONLY: &str = "licences";
+
 /// What is listed.
 pub struct Contents<'a> {
     /// Product, version, build.
@@ -36,7 +39,8 @@ pub fn write(contents: &Contents<'_>, out: &Path) -> Result<()> {
     let installed = alpine::parse_installed(&fs::read_to_string(contents.root.join(alpine::DATABASE))?)?;
     let mut packages = vec![iso(contents), hostd(contents), wheel(contents)];
     packages.extend(installed.iter().filter(|p| !OURS.contains(&p.name.as_str())).map(alpine_package));
-    for deb in contents.inputs.debs.iter().flat_map(|(_, debs)| debs) {
+    let shipped = contents.inputs.debs.iter().filter(|(set, _)| *set != TEXTS_ONLY);
+    for deb in shipped.flat_map(|(_, debs)| debs) {
         packages.push(debian_package(deb, contents.texts));
     }
     let inside = packages[1..].iter().map(|p| {
