@@ -1,5 +1,7 @@
 //! The crate from outside: commands go in by `propose`, effects are read from the store.
 
+#![allow(clippy::unwrap_used)] // The helpers of tests are tests too.
+
 mod access;
 mod fixture;
 mod golden;
