@@ -55,22 +55,20 @@ impl Apt {
         tree::write(&self.dir.join("status"), status(&set.provided).as_bytes())?;
         tree::write(&self.dir.join("etc/preferences"), preferences(pins).as_bytes())?;
         let install = ["-y", "-q", "--no-install-recommends"];
-        let uris = self
+        let plan = self
             .command("apt-get")
             .args(install)
-            .args(["--print-uris", "install"])
+            .args(["--simulate", "install"])
             .args(&set.want)
             .text()
             .with_context(|| format!("cannot resolve the set {}", set.name))?;
         self.command("apt-get").args(install).args(["--download-only", "install"]).args(&set.want).run()?;
         let archives = self.dir.join("cache/archives");
         let mut found = Vec::new();
-        for file in parse_uris(&uris) {
-            let (name, version) = split_name(&file)?;
-            let path = archives.join(&file);
-            if !path.exists() {
-                bail!("apt did not leave {file}");
-            }
+        for (name, version) in parse_plan(&plan) {
+            let file = |arch| archives.join(format!("{name}_{}_{arch}.deb", version.replace(':', "%3a")));
+            let path = ["amd64", "all"].map(file).into_iter().find(|p| p.exists());
+            let path = path.with_context(|| format!("apt did not leave {name} {version}"))?;
             found.push(Archive { name, version, path });
         }
         if found.is_empty() {
@@ -146,20 +144,16 @@ fn preferences(pins: &[Locked]) -> String {
         .collect()
 }
 
-/// File names out of `'URI' FILE SIZE HASH` lines; other lines are talk.
-fn parse_uris(text: &str) -> Vec<String> {
-    let lines = text.lines().filter(|l| l.starts_with('\''));
-    lines.filter_map(|l| l.split_whitespace().nth(1)).map(str::to_owned).collect()
-}
-
-/// `name_version_arch.deb`, in which a colon of the version is written `%3a`.
-fn split_name(file: &str) -> Result<(String, String)> {
-    let stem = file.strip_suffix(".deb").with_context(|| format!("{file} is no package"))?;
-    let parts: Vec<&str> = stem.split('_').collect();
-    match parts[..] {
-        [name, version, _arch] => Ok((name.to_owned(), version.replace("%3a", ":"))),
-        _ => bail!("{file} is not named as packages are"),
-    }
+/// Names and versions out of a simulated installation: `Inst NAME (VERSION ORIGIN…)`. Unlike the list of
+/// addresses, it also names what is downloaded already.
+fn parse_plan(text: &str) -> Vec<(String, String)> {
+    let lines = text.lines().filter_map(|l| l.strip_prefix("Inst "));
+    let pairs = lines.filter_map(|l| {
+        let (name, rest) = l.split_once(' ')?;
+        let (_, version) = rest.split_once('(')?;
+        Some((name.to_owned(), version.split_whitespace().next()?.to_owned()))
+    });
+    pairs.collect()
 }
 
 #[cfg(test)]
@@ -167,15 +161,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn uris_of_apt() {
-        let text = "Reading package lists...\n'http://m.example/p/libdb5.3t64_5.3.28%2bdfsg2-9_amd64.deb' \
-                    libdb5.3t64_5.3.28+dfsg2-9_amd64.deb 706280 SHA256:00\n\
-                    'http://m.example/q.deb' libdevmapper1.02.1_2%3a1.02.205-2_amd64.deb 1 MD5Sum:0\n";
-        let files = parse_uris(text);
-        assert_eq!(files.len(), 2);
-        let (name, version) = split_name(&files[1]).unwrap();
-        assert_eq!((name.as_str(), version.as_str()), ("libdevmapper1.02.1", "2:1.02.205-2"));
-        assert!(split_name("x.deb").is_err());
+    fn plan_of_apt() {
+        let text = "Reading package lists...\nThe following NEW packages will be installed:\n  libc6\n\
+                    Inst libdevmapper1.02.1 (2:1.02.205-2 Debian:13.3/stable [amd64])\n\
+                    Inst firmware-bnx2 (20250410-2 Debian:13.3/stable [all]) []\n\
+                    Conf libdevmapper1.02.1 (2:1.02.205-2 Debian:13.3/stable [amd64])\n";
+        let plan = parse_plan(text);
+        assert_eq!(plan.len(), 2);
+        assert_eq!(plan[0], ("libdevmapper1.02.1".to_owned(), "2:1.02.205-2".to_owned()));
+        assert_eq!(plan[1].1, "20250410-2");
     }
 
     #[test]
