@@ -27,7 +27,7 @@ impl Scale {
     fn write(self, value: f64) -> String {
         match self {
             Scale::Share => crate::units::percent(&value),
-            Scale::Bytes => crate::units::bytes(&(value.max(0.0) as u64)),
+            Scale::Bytes => crate::units::bytes(value.max(0.0) as u64),
             Scale::Rate => crate::units::rate(&value),
         }
     }
@@ -202,7 +202,7 @@ impl Spark {
     pub(crate) fn memory(samples: &[VmSample], memory: u64) -> Self {
         let whole = memory.max(1) as f64;
         let shares = samples.iter().map(|s| s.memory_rss as f64 / whole);
-        Self::new(shares, |v| crate::units::bytes(&((v * whole).max(0.0) as u64)))
+        Self::new(shares, |v| crate::units::bytes((v * whole).max(0.0) as u64))
     }
     fn new(values: impl Iterator<Item = f64>, write: impl Fn(f64) -> String) -> Self {
         let values: Vec<f64> = values.collect();

@@ -121,7 +121,7 @@ mod tests {
             (1_048_575, "1 MiB"),
             (u64::MAX, "16384 PiB"),
         ] {
-            assert_eq!(bytes(&n), text);
+            assert_eq!(bytes(n), text);
         }
         assert_eq!(percent(&0.0), "0 %");
         assert_eq!(percent(&0.034), "3.4 %");

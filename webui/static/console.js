@@ -16,9 +16,10 @@ async function address(section) {
     },
     body: JSON.stringify({ console: section.dataset.console }),
   });
-  const body = await answer.json();
+  const body = await answer.json().catch(() => ({}));
   if (!answer.ok) throw new Error(body.detail ?? `The host answered ${answer.status}.`);
-  return `wss://${location.host}/api/v1/console?ticket=${encodeURIComponent(body.ticket)}`;
+  const scheme = location.protocol === "https:" ? "wss" : "ws";
+  return `${scheme}://${location.host}/api/v1/console?ticket=${encodeURIComponent(body.ticket)}`;
 }
 
 // What both consoles share: the state in words, connecting again, and leaving with the keyboard.

@@ -41,6 +41,9 @@ const PROBLEMS: [ProblemKind; 15] = [
     ProblemKind::Internal,
 ];
 
+/// Path and title of a topic beside another.
+type Neighbour = (&'static str, &'static str);
+
 /// The list of topics.
 #[derive(Template)]
 #[template(path = "help/index.html")]
@@ -107,7 +110,7 @@ impl HelpTopic {
         }
     }
     /// The topics before and after this one.
-    fn neighbours(&self) -> (Option<(&'static str, &'static str)>, Option<(&'static str, &'static str)>) {
+    fn neighbours(&self) -> (Option<Neighbour>, Option<Neighbour>) {
         let at = TOPICS.iter().position(|t| t.0 == self.topic).unwrap_or(0);
         let named = |i: usize| TOPICS.get(i).map(|t| (t.0, t.1));
         (at.checked_sub(1).and_then(named), named(at + 1))

@@ -62,7 +62,7 @@ impl NewVmPage {
     }
     /// How much memory there is.
     fn memory(&self) -> String {
-        let said = |h: &HostView| format!("The host has {}.", crate::units::bytes(&h.facts.memory_bytes));
+        let said = |h: &HostView| format!("The host has {}.", crate::units::bytes(h.facts.memory_bytes));
         self.choices.host.as_ref().map(said).unwrap_or_default()
     }
     /// The host's guests run in software.
