@@ -10,6 +10,7 @@ mod console;
 mod ctl;
 mod fault;
 mod http;
+mod memory;
 mod run;
 mod tls;
 
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
     match Cli::parse().mode {
         Mode::Run(args) => {
             log_to_stderr();
+            memory::give_back_large_blocks();
             in_runtime(async { report(run::run(args).await) })
         }
         Mode::Openapi => {
@@ -105,7 +107,7 @@ fn report(ended: anyhow::Result<()>) -> ExitCode {
 /// Logs go to standard error, where the init system takes them; `QUANTIX_LOG` chooses what, `info` by default.
 fn log_to_stderr() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("QUANTIX_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,openraft=warn"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -5,7 +5,7 @@ use hyper::Method;
 use hyper::body::Bytes;
 
 /// Everything that may be public, with the path it is reached by.
-const PUBLIC: [&str; 6] = ["/api/v1/health", "/api/v1/session", "/login", "/assets/", "/static/", "/favicon"];
+const PUBLIC: [&str; 4] = ["/api/v1/health", "/api/v1/session", "/login", "/assets/"];
 
 #[tokio::test]
 async fn nobody_gets_past_the_door() {
