@@ -28,6 +28,11 @@ pub async fn story(checkout: &Checkout) -> Result<()> {
         std::fs::create_dir_all(&kept)?;
         let _ = browser.screenshot(&kept.join("failed.png")).await;
         let _ = std::fs::copy(host.log(), kept.join("hostd.log"));
+        for list in ["vms", "tasks", "events"] {
+            if let Ok(page) = host.console().get(&format!("/api/v1/{list}?limit=500")).await {
+                std::fs::write(kept.join(format!("{list}.json")), serde_json::to_string_pretty(&page)?)?;
+            }
+        }
         println!("the daemon's log and a picture of the page are in {}", kept.display());
     }
     outcome?;
