@@ -103,10 +103,13 @@ mod tests {
             Duration::from_secs(3600)
         }
         async fn run(&mut self) -> Result<Summary, Problem> {
-            let mut runs = self.runs.lock().expect("lock");
-            *runs += 1;
+            let run = {
+                let mut runs = self.runs.lock().expect("lock");
+                *runs += 1;
+                *runs
+            };
             self.done.notify_one();
-            match *runs {
+            match run {
                 1 => Err(Problem::new(ProblemKind::Unavailable, "not yet")),
                 2 => panic!("a defect"),
                 _ => Ok(Summary { checked: 1, ..Summary::default() }),

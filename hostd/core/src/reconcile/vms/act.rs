@@ -20,6 +20,8 @@ pub(super) struct Work {
     /// Task of its creation, while that runs.
     pub creation: Option<TaskId>,
     pub waits: Waits,
+    /// What is wrong with its definition, in a form to compare.
+    pub fault: String,
 }
 
 /// A step that can't be finished now is taken again later; this says why.
@@ -184,14 +186,14 @@ impl Work {
             }
             let mut status = self.status(state, reason.as_deref());
             status.drift = vec![problem.detail];
-            self.waits.stuck(&self.vm);
+            self.waits.stuck(self.vm.id, self.fault.clone());
             return if status.drift == self.vm.status.drift {
                 Ok(())
             } else {
                 self.report(status, None).await
             };
         }
-        self.waits.stuck(&self.vm);
+        self.waits.stuck(self.vm.id, self.fault.clone());
         let mut status = self.status(state, reason.as_deref());
         status.drift = if state.is_active() { self.vm.status.drift.clone() } else { Vec::new() };
         status.applied_generation = self.vm.meta.generation;
@@ -207,7 +209,7 @@ impl Work {
         let medium = self.domain_plan()?.cdrom.clone();
         let changed = self.core.0.hypervisor.set_cdrom(self.vm.id, medium.as_deref()).await;
         if changed.is_err() {
-            self.waits.stuck(&self.vm);
+            self.waits.stuck(self.vm.id, self.fault.clone());
         }
         changed.map_err(|error| virt(&format!("Changing the CD of {}", self.vm.spec.name), error))
     }

@@ -90,6 +90,11 @@ impl Vms {
             (Some(plan), Some(domain)) => plan.cdrom != domain.shape.cdrom,
             (Some(_) | None, _) => false,
         };
+        let generation = domain.map(|domain| (domain.persistent, domain.generation));
+        let fault = format!("{generation:?} {drift:?}");
+        if generation == Some((true, Some(vm.meta.generation))) && drift.is_empty() {
+            self.waits.mended(vm.id);
+        }
         let step = plan(&Sight {
             vm,
             domain,
@@ -99,7 +104,7 @@ impl Vms {
             networks: wanted.networks(vm, self.core.0.networks_seen.load(Ordering::Acquire)),
             wait: self.wait(vm),
             cancelled: pending(vm).is_some_and(|request| wanted.cancelled(request.task)),
-            stubborn: self.waits.is_stuck(vm),
+            stubborn: self.waits.is_stuck(vm.id, &fault),
         });
         let Some(step) = step else { return false };
         let work = Work {
@@ -108,6 +113,7 @@ impl Vms {
             plan: plan_of,
             creation: wanted.creation_of(vm.id),
             waits: self.waits.clone(),
+            fault,
         };
         self.jobs.start(vm.id, work.act(step));
         true

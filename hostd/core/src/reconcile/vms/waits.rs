@@ -13,8 +13,8 @@ const STUCK_FOR: Duration = Duration::from_secs(300);
 struct Memory {
     /// By machine: the request waited for and until when.
     waits: HashMap<VmId, (u64, Instant)>,
-    /// By machine: the generation that was defined, and when.
-    stuck: HashMap<VmId, (u64, Instant)>,
+    /// By machine: what was wrong with its definition when it was last written, and when that was.
+    stuck: HashMap<VmId, (String, Instant)>,
 }
 
 /// Deadlines of guests that were asked to shut down, and definitions that were just written.
@@ -41,17 +41,18 @@ impl Waits {
     pub fn next(&self) -> Option<Instant> {
         self.memory().waits.values().map(|(_, until)| *until).min()
     }
-    /// `vm` was just defined or its medium changed; if it still differs at the next look, that is told instead.
-    pub fn stuck(&self, vm: &Vm) {
-        self.memory().stuck.insert(vm.id, (vm.meta.generation, Instant::now()));
+    /// The definition of `vm` was written because of `fault`; if the same is found at the next look, it is told instead.
+    pub fn stuck(&self, vm: VmId, fault: String) {
+        self.memory().stuck.insert(vm, (fault, Instant::now()));
     }
-    /// The settings of `vm` were written already and it made no difference.
-    pub fn is_stuck(&self, vm: &Vm) -> bool {
+    /// The definition was written because of the same `fault` already, and it made no difference.
+    pub fn is_stuck(&self, vm: VmId, fault: &str) -> bool {
         let memory = self.memory();
-        memory
-            .stuck
-            .get(&vm.id)
-            .is_some_and(|(generation, at)| *generation == vm.meta.generation && at.elapsed() < STUCK_FOR)
+        memory.stuck.get(&vm).is_some_and(|(tried, at)| tried == fault && at.elapsed() < STUCK_FOR)
+    }
+    /// The definition is as wanted.
+    pub fn mended(&self, vm: VmId) {
+        self.memory().stuck.remove(&vm);
     }
     /// Forgets machines that are gone and requests that ended.
     pub fn keep(&self, vms: &[Vm]) {
@@ -87,10 +88,9 @@ mod tests {
         });
         waits.keep(std::slice::from_ref(&vm));
         assert_eq!(waits.next(), None);
-        assert!(!waits.is_stuck(&vm));
-        waits.stuck(&vm);
-        assert!(waits.is_stuck(&vm));
-        vm.meta.generation += 1;
-        assert!(!waits.is_stuck(&vm));
+        waits.stuck(vm.id, "transient".into());
+        assert!(waits.is_stuck(vm.id, "transient") && !waits.is_stuck(vm.id, "drift"));
+        waits.mended(vm.id);
+        assert!(!waits.is_stuck(vm.id, "transient"));
     }
 }

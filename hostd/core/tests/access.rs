@@ -1,0 +1,135 @@
+//! Logging in, sessions, tokens, passwords, and a clock that was set back.
+
+use crate::bed::*;
+use hostd_core::{Caller, Core, Ctx};
+use hostd_types::*;
+use std::net::IpAddr;
+
+fn credentials(name: &str, password: &str) -> Credentials {
+    Credentials { name: name.into(), password: password.into() }
+}
+
+async fn login(
+    core: &Core,
+    password: &str,
+    from: u8,
+) -> Result<(Session, User, hostd_core::Secret), Problem> {
+    let address = IpAddr::from([192, 0, 2, from]);
+    core.login(&credentials("admin", password), Some(address), "a test\nbrowser").await
+}
+
+fn as_user(user: &User, session: &Session) -> Ctx {
+    let caller = Caller::User { user: user.clone(), session: Some(session.clone()), token: None };
+    Ctx { caller, request: RequestId::new(), address: None }
+}
+
+#[test]
+fn the_first_password_opens_a_session_until_it_is_changed() {
+    let Some(bed) = Bed::bare() else { return };
+    let mut kept = None;
+    let slot = &mut kept;
+    bed.with_core(|core| async move {
+        let (name, first) = core.initial_password().await.expect("a first password");
+        assert_eq!((name.as_str(), first.reveal().len()), ("admin", 20));
+        assert!(core.notices().await.iter().any(|n| n.link.as_deref() == Some("/account")));
+        let refused = login(&core, "wrong password", 1).await.expect_err("wrong");
+        assert_eq!(refused.kind, ProblemKind::Unauthenticated);
+        let unknown = core.login(&credentials("nobody", "wrong password"), None, "").await;
+        assert_eq!(unknown.expect_err("unknown").detail, refused.detail);
+        let (session, user, secret) = login(&core, first.reveal(), 1).await.expect("a session");
+        let (_, _, other) = login(&core, first.reveal(), 2).await.expect("another session");
+        assert!(core.session("guess").await.expect("no failure").is_none());
+        assert_eq!(core.session(secret.reveal()).await.expect("no failure").map(|s| s.1), Some(user.clone()));
+
+        let ctx = as_user(&user, &session);
+        let wrong = core.change_password(&ctx, "wrong password", "a new password").await;
+        assert!(wrong.expect_err("wrong").at("/current").is_some());
+        let short = core.change_password(&ctx, first.reveal(), "short").await;
+        assert!(short.expect_err("short").at("/new").is_some());
+        core.change_password(&ctx, first.reveal(), "a new password").await.expect("changed");
+        assert!(core.initial_password().await.is_none());
+        assert!(core.session(other.reveal()).await.expect("no failure").is_none(), "others are out");
+        assert!(core.session(secret.reveal()).await.expect("no failure").is_some(), "this one stays");
+
+        let body = CreateToken { name: "ci".into(), days: 30 };
+        let made = core.create_token(&as_user(&user, &session), &body).await.expect("a token");
+        assert!(made.secret.starts_with("qx_"));
+        assert!(core.token(&made.secret).await.expect("no failure").is_some());
+        assert!(core.token("qx_guess").await.expect("no failure").is_none());
+        let bad = core.create_token(&ctx, &CreateToken { name: "../x".into(), days: 0 }).await;
+        assert_eq!(bad.expect_err("both fields").errors.len(), 2);
+        core.create_token(&console(), &body).await.expect_err("root is no person");
+        let revoke = command::AccessCommand::RevokeToken { id: made.token.id };
+        let ctx = as_user(&user, &session);
+        core.submit(&ctx, Command::Access(revoke)).await.expect("revoked");
+        assert!(core.token(&made.secret).await.expect("no failure").is_none());
+        *slot = Some(secret);
+    });
+    let secret = kept.expect("a session");
+    bed.with_core(|core| async move {
+        assert!(core.session(secret.reveal()).await.expect("no failure").is_some(), "it survives a restart");
+        assert!(core.initial_password().await.is_none());
+        let (name, fresh) = core.reset_password(&console()).await.expect("a reset");
+        assert!(core.session(secret.reveal()).await.expect("no failure").is_none());
+        let (session, user, _) = login(&core, fresh.reveal(), 9).await.expect("the new password");
+        assert_eq!(user.name, name);
+        core.reset_password(&as_user(&user, &session)).await.expect_err("root alone");
+    });
+}
+
+#[test]
+fn guessing_is_slowed_down_and_audited() {
+    let Some(bed) = Bed::bare() else { return };
+    bed.with_core(|core| async move {
+        let mut waits = 0;
+        for _ in 0..7 {
+            let refused = login(&core, "wrong password", 1).await.expect_err("wrong");
+            if refused.kind == ProblemKind::TooMany {
+                assert!(refused.retry_after.is_some());
+                waits += 1;
+            }
+        }
+        assert!(waits >= 1);
+        let list = ListParams { state: Some("refused".into()), ..ListParams::default() };
+        let events = core.events(&list, None).await.expect("events").items;
+        assert!(
+            events.iter().any(|e| e.by == Actor::Anonymous && e.detail.contains("192.0.2.1")),
+            "{events:?}"
+        );
+        assert!(events.iter().all(|e| !e.detail.contains("wrong password")), "{events:?}");
+    });
+}
+
+#[test]
+fn a_clock_set_back_is_told_and_locks_nobody_out() {
+    let Some(bed) = Bed::bare() else { return };
+    let mut kept = None;
+    let slot = &mut kept;
+    bed.with_core(|core| async move {
+        let (_, first) = core.initial_password().await.expect("a first password");
+        *slot = Some(login(&core, first.reveal(), 1).await.expect("a session").2);
+    });
+    let secret = kept.expect("a session");
+    // As if everything so far had happened a day later than it is now.
+    bed.runtime.block_on(async {
+        let cluster = hostd_cluster::Cluster::open(&bed.path("state")).await.expect("the state");
+        let later = Timestamp::now().unix() + 86_400;
+        cluster.local().put("clock", &later.to_string()).await.expect("a note");
+        let seen = cluster.local().get("sessions_seen").await.expect("read").expect("seen");
+        let shifted = seen.split(':').next().map(|head| format!("{head}:{later}}}")).expect("one session");
+        cluster.local().put("sessions_seen", &shifted).await.expect("a note");
+        cluster.shutdown().await;
+    });
+    bed.with_core(|core| async move {
+        let back = core.host_view(core.host()).await.expect("the host").facts.clock_back_s.expect("a jump");
+        assert!((86_000..=86_400).contains(&back), "{back}");
+        assert!(core.notices().await.iter().any(|notice| notice.text.contains("clock")));
+        assert!(core.session(secret.reveal()).await.expect("no failure").is_some());
+        let id = VolumeId::new();
+        let volume = CreateVolume { name: "data".into(), size_bytes: 1 << 20, format: DiskFormat::Raw };
+        let make = command::VolumeCommand::Create { id, host: core.host(), volume };
+        succeeded(&core, ask(&core, Command::Volume(make)).await).await;
+        let events = core.events(&ListParams::default(), None).await.expect("events").items;
+        assert!(events.windows(2).all(|pair| pair[0].seq > pair[1].seq), "newest first");
+    });
+}
