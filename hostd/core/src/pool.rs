@@ -64,6 +64,19 @@ impl Pool {
             Ok(()) | Err(_) => Ok(()),
         }
     }
+    /// Removes files, durably, in a thread of its own (a large file takes a while); fine where they are not there.
+    ///
+    /// # Errors
+    /// When one can't be removed.
+    pub async fn discard(files: Vec<PathBuf>) -> io::Result<()> {
+        let work = move || {
+            for file in &files {
+                Self::remove(file)?;
+            }
+            files.first().map_or(Ok(()), |file| Self::sync_dir(file))
+        };
+        tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
+    }
     /// Makes names added to or removed from the directory of `path` durable.
     pub fn sync_dir(path: &Path) -> io::Result<()> {
         match path.parent() {

@@ -78,6 +78,7 @@ impl Core {
             Nets::start(settings.run_dir.join("net"), settings.state_dir.join("leases")).map_err(net)?;
         let mut virt = VirtSettings::new(settings.libvirt_uri.clone(), settings.run_dir.join("vm"));
         virt.force_emulation = settings.force_emulation;
+        let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
         let core = Self(Arc::new(Inner {
             cluster,
             nets,
@@ -93,15 +94,15 @@ impl Core {
             last_seen: LastSeen::default(),
             initial_password: InitialPassword::new(&settings.run_dir),
             tickets: Tickets::default(),
-            serials: Serials::default(),
+            serials: Serials::new(&tracker, &stop),
             history: History::default(),
             faults: Faults::default(),
             wakes: Wakes::default(),
             foreign_domains: AtomicU64::new(0),
             networks_seen: AtomicBool::new(false),
             registry: OnceLock::new(),
-            tracker: TaskTracker::new(),
-            stop: CancellationToken::new(),
+            tracker,
+            stop,
             settings,
         }));
         core.begin().await?;
@@ -117,7 +118,12 @@ impl Core {
             tracing::warn!(%problem, "the default network can't be made");
         }
         let probing = self.clone();
-        self.0.tracker.spawn(async move { drop(probing.acceleration().await) });
+        self.0.tracker.spawn(async move {
+            tokio::select! {
+                () = probing.0.stop.cancelled() => {}
+                _ = probing.acceleration() => {}
+            }
+        });
         if self.0.registry.set(Registry::start(self)).is_err() {
             tracing::error!("the reconcilers were started twice");
         }

@@ -340,10 +340,8 @@ async fn abort(core: &Core, image: ImageId, task: TaskId, state: &Mutex<State>, 
         }
     }
     let pool = &core.0.pool;
-    for file in [pool.image_part(image), pool.image(image)] {
-        if let Err(error) = Pool::remove(&file).and_then(|()| Pool::sync_dir(&file)) {
-            tracing::warn!(%error, file = %file.display(), "an unfinished upload can't be removed");
-        }
+    if let Err(error) = Pool::discard(vec![pool.image_part(image), pool.image(image)]).await {
+        tracing::warn!(%error, %image, "an unfinished upload can't be removed; it is tried again at the next start");
     }
     let failed = Command::Image(ImageCommand::CreateFailed { id: image, problem: problem.clone() });
     if let Err(refused) = core.report(failed).await {

@@ -117,3 +117,25 @@ fn what_a_dead_daemon_left_is_ended_truthfully() {
     assert_eq!(bed.files("images"), [format!("{stray}.img")], "foreign whole files stay");
     assert_eq!(bed.files("volumes"), [format!("{volume}.raw")]);
 }
+
+#[test]
+fn a_request_repeated_after_a_restart_acts_once() {
+    let Some(bed) = Bed::bare() else { return };
+    let ctx = console();
+    let create = |core: &Core| {
+        let volume = CreateVolume { name: "data".into(), size_bytes: 1 << 20, format: DiskFormat::Raw };
+        Command::Volume(VolumeCommand::Create { id: VolumeId::new(), host: core.host(), volume })
+    };
+    let mut first = None;
+    let (slot, request) = (&mut first, ctx.clone());
+    bed.with_core(|core| async move {
+        *slot = Some(core.submit(&request, create(&core)).await.expect("a volume"));
+    });
+    let first = first.expect("an outcome");
+    bed.with_core(|core| async move {
+        assert_eq!(core.submit(&ctx, create(&core)).await.expect("the same volume"), first);
+        assert_eq!(core.volumes(&ListParams::default()).await.expect("volumes").total, 1);
+        let refused = core.submit(&console(), create(&core)).await.expect_err("another request");
+        assert_eq!(refused.kind, ProblemKind::Exists);
+    });
+}

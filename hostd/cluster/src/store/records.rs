@@ -38,6 +38,16 @@ impl Store {
         Ok(Page { items, total: found.total, next: found.next })
     }
 
+    /// What a request did, if it acted lately (requests are remembered for a quarter of an hour).
+    pub async fn outcome(&self, request: RequestId) -> Result<Option<Outcome>, Problem> {
+        let row = sqlx::query("SELECT outcome FROM request WHERE id = ?")
+            .bind(request.to_string())
+            .fetch_optional(&self.0)
+            .await
+            .map_err(read_failed)?;
+        row.as_ref().map(|row| body(row, 0)).transpose()
+    }
+
     /// The tasks that run on a host, oldest first.
     pub async fn running_tasks_on(&self, host: HostId) -> Result<Vec<Task>, Problem> {
         let sql = "SELECT body FROM task WHERE state = 'running' AND host = ? ORDER BY created, id";

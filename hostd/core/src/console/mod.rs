@@ -71,7 +71,7 @@ impl Core {
             ConsoleKind::Vnc => Box::new(connect(&machine, "screen", found.vnc).await?),
             ConsoleKind::Serial => {
                 let socket = found.serial.ok_or_else(|| absent(&machine, "serial port"))?;
-                let open = self.0.serials.open(&self.0.tracker, vm, &socket, found.serial_log.as_deref());
+                let open = self.0.serials.open(vm, &socket, found.serial_log.as_deref());
                 Box::new(open.await.map_err(|error| refused(&machine, "serial port", &error))?)
             }
         };

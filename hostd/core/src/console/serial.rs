@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt, DuplexStream};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// Bytes of history a viewer begins with.
@@ -33,33 +34,42 @@ enum Message {
 }
 
 /// The shared connections, by machine.
-#[derive(Debug, Default)]
-pub(crate) struct Serials(Mutex<HashMap<VmId, mpsc::WeakSender<Message>>>);
+#[derive(Debug)]
+pub(crate) struct Serials {
+    hubs: Mutex<HashMap<VmId, mpsc::WeakSender<Message>>>,
+    tracker: TaskTracker,
+    stop: CancellationToken,
+}
 
 impl Serials {
+    /// Connections are carried by tasks of `tracker`, which end when `stop` asks them to.
+    pub fn new(tracker: &TaskTracker, stop: &CancellationToken) -> Self {
+        Self { hubs: Mutex::default(), tracker: tracker.clone(), stop: stop.clone() }
+    }
+
     /// A viewer's stream of the serial port of `vm`: history, then what comes; what is written goes to the guest.
     ///
     /// # Errors
     /// When the socket can't be reached.
-    pub async fn open(
-        &self,
-        tracker: &TaskTracker,
-        vm: VmId,
-        socket: &Path,
-        log: Option<&Path>,
-    ) -> io::Result<DuplexStream> {
+    pub async fn open(&self, vm: VmId, socket: &Path, log: Option<&Path>) -> io::Result<DuplexStream> {
         // A hub may end between being found and being joined; the second try makes a new one.
         for _ in 0..2 {
             let hub = match self.find(vm) {
                 Some(hub) => hub,
-                None => self.connect(tracker, vm, socket, log).await?,
+                None => self.connect(vm, socket, log).await?,
             };
             let (answer, joined) = oneshot::channel();
             if hub.send(Message::Join(answer)).await.is_ok()
                 && let Ok(joined) = joined.await
             {
                 let (ours, theirs) = tokio::io::duplex(HISTORY);
-                tracker.spawn(view(ours, hub, joined));
+                let stop = self.stop.clone();
+                self.tracker.spawn(async move {
+                    tokio::select! {
+                        () = stop.cancelled() => {}
+                        () = view(ours, hub, joined) => {}
+                    }
+                });
                 return Ok(theirs);
             }
             self.map().remove(&vm);
@@ -68,7 +78,7 @@ impl Serials {
     }
 
     fn map(&self) -> std::sync::MutexGuard<'_, HashMap<VmId, mpsc::WeakSender<Message>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.hubs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn find(&self, vm: VmId) -> Option<mpsc::Sender<Message>> {
@@ -77,7 +87,6 @@ impl Serials {
 
     async fn connect(
         &self,
-        tracker: &TaskTracker,
         vm: VmId,
         socket: &Path,
         log: Option<&Path>,
@@ -97,7 +106,13 @@ impl Serials {
             }
             map.insert(vm, sender.downgrade());
         }
-        tracker.spawn(hub(stream, history.into(), messages));
+        let stop = self.stop.clone();
+        self.tracker.spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = hub(stream, history.into(), messages) => {}
+            }
+        });
         Ok(sender)
     }
 }
@@ -193,13 +208,14 @@ mod tests {
         long.extend(b"booted\n");
         std::fs::write(&log, &long).expect("log");
         let listener = UnixListener::bind(&socket).expect("listener");
-        let (serials, tracker, vm) = (Serials::default(), TaskTracker::new(), VmId::new());
-        let mut first = serials.open(&tracker, vm, &socket, Some(&log)).await.expect("first");
+        let (tracker, stop, vm) = (TaskTracker::new(), CancellationToken::new(), VmId::new());
+        let serials = Serials::new(&tracker, &stop);
+        let mut first = serials.open(vm, &socket, Some(&log)).await.expect("first");
         let (mut guest, _) = listener.accept().await.expect("one connection");
         assert!(read(&mut first, HISTORY).await.ends_with("xbooted\n"));
         guest.write_all(b"login: ").await.expect("output");
         assert_eq!(read(&mut first, 7).await, "login: ");
-        let mut second = serials.open(&tracker, vm, &socket, Some(&log)).await.expect("second");
+        let mut second = serials.open(vm, &socket, Some(&log)).await.expect("second");
         assert!(read(&mut second, HISTORY).await.ends_with("booted\nlogin: "));
         first.write_all(b"ab").await.expect("input");
         second.write_all(b"cd").await.expect("input");
@@ -209,8 +225,11 @@ mod tests {
         assert_eq!(&typed, b"abcd");
         drop((first, second));
         assert_eq!(guest.read(&mut typed).await.expect("the end"), 0);
-        let mut third = serials.open(&tracker, vm, &socket, None).await.expect("third");
+        let mut third = serials.open(vm, &socket, None).await.expect("third");
         let (guest, _) = listener.accept().await.expect("a new connection");
+        stop.cancel();
+        tracker.close();
+        tracker.wait().await;
         drop(guest);
         assert_eq!(third.read(&mut typed).await.expect("the end"), 0);
     }

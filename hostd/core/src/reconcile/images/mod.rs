@@ -40,13 +40,13 @@ impl Images {
         let id = image.id;
         let command = match step {
             Step::GiveUp => {
-                self.remove_files(id)?;
+                self.remove_files(id).await?;
                 let detail =
                     "The upload was interrupted: the host's daemon was restarted. Send the file again.";
                 ImageCommand::CreateFailed { id, problem: Problem::new(ProblemKind::Cancelled, detail) }
             }
             Step::Remove => {
-                self.remove_files(id)?;
+                self.remove_files(id).await?;
                 ImageCommand::Deleted { id }
             }
             Step::Report { missing } => {
@@ -56,12 +56,9 @@ impl Images {
         self.core.report(Command::Image(command)).await.map(drop)
     }
 
-    fn remove_files(&self, id: ImageId) -> Result<(), Problem> {
+    async fn remove_files(&self, id: ImageId) -> Result<(), Problem> {
         let pool = &self.core.0.pool;
-        for file in [pool.image_part(id), pool.image(id)] {
-            Pool::remove(&file).and_then(|()| Pool::sync_dir(&file)).map_err(storage)?;
-        }
-        Ok(())
+        Pool::discard(vec![pool.image_part(id), pool.image(id)]).await.map_err(storage)
     }
 }
 

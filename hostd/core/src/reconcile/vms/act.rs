@@ -149,7 +149,7 @@ impl Work {
             (0..self.vm.spec.disks.len()).map(|index| derived_volume(self.vm.id, index)).collect();
         let volumes = self.core.store().volumes_of(self.vm.id).await?;
         for volume in volumes.iter().filter(|volume| new.contains(&volume.id)) {
-            remove_files(&self.core, volume)?;
+            remove_files(&self.core, volume).await?;
         }
         let failed = VmCommand::CreateFailed { id: self.vm.id, problem };
         self.core.report(Command::Vm(failed)).await?;
@@ -170,7 +170,7 @@ impl Work {
         let disks = self.vm.spec.deleting.as_ref().is_some_and(|deletion| deletion.disks);
         if disks {
             for volume in self.core.store().volumes_of(self.vm.id).await? {
-                remove_files(&self.core, &volume)?;
+                remove_files(&self.core, &volume).await?;
             }
         }
         self.waits.forget(self.vm.id);

@@ -102,9 +102,7 @@ async fn make_file(core: &Core, volume: &Volume) -> Result<(), Problem> {
 
 /// A volume on its own fails by itself; that of a machine fails the whole machine, whose reconciler removes it.
 async fn give_up(core: &Core, volume: &Volume, problem: Problem) -> Result<(), Problem> {
-    for file in files_of(core, volume) {
-        Pool::remove(&file).map_err(storage)?;
-    }
+    remove_files(core, volume).await?;
     if volume.spec.vm.is_some() {
         core.0.faults.note_volume(volume.id, problem);
         core.0.wakes.vms.notify_one();
@@ -115,7 +113,7 @@ async fn give_up(core: &Core, volume: &Volume, problem: Problem) -> Result<(), P
 }
 
 async fn remove(core: &Core, volume: &Volume) -> Result<(), Problem> {
-    remove_files(core, volume)?;
+    remove_files(core, volume).await?;
     core.report(Command::Volume(VolumeCommand::Deleted { id: volume.id })).await.map(drop)
 }
 
@@ -123,18 +121,11 @@ async fn remove(core: &Core, volume: &Volume) -> Result<(), Problem> {
 ///
 /// # Errors
 /// When a file can't be removed.
-pub(super) fn remove_files(core: &Core, volume: &Volume) -> Result<(), Problem> {
-    for file in files_of(core, volume) {
-        Pool::remove(&file).and_then(|()| Pool::sync_dir(&file)).map_err(storage)?;
-    }
-    Ok(())
-}
-
-fn files_of(core: &Core, volume: &Volume) -> [PathBuf; 2] {
+pub(super) async fn remove_files(core: &Core, volume: &Volume) -> Result<(), Problem> {
     let whole = core.0.pool.volume(volume.id, volume.spec.format);
     let mut part = whole.clone().into_os_string();
     part.push(".part");
-    [PathBuf::from(part), whole]
+    Pool::discard(vec![PathBuf::from(part), whole]).await.map_err(storage)
 }
 
 async fn report(core: &Core, volume: &Volume, fault: Option<String>) -> Result<(), Problem> {
