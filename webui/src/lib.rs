@@ -25,7 +25,6 @@ mod wording;
 use axum::routing::get;
 use hostd_core::Core;
 use hostd_edge::{Access, Routes};
-use tower_http::compression::CompressionLayer;
 
 /// The door and rule of every page and asset.
 pub fn routes() -> Routes<()> {
@@ -37,7 +36,7 @@ pub fn routes() -> Routes<()> {
     pages::routes(routes)
 }
 
-/// Every page and asset, mounted at `/`; paths that nothing answers get the 404 page. Answers are compressed.
+/// Every page and asset, mounted at `/`; paths that nothing answers get the 404 page.
 pub fn router(core: Core) -> axum::Router {
-    routes().with(core).finish().fallback(error::not_found).layer(CompressionLayer::new())
+    routes().with(core).finish().fallback(error::not_found)
 }

@@ -7,7 +7,7 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use axum_extra::extract::CookieJar;
 use hostd_core::{Caller, Core, Ctx, Notice};
-use hostd_edge::{Csrf, Who};
+use hostd_edge::{Csrf, RequestTag, Who};
 use hostd_types::{Problem, RequestId};
 use std::str::FromStr;
 
@@ -88,8 +88,8 @@ pub(crate) struct Frame {
     pub(crate) path: String,
     /// Version of Quantix.
     pub(crate) version: String,
-    /// The request's id, for error reports.
-    pub(crate) request: Option<RequestId>,
+    /// The request's number in the host's log, for error reports.
+    pub(crate) request: Option<String>,
 }
 
 impl Frame {
@@ -99,7 +99,8 @@ impl Frame {
         let theme = jar.get("theme").map(|c| Theme::named(c.value())).unwrap_or_default();
         let path = parts.uri.path_and_query().map_or("/", |p| p.as_str()).to_owned();
         let flash = jar.get(Flash::COOKIE).and_then(|c| Flash::decode(c.value()));
-        Self { theme, path, flash, ..Self::default() }
+        let request = parts.extensions.get::<RequestTag>().map(|tag| tag.0.clone());
+        Self { theme, path, flash, request, ..Self::default() }
     }
     /// The layout of one page.
     pub(crate) fn layout(&self, page: &'static str, section: Section, title: impl Into<String>) -> Layout {
@@ -195,7 +196,6 @@ impl FromRequestParts<Core> for Visit {
             csrf,
             notices: core.notices().await,
             version: core.settings().version.clone(),
-            request: Some(ctx.request),
             ..Frame::anonymous(parts)
         };
         Ok(Self { core: core.clone(), ctx, frame })

@@ -1,6 +1,7 @@
 //! Weight of the first pages, and that vendored files are the ones their packages hold.
 
-use super::every_page::{empty, full, listed};
+use super::empty_pages::empty;
+use super::every_page::{full, listed};
 use crate::assets::{Static, Vendor};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;

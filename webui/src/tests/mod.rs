@@ -1,11 +1,15 @@
 //! Every page, empty, full and with hostile text: well-formed, labelled, escaped, and light enough.
 
 mod assets;
+mod empty_pages;
 mod every_page;
+mod list_pages;
+mod machine_pages;
 mod markup;
 pub(crate) mod sample;
 
-use every_page::{empty, full};
+use empty_pages::empty;
+use every_page::full;
 use markup::check;
 
 #[test]

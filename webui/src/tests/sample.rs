@@ -27,7 +27,7 @@ pub(crate) fn layout(page: &'static str, section: Section, text: &str) -> Layout
         }),
         path: format!("/{text}"),
         version: "0.1.0".into(),
-        request: Some(RequestId::new()),
+        request: Some("01a1fd8b25cd769c801fbbe0e292fbd1".into()),
     };
     frame.layout(page, section, format!("Title{text}")).watching("vm task")
 }

@@ -1,0 +1,87 @@
+//! The pages of one machine.
+
+use super::every_page::{Pages, choices, events, html, pager};
+use super::sample::*;
+use crate::chart::Chart;
+use crate::forms::disk::DiskForm;
+use crate::forms::vm::VmForm;
+use crate::forms::vm_edit::EditForm;
+use crate::page::Refusal;
+use crate::pages::vm::{ConsolePage, VmEventsPage, VmPage};
+use crate::pages::vm_delete::DeletePage;
+use crate::pages::vm_hardware::HardwarePage;
+use crate::pages::vm_new::NewVmPage;
+use crate::visit::Section;
+use hostd_types::*;
+
+pub(super) fn machine_pages(text: &str) -> Pages {
+    let name = format!("web-1{text}");
+    let page = |page, state| {
+        let mut detail = detail(&name, state);
+        detail.vm.status.reason = Some(format!("guest shut down{text}"));
+        detail.vm.status.drift = vec![format!("memory is 1 GiB{text}")];
+        (layout(page, Section::Vms, text), detail)
+    };
+    let summary = |state| {
+        let (layout, mut detail) = page("vm", state);
+        if state == VmState::Running {
+            detail.vm.status.drift.clear();
+            detail.vm.status.reason = None;
+            detail.task = Some(task("vm.reboot", &name, TaskState::Running));
+        }
+        let charts = if state.is_active() { Chart::of_vm(&vm_samples(1), 4 << 30) } else { Vec::new() };
+        html(VmPage { layout, detail, charts, emulation: true })
+    };
+    let hardware = |state, refusal| {
+        let (layout, detail) = page("vm-hardware", state);
+        let form = EditForm::of(&detail.vm);
+        html(HardwarePage { layout, refusal, detail, form, isos: choices(text).isos })
+    };
+    let delete = |disks: &str, refusal| {
+        let (layout, detail) = page("vm", VmState::Running);
+        html(DeletePage { layout, refusal, detail, disks: disks.into() })
+    };
+    let console = |state| {
+        let (layout, detail) = page("vm-console", state);
+        html(ConsolePage { layout, detail })
+    };
+    let (events_layout, events_detail) = page("vm-events", VmState::Off);
+    let mut form = VmForm::fresh(None);
+    form.name = name.clone();
+    form.description = name.clone();
+    form.disks.push(DiskForm { from: "image".into(), size: name.clone(), ..DiskForm::default() });
+    form.change("nic+");
+    let new = |refusal| NewVmPage {
+        layout: layout("vm-new", Section::Vms, text),
+        refusal,
+        form: form.clone(),
+        choices: choices(text),
+    };
+    let wrong = || Refusal(Some(problem(ProblemKind::Invalid, text)));
+    vec![
+        ("vm", summary(VmState::Running)),
+        ("vm-off", summary(VmState::Off)),
+        ("vm-paused", summary(VmState::Paused)),
+        ("vm-crashed", summary(VmState::Crashed)),
+        ("vm-hardware", hardware(VmState::Running, Refusal::default())),
+        ("vm-hardware-wrong", hardware(VmState::Off, wrong())),
+        ("vm-delete", delete("keep", Refusal::default())),
+        (
+            "vm-delete-disks",
+            delete("delete", Refusal(Some(Problem::field("/confirm", format!("Type {name}"))))),
+        ),
+        ("vm-console", console(VmState::Running)),
+        ("vm-console-off", console(VmState::Off)),
+        (
+            "vm-events",
+            html(VmEventsPage {
+                layout: events_layout,
+                detail: events_detail,
+                events: events(text),
+                pager: pager(true),
+            }),
+        ),
+        ("vm-new", html(new(Refusal::default()))),
+        ("vm-new-wrong", html(new(wrong()))),
+    ]
+}
