@@ -22,7 +22,24 @@ function inUse(part) {
   return part.querySelector(":popover-open, input[type=checkbox]:checked, details[open] input") !== null;
 }
 
+const names = (page) => [...page.querySelectorAll("[data-live]")].map((part) => part.dataset.live).join(" ");
+
+// A list that became empty, or had its first row, has other parts than before: its whole page is swapped.
+function rebuild(fresh) {
+  if (inUse(main)) {
+    missed = true;
+    return;
+  }
+  const toast = main.querySelector(":scope > .toast");
+  main.replaceChildren(...fresh.querySelector("main").children);
+  if (toast) document.getElementById("notices").after(toast);
+}
+
 function swap(fresh) {
+  if (names(fresh) !== names(document)) {
+    rebuild(fresh);
+    return;
+  }
   for (const part of document.querySelectorAll("[data-live]")) {
     const next = fresh.querySelector(`[data-live="${CSS.escape(part.dataset.live)}"]`);
     if (!next || next.innerHTML === part.innerHTML) continue;
@@ -91,7 +108,8 @@ function listen() {
     missed = true;
     if (stream.readyState === EventSource.CLOSED) setTimeout(listen, 5000);
   });
-  stream.addEventListener("open", () => missed && soon(false));
+  // What changed after the page was made and before the stream was open was not told.
+  stream.addEventListener("open", () => soon(false));
 }
 
 if (watched.length > 0) {
