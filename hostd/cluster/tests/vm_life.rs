@@ -68,7 +68,7 @@ async fn reports_are_events_only_when_something_happened() {
     let failed = TaskEnd { task: start.task.unwrap(), problem: Some(failure()) };
     f.ok(vm_report(id, gone, Some(failed))).await;
     let expected = [
-        "vm.create 1 CPUs, 256 MiB, 0 disks, 0 network cards",
+        "vm.create CPUs: 1, memory: 256 MiB, disks: 0, network cards: 0",
         "vm.state unknown -> off",
         "vm.start",
         "vm.state off -> running",

@@ -6,6 +6,7 @@ use crate::wait;
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -31,6 +32,8 @@ impl Machine {
     /// When QEMU ends at once; the message carries what it said.
     pub async fn start(dir: &Path, args: &[OsString]) -> Result<Self> {
         std::fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))?;
+        // The serial log may show the password of the first boot: root's (or the developer's) eyes only.
+        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700))?;
         let (serial, socket) = (Serial::new(dir), dir.join("qmp.sock"));
         let words = dir.join("qemu.log");
         let said = std::fs::File::create(&words).context("creating qemu.log")?;

@@ -29,6 +29,7 @@ impl Purpose {
                 "util-linux",
                 "chromium",
                 "chromium-driver",
+                "libfaketime",
             ],
         }
     }
@@ -151,6 +152,7 @@ pub fn install_nextest(checkout: &Checkout) -> Result<()> {
     if there.is_ok_and(|status| status.success()) {
         return Ok(());
     }
+    // Pinned: a later release may want a newer compiler than the one this workspace pins.
     println!("Installing cargo-nextest from crates.io");
-    run(&mut checkout.cargo(&["install", "--locked", "-q", "cargo-nextest"]))
+    run(&mut checkout.cargo(&["install", "--locked", "-q", "cargo-nextest@0.9.143"]))
 }

@@ -50,7 +50,7 @@ pub(crate) fn create(scope: &mut Scope<'_>, id: VmId, host: HostId, asked: &Crea
     let subject = vm.subject();
     scope.start_task(&subject, host)?;
     let detail = format!(
-        "{} CPUs, {} MiB, {} disks, {} network cards{}",
+        "CPUs: {}, memory: {} MiB, disks: {}, network cards: {}{}",
         asked.cpus,
         asked.memory_mib,
         asked.disks.len(),

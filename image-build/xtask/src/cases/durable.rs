@@ -3,13 +3,14 @@
 use super::boot::{BOOTED, PATIENCE, plan};
 use crate::checkout::Checkout;
 use anyhow::{Context, Result, ensure};
-use hyper::Method;
+use hyper::{Method, StatusCode};
 use lab::appliance::{Appliance, Firmware};
 use lab::browser::Browser;
 use lab::datadisk;
 use lab::http::{Http, Target};
 use lab::shots::SCREENS;
 use lab::story::{self, Story};
+use lab::wait;
 use std::time::Duration;
 
 /// Size of the data disk; it is sparse.
@@ -75,14 +76,14 @@ pub async fn broken(checkout: &Checkout) -> Result<()> {
     let mut appliance = Appliance::start(&plan).await?;
     let console = appliance.machine.serial.wait_for("THE DATA PARTITION CAN'T BE USED", BOOTED).await?;
     ensure!(!console.contains("LIVE MODE"), "a broken data partition must not become live mode");
-    let ask = Http::new(Target::Tls(appliance.address())).send(Method::GET, "/login", None).await;
-    if let Ok(answer) = ask {
-        let text = answer.text();
-        ensure!(
-            !text.contains("login-form"),
-            "the login page is served although nothing can be stored: {text}"
-        );
-    }
+    let page = wait::until("a page that names the fault", BOOTED, || async {
+        let answer = Http::new(Target::Tls(appliance.address())).send(Method::GET, "/login", None).await?;
+        Ok(Some(answer))
+    });
+    let page = page.await?;
+    let text = page.text();
+    ensure!(page.status == StatusCode::SERVICE_UNAVAILABLE, "answered {}: {text}", page.status);
+    ensure!(text.contains("data partition") && !text.contains("login-form"), "the page hides the fault: {text}");
     appliance.machine.press_power().await?;
     appliance.machine.wait_off(Duration::from_secs(120)).await.map(drop).context("the power button")
 }
