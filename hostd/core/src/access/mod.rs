@@ -204,7 +204,7 @@ impl Core {
         match ctx.caller {
             Caller::Console => {}
             Caller::User { .. } | Caller::Host => {
-                let detail = "A password is reset on the host itself, by root: qx password reset.";
+                let detail = "A password is reset on the host itself, by root: qx user reset-password.";
                 return Err(Problem::new(ProblemKind::Forbidden, detail));
             }
         }

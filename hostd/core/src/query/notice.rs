@@ -36,7 +36,7 @@ impl Core {
         }
         if self.settings().live {
             let text = "Live mode: everything is kept in memory and vanishes at reboot.";
-            add(NoticeLevel::Warning, text.into(), Some("/help/live"));
+            add(NoticeLevel::Warning, text.into(), Some("/help/live-mode"));
         }
         let users = self.store().users().await.unwrap_or_default();
         if users.iter().any(|user| user.initial_password) {
