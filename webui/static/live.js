@@ -4,6 +4,8 @@ const main = document.querySelector("main");
 const watched = (main?.dataset.watch ?? "").split(" ").filter(Boolean);
 const PAUSE_MS = 1000;
 const VOLATILE_MS = 5000;
+// Nobody acted when a page reads itself again: the session's idle time runs on.
+const headers = { accept: "text/html", "x-quantix-refresh": "1" };
 let stream;
 let timer;
 let last = 0;
@@ -74,7 +76,7 @@ async function refresh() {
   last = Date.now();
   missed = false;
   try {
-    const answer = await fetch(location.href, { headers: { accept: "text/html" }, credentials: "same-origin" });
+    const answer = await fetch(location.href, { headers, credentials: "same-origin" });
     if (answer.redirected && new URL(answer.url).pathname === "/login") location.reload();
     else if (answer.ok) swap(new DOMParser().parseFromString(await answer.text(), "text/html"));
     else if (answer.status === 404) location.reload();
@@ -106,7 +108,11 @@ function listen() {
   stream.addEventListener("error", () => {
     // The browser connects again by itself unless the answer was a refusal.
     missed = true;
-    if (stream.readyState === EventSource.CLOSED) setTimeout(listen, 5000);
+    // After one, reading the page again tells whether the session is over.
+    if (stream.readyState === EventSource.CLOSED) {
+      setTimeout(listen, 5000);
+      soon(false);
+    }
   });
   // What changed after the page was made and before the stream was open was not told.
   stream.addEventListener("open", () => soon(false));

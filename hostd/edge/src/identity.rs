@@ -81,7 +81,10 @@ pub(crate) async fn identify(core: &Core, parts: &Parts) -> Result<Option<Identi
         return Ok(identity(Caller::User { user, session: None, token: Some(token) }, None));
     }
     if let Some(secret) = session_secret(&parts.headers)
-        && let Some((session, user)) = core.session(&secret).await?
+        && let Some((session, user)) = match is_refresh(parts) {
+            true => core.session_quietly(&secret).await?,
+            false => core.session(&secret).await?,
+        }
     {
         return Ok(identity(
             Caller::User { user, session: Some(session), token: None },
@@ -96,6 +99,14 @@ pub(crate) async fn identify(core: &Core, parts: &Parts) -> Result<Option<Identi
         )),
         Some(Peer::Network(_)) | None => Ok(None),
     }
+}
+
+/// A page keeps itself current: nobody acted, so the session's idle time runs on. Browsers can't add a header to an event
+/// stream; a stream is never a person's act.
+fn is_refresh(parts: &Parts) -> bool {
+    let accept = parts.headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or("");
+    parts.method.is_safe()
+        && (parts.headers.contains_key("x-quantix-refresh") || accept.contains("text/event-stream"))
 }
 
 /// The request's own id from `Idempotency-Key`, else a fresh one.

@@ -8,8 +8,8 @@
 //! request (anything but GET, HEAD, OPTIONS) that is authenticated by the cookie must therefore also
 //! 1. come from this origin: `Sec-Fetch-Site: same-origin`, or an `Origin` that equals the `Host`; and
 //! 2. carry the session's anti-forgery token: in the header `X-CSRF-Token`, or, on routers made by [`Routes::new`], in the
-//!    field `csrf` of a form. The door checks URL-encoded forms itself; a handler of a multipart form reads its `csrf`
-//!    part first and asks [`Csrf::matches`].
+//!    field `csrf` of a form. The door checks URL-encoded forms itself; a handler of a multipart form, registered
+//!    with [`Routes::add_multipart`], reads its `csrf` part first and asks [`Csrf::matches`].
 //!
 //! Tokens and the Unix socket are not ambient: they need neither. This crate knows no page, no JSON body, no resource.
 

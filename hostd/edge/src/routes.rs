@@ -35,6 +35,8 @@ pub struct Registered {
     pub path: String,
     /// Who may use it.
     pub access: Access,
+    /// Its handler reads multipart forms and checks their `csrf` part itself.
+    pub multipart: bool,
 }
 
 /// A router that demands an access rule for every route; the axum router inside is not reachable until `finish`.
@@ -84,6 +86,7 @@ impl Routes<Core> {
                 refuse: self.refuse,
                 forms: self.forms,
                 access: route.access,
+                multipart: route.multipart,
             };
             router = router.route(&route.path, methods.layer(from_fn_with_state(door, pass)));
         }
@@ -112,7 +115,14 @@ impl Routes<()> {
 impl<C> Routes<C> {
     /// Registers the handlers of `path` behind `access`.
     pub fn add(mut self, path: &str, access: Access, methods: MethodRouter<Core>) -> Self {
-        self.routes.push((Registered { path: path.to_owned(), access }, methods));
+        self.routes.push((Registered { path: path.to_owned(), access, multipart: false }, methods));
+        self
+    }
+
+    /// The same for a page that takes multipart forms: a form without the header `X-CSRF-Token` reaches its handler, which
+    /// must ask [`Csrf::matches`] before it acts.
+    pub fn add_multipart(mut self, path: &str, access: Access, methods: MethodRouter<Core>) -> Self {
+        self.routes.push((Registered { path: path.to_owned(), access, multipart: self.forms }, methods));
         self
     }
 
@@ -152,6 +162,7 @@ struct Door {
     refuse: Refuse,
     forms: bool,
     access: Access,
+    multipart: bool,
 }
 
 /// Lets a request through to its handler, or answers in the handler's place.
@@ -224,7 +235,7 @@ impl Door {
         let Some(token) = &identity.csrf else { return Ok(()) };
         match given {
             Some(given) if Csrf(token.clone()).matches(given) => Ok(()),
-            None if self.forms && is_multipart(&parts.headers) => Ok(()),
+            None if self.multipart && is_multipart(&parts.headers) => Ok(()),
             Some(_) | None => {
                 Err(forged("Its anti-forgery token is missing or belongs to an earlier session."))
             }

@@ -1,6 +1,7 @@
 //! `/api/v1/console`: the bytes of a machine's screen (RFB) or serial port over a WebSocket.
 
 use super::answer::Answer;
+use super::credential::Credential;
 use super::layers::Closing;
 use super::problem::Fault;
 use axum::Extension;
@@ -17,7 +18,6 @@ use serde::Deserialize;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split};
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
 /// How often an idle connection is probed.
 const PING: Duration = Duration::from_secs(20);
@@ -25,6 +25,9 @@ const PING: Duration = Duration::from_secs(20);
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// Most bytes of one frame from the browser.
 const FRAME_MAX: usize = 1 << 20;
+
+/// Why a connection ends: the close code and its words.
+type End = (u16, &'static str);
 
 #[derive(Deserialize)]
 struct TicketParam {
@@ -56,14 +59,22 @@ pub async fn open(
         .await
         .map_err(|_| Fault::unreadable(StatusCode::BAD_REQUEST, "This address speaks WebSocket only."))?;
     let upgrade = upgrade.protocols(["binary"]).max_message_size(FRAME_MAX).max_frame_size(FRAME_MAX);
-    Ok(upgrade.on_upgrade(async move |socket| serve(core, ctx, ticket.0.ticket, closing, socket).await))
+    // Listening begins before the answer, so that no end of the session is missed.
+    let (credential, changes) = (Credential::of(&ctx), core.changes());
+    let ended = async move {
+        tokio::select! {
+            () = credential.ended(changes) => (4401, "the session or token this console was opened with is over"),
+            () = closing.cancelled() => (1001, "the host's daemon is restarting"),
+        }
+    };
+    Ok(upgrade.on_upgrade(async move |socket| serve(core, ctx, ticket.0.ticket, ended, socket).await))
 }
 
-async fn serve(core: Core, ctx: Ctx, ticket: String, closing: CancellationToken, mut socket: WebSocket) {
+async fn serve(core: Core, ctx: Ctx, ticket: String, ended: impl Future<Output = End>, mut socket: WebSocket) {
     match core.open_console(&ticket).await {
         Ok(ConsoleStream { kind, vm, io }) => {
             tracing::info!(%vm, ?kind, address = ?ctx.address, "console opened");
-            let why = relay(socket, io, closing).await;
+            let why = relay(socket, io, ended).await;
             tracing::info!(%vm, ?kind, why, "console closed");
         }
         Err(problem) => {
@@ -74,15 +85,15 @@ async fn serve(core: Core, ctx: Ctx, ticket: String, closing: CancellationToken,
     }
 }
 
-/// Carries bytes both ways until either side ends. Each direction waits for its own receiver, so a slow browser slows the
+/// Carries bytes both ways until either side or `ended` ends. Each direction waits for its own receiver, so a slow browser slows the
 /// machine's output and not the host's memory.
-async fn relay(socket: WebSocket, io: Box<dyn Duplex>, closing: CancellationToken) -> &'static str {
+async fn relay(socket: WebSocket, io: Box<dyn Duplex>, ended: impl Future<Output = End>) -> &'static str {
     let (mut sink, source) = socket.split();
     let (reader, writer) = split(io);
     let (code, why) = tokio::select! {
         end = to_machine(source, writer) => end,
         end = to_browser(&mut sink, reader) => end,
-        () = closing.cancelled() => (1001, "the host's daemon is restarting"),
+        end = ended => end,
     };
     let closed = async {
         sink.send(Message::Close(Some(close_frame(code, why)))).await?;
@@ -96,7 +107,7 @@ async fn relay(socket: WebSocket, io: Box<dyn Duplex>, closing: CancellationToke
 async fn to_machine(
     mut source: SplitStream<WebSocket>,
     mut writer: WriteHalf<Box<dyn Duplex>>,
-) -> (u16, &'static str) {
+) -> End {
     loop {
         let bytes = match timeout(SILENCE_MAX, source.next()).await {
             Ok(Some(Ok(Message::Binary(bytes)))) => bytes,
@@ -115,7 +126,7 @@ async fn to_machine(
 async fn to_browser(
     sink: &mut SplitSink<WebSocket, Message>,
     mut reader: ReadHalf<Box<dyn Duplex>>,
-) -> (u16, &'static str) {
+) -> End {
     let mut buffer = vec![0; 64 * 1024];
     let mut pings = tokio::time::interval(PING);
     loop {

@@ -7,6 +7,7 @@
 pub mod answer;
 pub mod body;
 pub mod console;
+pub mod credential;
 pub mod layers;
 pub mod openapi;
 pub mod problem;

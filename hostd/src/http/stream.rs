@@ -2,6 +2,7 @@
 
 use super::answer::Answer;
 use super::body::Params;
+use super::credential::Credential;
 use super::layers::Closing;
 use super::problem::Refusals;
 use axum::extract::State;
@@ -10,9 +11,9 @@ use axum::response::sse::{Event as Message, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use futures_util::{Stream, stream};
-use hostd_core::{Caller, Core, Ctx};
+use hostd_core::Core;
 use hostd_edge::Who;
-use hostd_types::{Change, Event, Kind, ListParams, Page};
+use hostd_types::{Change, Event, ListParams, Page};
 use serde::Deserialize;
 use std::convert::Infallible;
 use std::time::Duration;
@@ -49,24 +50,24 @@ pub async fn list_events(
     let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or("");
     if accept.contains("text/event-stream") {
         let keep_alive = KeepAlive::new().interval(Duration::from_secs(15));
-        return Ok(Sse::new(changes(core.changes(), ctx, closing)).keep_alive(keep_alive).into_response());
+        return Ok(Sse::new(changes(core.changes(), Credential::of(&ctx), closing)).keep_alive(keep_alive).into_response());
     }
     Ok(Json(core.events(&list, only.subject.as_deref()).await?).into_response())
 }
 
 struct Follower {
     changes: Receiver<Change>,
-    ctx: Ctx,
+    credential: Credential,
     closing: CancellationToken,
     until: Instant,
 }
 
 fn changes(
     changes: Receiver<Change>,
-    ctx: Ctx,
+    credential: Credential,
     closing: CancellationToken,
 ) -> impl Stream<Item = Result<Message, Infallible>> {
-    let follower = Follower { changes, ctx, closing, until: Instant::now() + STREAM_MAX };
+    let follower = Follower { changes, credential, closing, until: Instant::now() + STREAM_MAX };
     // The first message tells the client that it hears everything from here on.
     let hello = stream::iter([Ok(Message::default().event("ready").data("{}"))]);
     let rest = stream::unfold(follower, async |mut follower| {
@@ -84,20 +85,10 @@ impl Follower {
             received = self.changes.recv() => received,
         };
         match received {
-            Ok(change) if self.ends_own_access(&change) => None,
+            Ok(change) if self.credential.ended_by(&change) => None,
             Ok(change) => Message::default().json_data(&change).ok(),
             Err(RecvError::Lagged(_)) => Some(Message::default().event("resync").data("{}")),
             Err(RecvError::Closed) => None,
         }
-    }
-
-    /// The very session or token that opened this stream changed, which only its end does.
-    fn ends_own_access(&self, change: &Change) -> bool {
-        let Caller::User { session, token, .. } = &self.ctx.caller else { return false };
-        let session =
-            session.as_ref().is_some_and(|s| change.kind == Kind::Session && s.id.to_string() == change.id);
-        let token =
-            token.as_ref().is_some_and(|t| change.kind == Kind::Token && t.id.to_string() == change.id);
-        session || token
     }
 }

@@ -42,7 +42,7 @@ pub(crate) fn routes(routes: Routes<()>) -> Routes<()> {
         .add("/vms/{id}/hardware", Signed, get(vm_hardware::show))
         .add("/vms/{id}/edit", Signed, post(vm_hardware::edit))
         .add("/vms/{id}/delete", Signed, get(vm_delete::show).post(vm_delete::delete))
-        .add("/images", Signed, get(images::show).post(images::upload).layer(images::no_limit()))
+        .add_multipart("/images", Signed, get(images::show).post(images::upload).layer(images::no_limit()))
         .add("/images/{id}/delete", Signed, post(images::delete))
         .add("/volumes", Signed, get(volumes::show).post(volumes::create))
         .add("/volumes/{id}/delete", Signed, post(volumes::delete))

@@ -98,6 +98,18 @@ impl Core {
     /// # Errors
     /// When the state can't be read.
     pub async fn session(&self, secret: &str) -> Result<Option<(Session, User)>, Problem> {
+        let found = self.session_quietly(secret).await?;
+        if let Some((session, _)) = &found {
+            self.0.last_seen.touch(self, session.id, Timestamp::now()).await?;
+        }
+        Ok(found)
+    }
+
+    /// The same as [`Core::session`], but does not count as use: for what a page does without a person.
+    ///
+    /// # Errors
+    /// When the state can't be read.
+    pub async fn session_quietly(&self, secret: &str) -> Result<Option<(Session, User)>, Problem> {
         let Some((session, user)) = self.store().session_by_secret(&hash_secret(secret)).await? else {
             return Ok(None);
         };
@@ -110,7 +122,6 @@ impl Core {
         if now.unix().saturating_sub(seen.unix()) > SESSION_IDLE_S {
             return Ok(None);
         }
-        self.0.last_seen.touch(self, session.id, now).await?;
         Ok(Some((session, user)))
     }
 
@@ -126,12 +137,16 @@ impl Core {
         Ok(found.filter(|(token, _)| Timestamp::now() < token.expires_at))
     }
 
-    /// Makes an API token for the caller; its secret is in the answer and nowhere else.
+    /// Makes an API token for the caller, for root on the host one of the administrator's; its secret is in the answer
+    /// and nowhere else.
     ///
     /// # Errors
-    /// `Invalid` for a bad name or time; `Forbidden` for callers that are no person.
+    /// `Invalid` for a bad name or time; `Exists` for a name in use; `Forbidden` for hosts.
     pub async fn create_token(&self, ctx: &Ctx, body: &CreateToken) -> Result<NewToken, Problem> {
-        let user = person(ctx)?;
+        let user = match &ctx.caller {
+            Caller::User { .. } | Caller::Host => person(ctx)?.clone(),
+            Caller::Console => self.administrator().await?,
+        };
         let mut wrong = Fields::default();
         wrong.check("/name", name::check_name(&body.name));
         if !(1..=365).contains(&body.days) {
@@ -156,10 +171,10 @@ impl Core {
         Ok(NewToken { token, secret })
     }
 
-    /// The caller's tokens.
+    /// The caller's tokens; for root on the host, everybody's.
     ///
     /// # Errors
-    /// `Forbidden` for callers that are no person.
+    /// When the state can't be read.
     pub async fn tokens(&self, ctx: &Ctx) -> Result<Vec<Token>, Problem> {
         match &ctx.caller {
             Caller::User { user, .. } => self.store().tokens(user.id).await,
@@ -191,7 +206,7 @@ impl Core {
             Caller::Console | Caller::Host => None,
         };
         let password = self.0.hasher.hash(new).await?;
-        let command = AccessCommand::SetPassword { id: user.id, password, keep };
+        let command = AccessCommand::SetPassword { id: user.id, password, keep, initial: false };
         self.propose(ctx.actor(self.host()), ctx.request, Command::Access(command)).await?;
         self.0.initial_password.forget()
     }
@@ -208,16 +223,20 @@ impl Core {
                 return Err(Problem::new(ProblemKind::Forbidden, detail));
             }
         }
-        let users = self.store().users().await?;
-        let user =
-            users.into_iter().next().ok_or_else(|| Problem::not_found("user", initial::ADMINISTRATOR))?;
+        let user = self.administrator().await?;
         let secret = password::generate();
         let password = self.0.hasher.hash(secret.reveal()).await?;
-        let command = AccessCommand::SetPassword { id: user.id, password, keep: None };
+        let command = AccessCommand::SetPassword { id: user.id, password, keep: None, initial: false };
         self.propose(ctx.actor(self.host()), ctx.request, Command::Access(command)).await?;
         self.0.initial_password.forget()?;
         self.0.limiter.forget(&user.name);
         Ok((user.name, secret))
+    }
+
+    /// The one user there is, for whom root on the host acts.
+    async fn administrator(&self) -> Result<User, Problem> {
+        let users = self.store().users().await?;
+        users.into_iter().next().ok_or_else(|| Problem::not_found("user", initial::ADMINISTRATOR))
     }
 }
 
