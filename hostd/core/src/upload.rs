@@ -82,6 +82,29 @@ impl std::fmt::Debug for Upload {
     }
 }
 
+/// An upload whose row is being written. Dropping it, also because its client went away, leaves the row to whoever
+/// took over: the upload, or the images' reconciler.
+struct Early {
+    core: Core,
+    entry: TaskId,
+}
+
+impl Early {
+    fn begin(core: &Core, image: ImageId, total: u64) -> Self {
+        let early = Self { core: core.clone(), entry: TaskId::new() };
+        core.0.live.begin(early.entry, image, total);
+        early
+    }
+}
+
+impl Drop for Early {
+    fn drop(&mut self) {
+        self.core.0.live.end(self.entry);
+        // The row may be there by now, with nobody to feed it.
+        self.core.0.wakes.images.notify_one();
+    }
+}
+
 impl Core {
     /// Starts an upload (a command and its task). The caller feeds it.
     ///
@@ -98,18 +121,10 @@ impl Core {
             expected_sha256: request.expected_sha256.clone(),
         };
         // Known before the row is, so that the reconciler never takes it for a left-over.
-        let early = TaskId::new();
-        self.0.live.begin(early, image, request.announced_bytes.unwrap_or(0));
-        let begun = self.begin_upload(ctx, image, command).await;
-        let task = match begun {
-            Ok(task) => task,
-            Err(problem) => {
-                self.0.live.end(early);
-                return Err(problem);
-            }
-        };
+        let early = Early::begin(self, image, request.announced_bytes.unwrap_or(0));
+        let task = self.begin_upload(ctx, image, command).await?;
         let cancel = self.0.live.begin(task, image, request.announced_bytes.unwrap_or(0));
-        self.0.live.end(early);
+        drop(early);
         let state = Arc::new(Mutex::new(State::Open(None)));
         let upload = Upload {
             image,
@@ -215,11 +230,19 @@ impl Upload {
         result
     }
 
-    /// Checks the whole file and makes it an image.
+    /// Checks the whole file and makes it an image. Dropping the future does not stop that: a client that goes away now
+    /// has sent everything.
     ///
     /// # Errors
-    /// Why it is none (cut short, another hash, no disk image or ISO); nothing is left behind then.
+    /// Why it is none (cut short, another hash, no disk image or ISO); nothing is left behind then. When the state could
+    /// not be written, the file stays until it is known what was written.
     pub async fn finish(self) -> Result<Image, Problem> {
+        let tracker = self.core.0.tracker.clone();
+        let finished = tracker.spawn(async move { self.settle().await }).await;
+        finished.map_err(|error| internal("The upload can't be finished", error))?
+    }
+
+    async fn settle(self) -> Result<Image, Problem> {
         let content = match self.check().await {
             Ok(content) => content,
             Err(problem) => return Err(self.abort(problem).await),
@@ -330,6 +353,18 @@ fn gone(problem: Option<Problem>) -> Problem {
     problem.unwrap_or_else(|| Problem::new(ProblemKind::Cancelled, "The upload has ended."))
 }
 
+/// Drops the row of an image that will never be, fails its task and removes its files. A file that was kept goes only
+/// once the row is gone: until then the row may still become ready, and then it is the image.
+///
+/// # Errors
+/// When a file can't be removed, or the row does not go: the image became ready, or the state can't be written.
+pub(crate) async fn give_up(core: &Core, image: ImageId, problem: Problem) -> Result<(), Problem> {
+    let pool = &core.0.pool;
+    Pool::discard(vec![pool.image_part(image)]).await.map_err(storage)?;
+    core.report(Command::Image(ImageCommand::CreateFailed { id: image, problem })).await?;
+    Pool::discard(vec![pool.image(image)]).await.map_err(storage)
+}
+
 /// Ends an upload that did not end yet: removes its files, drops its row, fails its task. Answers why it ended.
 async fn abort(core: &Core, image: ImageId, task: TaskId, state: &Mutex<State>, problem: Problem) -> Problem {
     {
@@ -339,13 +374,8 @@ async fn abort(core: &Core, image: ImageId, task: TaskId, state: &Mutex<State>, 
             State::Open(_) => *state = State::Ended(Some(problem.clone())),
         }
     }
-    let pool = &core.0.pool;
-    if let Err(error) = Pool::discard(vec![pool.image_part(image), pool.image(image)]).await {
-        tracing::warn!(%error, %image, "an unfinished upload can't be removed; it is tried again at the next start");
-    }
-    let failed = Command::Image(ImageCommand::CreateFailed { id: image, problem: problem.clone() });
-    if let Err(refused) = core.report(failed).await {
-        tracing::warn!(%refused, %image, "the end of an upload can't be written; it will be at the next start");
+    if let Err(refused) = give_up(core, image, problem.clone()).await {
+        tracing::warn!(%refused, %image, "an upload can't be ended; the images' reconciler goes on with it");
     }
     core.0.live.end(task);
     core.0.wakes.images.notify_one();

@@ -59,6 +59,18 @@ fn bad_uploads_end_with_a_reason_and_without_a_file() {
         let problem = failed(&core, task).await;
         assert_eq!(problem.kind, ProblemKind::Cancelled);
         assert!(problem.detail.contains("went away"), "{problem}");
+        // The client goes away after the last byte: the image is made all the same.
+        let mut upload = start(request("last", Some(good.len()))).await;
+        upload.write(&good).await.expect("bytes");
+        let third = upload.image;
+        let mut finish = Box::pin(upload.finish());
+        assert!(futures_util::poll!(finish.as_mut()).is_pending());
+        drop(finish);
+        until(&core, "the image is ready", || async {
+            let view = core.image(third).await.expect("the image");
+            (view.image.status.phase == Phase::Ready).then_some(())
+        })
+        .await;
         // Somebody cancels, while no bytes come.
         let mut upload = start(request("x", Some(good.len()))).await;
         upload.write(&good[..1000]).await.expect("bytes");
@@ -73,10 +85,10 @@ fn bad_uploads_end_with_a_reason_and_without_a_file() {
         assert_eq!(taken.kind, ProblemKind::Exists);
         let huge = core.upload(&console(), request("x", Some(1 << 60))).await.expect_err("no room");
         assert_eq!(huge.kind, ProblemKind::Capacity);
-        let mut left = vec![format!("{}.img", image.id), format!("{}.img", second.id)];
+        let mut left = [image.id, second.id, third].map(|id| format!("{id}.img"));
         left.sort();
         assert_eq!(check.files("images"), left);
-        assert_eq!(core.images(&ListParams::default()).await.expect("images").total, 2);
+        assert_eq!(core.images(&ListParams::default()).await.expect("images").total, 3);
     });
 }
 

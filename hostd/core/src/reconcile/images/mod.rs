@@ -10,6 +10,7 @@ use super::{Reconcile, Summary};
 use crate::Core;
 use crate::error::storage;
 use crate::pool::Pool;
+use crate::upload::give_up;
 use hostd_types::command::ImageCommand;
 use hostd_types::*;
 use std::collections::BTreeSet;
@@ -40,10 +41,8 @@ impl Images {
         let id = image.id;
         let command = match step {
             Step::GiveUp => {
-                self.remove_files(id).await?;
-                let detail =
-                    "The upload was interrupted: the host's daemon was restarted. Send the file again.";
-                ImageCommand::CreateFailed { id, problem: Problem::new(ProblemKind::Cancelled, detail) }
+                let detail = "The upload was interrupted and nobody feeds it any more. Send the file again.";
+                return give_up(&self.core, id, Problem::new(ProblemKind::Cancelled, detail)).await;
             }
             Step::Remove => {
                 self.remove_files(id).await?;
