@@ -72,6 +72,7 @@ fn settle(root: &Path) -> Result<()> {
             continue;
         }
         let run = meta.is_dir()
+            || path.starts_with("etc/acpi")
             || path.starts_with("etc/init.d")
             || path.starts_with("usr/bin")
             || path.starts_with("usr/share/udhcpc");
