@@ -1,6 +1,11 @@
 //! Where this host can be reached.
 
+use std::ffi::OsStr;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+
+/// Where the kernel shows network interfaces.
+const INTERFACES: &str = "/sys/class/net";
 
 /// Where the pages are, and the certificate they are served with.
 #[derive(Debug, Clone)]
@@ -19,15 +24,15 @@ impl Site {
     }
 }
 
-/// Addresses of this host that others can reach, IPv4 first; none of the bridges and taps of guests.
+/// Addresses of this host that others can reach, IPv4 first; those of guests' own networks only if there are no others.
 pub fn addresses() -> Vec<IpAddr> {
-    let mut found: Vec<IpAddr> = nix::ifaddrs::getifaddrs()
-        .into_iter()
-        .flatten()
-        .filter(|a| !is_for_guests(&a.interface_name))
-        .filter_map(|a| ip(a.address?))
-        .filter(|ip| !ip.is_loopback() && !is_link_local(ip))
-        .collect();
+    let all = nix::ifaddrs::getifaddrs().into_iter().flatten();
+    let (inner, outer): (Vec<_>, Vec<_>) = all
+        .filter_map(|a| Some((is_for_guests(&a.interface_name, Path::new(INTERFACES)), ip(a.address?)?)))
+        .filter(|(_, ip)| !ip.is_loopback() && !is_link_local(ip))
+        .partition(|(for_guests, _)| *for_guests);
+    let chosen = if outer.is_empty() { inner } else { outer };
+    let mut found: Vec<IpAddr> = chosen.into_iter().map(|(_, ip)| ip).collect();
     found.sort();
     found.dedup();
     found
@@ -51,7 +56,40 @@ fn is_link_local(ip: &IpAddr) -> bool {
     }
 }
 
-/// Our NAT bridges carry the networks' id; a bridge over a physical card carries the host's own address.
-fn is_for_guests(interface: &str) -> bool {
-    interface.starts_with("vnet") || interface.starts_with("virbr")
+/// A guest's tap, or a bridge with no other port than taps: what reaches it comes from guests. A bridge over a card, a
+/// bond or a VLAN carries the host's own address.
+fn is_for_guests(interface: &str, interfaces: &Path) -> bool {
+    let is_tap = |name: &OsStr| interfaces.join(name).join("tun_flags").exists();
+    if is_tap(interface.as_ref()) {
+        return true;
+    }
+    match std::fs::read_dir(interfaces.join(interface).join("brif")) {
+        Ok(mut ports) => ports.all(|port| port.is_ok_and(|port| is_tap(&port.file_name()))),
+        Err(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bridge_is_the_host_s_when_a_card_is_its_port() {
+        let net = tempfile::tempdir().unwrap();
+        for there in [
+            "eth0",
+            "vnet0/tun_flags",
+            "qx0lan/brif/eth0",
+            "qx0lan/brif/vnet0",
+            "qx1nat/brif/vnet0",
+            "qx2nat/brif",
+        ] {
+            std::fs::create_dir_all(net.path().join(there)).unwrap();
+        }
+        for (interface, for_guests) in
+            [("eth0", false), ("qx0lan", false), ("qx1nat", true), ("qx2nat", true), ("vnet0", true)]
+        {
+            assert_eq!(is_for_guests(interface, net.path()), for_guests, "{interface}");
+        }
+    }
 }

@@ -27,7 +27,9 @@ fn page(detail: &str) -> String {
     let head = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
         <meta name=\"viewport\" content=\"width=device-width\"><title>Quantix can't start</title>\
         <main data-page=\"error\"><h1>Quantix can't start</h1><p role=\"alert\">";
-    let tail = "</p><p>Nothing was changed. Correct the cause on the host's console, then reboot.</p></main></html>\n";
+    let tail = "</p><p>Nothing was changed, and nobody can log in on this host until the cause is removed. If a disk is \
+        missing, attach it. If its data is damaged, boot a rescue system, repair the partition named data there with \
+        <code>e2fsck -f /dev/DISK1</code> (a copy of the disk first), then start this host again.</p></main></html>\n";
     [head, &escape(detail), tail].concat()
 }
 

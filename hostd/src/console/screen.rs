@@ -50,6 +50,7 @@ pub fn silent(data: Option<&DataState>, why: &str) -> String {
             lines.extend(wrap(fault));
             lines.push(String::new());
             lines.push("Nothing was started, so that nothing is written elsewhere.".into());
+            lines.push("Attach the disk, or repair it from a rescue system (e2fsck), then reboot.".into());
         }
         Some(DataState::Live | DataState::Durable) | None => {
             lines.push("hostd is starting…".into());

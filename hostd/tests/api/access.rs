@@ -2,6 +2,7 @@
 
 use crate::bed::{Bed, pointers, refused};
 use hyper::Method;
+use hyper::body::Bytes;
 use serde_json::json;
 
 #[tokio::test]
@@ -55,6 +56,25 @@ async fn other_sites_can_t_use_the_cookie() {
     browser.fields = good;
     let answer = browser.send(Method::POST, "/api/v1/tokens", Some(&body)).await.unwrap();
     assert_eq!(answer.status, 201, "{}", answer.text());
+}
+
+#[tokio::test]
+async fn a_multipart_form_does_not_get_around_the_token() {
+    let Some(bed) = Bed::start().await else { return };
+    let mut browser = bed.browser().await;
+    browser.fields.retain(|(name, _)| *name != "x-csrf-token");
+    let form = |csrf: &str| {
+        let csrf = format!("--b\r\nContent-Disposition: form-data; name=\"csrf\"\r\n\r\n{csrf}\r\n");
+        let file =
+            "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"x.img\"\r\n\r\nx\r\n--b--\r\n";
+        Bytes::from(csrf + file)
+    };
+    let kind = Some("multipart/form-data; boundary=b");
+    for path in ["/account/theme", "/logout", "/tokens", "/images"] {
+        let answer = browser.send_bytes(Method::POST, path, kind, form("00")).await.unwrap();
+        assert_eq!(answer.status, 403, "{path}: {}", answer.text());
+    }
+    assert!(browser.get("/api/v1/session").await.is_ok(), "nobody was logged out");
 }
 
 #[tokio::test]

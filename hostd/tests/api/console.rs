@@ -2,6 +2,7 @@
 
 use crate::bed::{Bed, PATIENCE};
 use futures_util::{SinkExt, StreamExt};
+use hyper::Method;
 use lab::http::Http;
 use serde_json::json;
 use tokio::time::timeout;
@@ -84,4 +85,25 @@ async fn consoles_need_the_cookie_this_origin_and_a_fresh_ticket() {
 
     bed.power(&vm, "force_off").await;
     assert_eq!(close_code(&mut screen).await, 1000, "the console ends with the machine");
+}
+
+#[tokio::test]
+async fn a_console_ends_with_the_session_that_opened_it() {
+    let Some(mut bed) = Bed::start().await else { return };
+    let vm = bed.create_vm("watched", json!({"start": true})).await;
+    let url = bed.host.url();
+    let (mut other, other_cookie) = bed.log_in().await;
+    let (mut browser, cookie) = bed.log_in().await;
+    let fresh = ticket(&mut browser, &vm, "vnc").await;
+    let mut screen = open(&bed, &cookie, &url, &fresh).await.unwrap();
+    let fresh = ticket(&mut other, &vm, "serial").await;
+    let mut serial = open(&bed, &other_cookie, &url, &fresh).await.unwrap();
+    read_until(&mut screen, b"RFB 003.").await;
+
+    assert_eq!(browser.send(Method::DELETE, "/api/v1/session", None).await.unwrap().status, 204);
+    assert_eq!(close_code(&mut screen).await, 4401, "logging out closes the session's console");
+
+    // Another session's console is still there: it ends for its own reason.
+    bed.power(&vm, "force_off").await;
+    assert_eq!(close_code(&mut serial).await, 1000);
 }
