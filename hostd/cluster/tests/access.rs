@@ -49,14 +49,23 @@ async fn sessions_are_found_by_their_secret_until_logout_or_a_new_password() {
     );
 
     let password = PasswordHash("$argon2id$second".into());
-    let change =
-        AccessCommand::SetPassword { id: user, password: password.clone(), keep: Some(sessions[0].id) };
+    let change = AccessCommand::SetPassword {
+        id: user,
+        password: password.clone(),
+        keep: Some(sessions[0].id),
+        initial: false,
+    };
     f.ok(Command::Access(change)).await;
     assert!(store.session_by_secret(&secret("a")).await.unwrap().is_some());
     assert_eq!(store.session_by_secret(&secret("b")).await.unwrap(), None);
     let (changed, hash) = store.user_with_password("ADMIN").await.unwrap().expect("the user");
     assert_eq!((hash, changed.initial_password), (password, false));
-    let forget = AccessCommand::SetPassword { id: user, password: PasswordHash("x".into()), keep: None };
+    let forget = AccessCommand::SetPassword {
+        id: user,
+        password: PasswordHash("x".into()),
+        keep: None,
+        initial: false,
+    };
     f.ok(Command::Access(forget)).await;
     assert_eq!(store.session_by_secret(&secret("a")).await.unwrap(), None);
     assert!(f.events(user).await.iter().all(|e| !e.contains("argon2")), "a secret in the audit trail");

@@ -143,7 +143,12 @@ fn other_commands() -> Vec<Command> {
             password: password.clone(),
             initial: true,
         }),
-        Command::Access(AccessCommand::SetPassword { id: user, password, keep: Some(session.id) }),
+        Command::Access(AccessCommand::SetPassword {
+            id: user,
+            password,
+            keep: Some(session.id),
+            initial: false,
+        }),
         Command::Access(AccessCommand::Login { session: session.clone(), secret: secret.clone() }),
         Command::Access(AccessCommand::Logout { id: session.id }),
         Command::Access(AccessCommand::CreateToken {

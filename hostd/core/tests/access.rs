@@ -58,7 +58,8 @@ fn the_first_password_opens_a_session_until_it_is_changed() {
         assert!(core.token("qx_guess").await.expect("no failure").is_none());
         let bad = core.create_token(&ctx, &CreateToken { name: "../x".into(), days: 0 }).await;
         assert_eq!(bad.expect_err("both fields").errors.len(), 2);
-        core.create_token(&console(), &body).await.expect_err("root is no person");
+        let exists = core.create_token(&console(), &body).await.expect_err("the same administrator's name");
+        assert_eq!(exists.kind, ProblemKind::Exists);
         let revoke = command::AccessCommand::RevokeToken { id: made.token.id };
         let ctx = as_user(&user, &session);
         core.submit(&ctx, Command::Access(revoke)).await.expect("revoked");
@@ -78,6 +79,60 @@ fn the_first_password_opens_a_session_until_it_is_changed() {
 }
 
 #[test]
+fn an_unchanged_first_password_is_replaced_when_a_boot_lost_it() {
+    let Some(bed) = Bed::bare() else { return };
+    let mut first = None;
+    let slot = &mut first;
+    bed.with_core(|core| async move { *slot = core.initial_password().await });
+    let first = first.expect("a first password").1;
+    let same = first.reveal().to_owned();
+    bed.with_core(|core| async move {
+        let again = core.initial_password().await.expect("still shown").1;
+        assert_eq!(again.reveal(), same, "a restart of the daemon changes nothing");
+    });
+    std::fs::write(bed.path("r/initial-password"), "another\n").expect("a file of a daemon that died");
+    bed.with_core(|core| async move {
+        let shown = core.initial_password().await.expect("shown").1;
+        login(&core, shown.reveal(), 1).await.expect("what is shown works");
+    });
+    std::fs::remove_dir_all(bed.path("r")).expect("a boot");
+    bed.with_core(|core| async move {
+        let fresh = core.initial_password().await.expect("a new first password").1;
+        assert_ne!(fresh.reveal(), first.reveal());
+        login(&core, first.reveal(), 1).await.expect_err("the old one is gone");
+        let (session, user, _) = login(&core, fresh.reveal(), 1).await.expect("the new one works");
+        assert!(user.initial_password);
+        let ctx = as_user(&user, &session);
+        core.change_password(&ctx, fresh.reveal(), "a new password").await.expect("changed");
+    });
+    std::fs::remove_dir_all(bed.path("r")).expect("another boot");
+    bed.with_core(|core| async move {
+        assert!(core.initial_password().await.is_none());
+        login(&core, "a new password", 1).await.expect("the owner's own password stays");
+    });
+}
+
+#[test]
+fn root_makes_tokens_of_the_administrator() {
+    let Some(bed) = Bed::bare() else { return };
+    bed.with_core(|core| async move {
+        let body = CreateToken { name: "ci".into(), days: 1 };
+        let made = core.create_token(&console(), &body).await.expect("a token");
+        let (token, user) = core.token(&made.secret).await.expect("no failure").expect("it opens");
+        assert_eq!((token.user, user.name.as_str()), (user.id, "admin"));
+        assert_eq!(core.tokens(&console()).await.expect("tokens"), [made.token]);
+        let events = core.events(&ListParams::default(), None).await.expect("events").items;
+        assert!(events.iter().any(|e| e.action == "token.create" && e.by == Actor::Console), "{events:?}");
+        let host = Ctx { caller: Caller::Host, ..console() };
+        let refused = core.create_token(&host, &body).await.expect_err("a host is no person");
+        assert_eq!(refused.kind, ProblemKind::Forbidden);
+        let revoke = command::AccessCommand::RevokeToken { id: token.id };
+        core.submit(&console(), Command::Access(revoke)).await.expect("revoked");
+        assert!(core.token(&made.secret).await.expect("no failure").is_none());
+    });
+}
+
+#[test]
 fn guessing_is_slowed_down_and_audited() {
     let Some(bed) = Bed::bare() else { return };
     bed.with_core(|core| async move {
@@ -90,6 +145,10 @@ fn guessing_is_slowed_down_and_audited() {
             }
         }
         assert!(waits >= 1);
+        let first = core.initial_password().await.expect("a first password").1;
+        let right = credentials("admin", first.reveal());
+        core.login(&right, None, "").await.expect("the local console does not wait for strangers");
+        login(&core, first.reveal(), 2).await.expect("nor does another address");
         let list = ListParams { state: Some("refused".into()), ..ListParams::default() };
         let events = core.events(&list, None).await.expect("events").items;
         assert!(

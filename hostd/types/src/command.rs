@@ -316,6 +316,9 @@ pub enum AccessCommand {
         password: PasswordHash,
         /// The session that asked.
         keep: Option<SessionId>,
+        /// It was generated and is shown on the local console until changed.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        initial: bool,
     },
     /// Somebody logged in.
     Login {

@@ -16,7 +16,9 @@ pub(crate) fn apply(scope: &mut Scope<'_>, command: &AccessCommand) -> Step<Done
         AccessCommand::CreateUser { id, name, password, initial } => {
             create_user(scope, *id, name, password, *initial)
         }
-        AccessCommand::SetPassword { id, password, keep } => set_password(scope, *id, password, *keep),
+        AccessCommand::SetPassword { id, password, keep, initial } => {
+            set_password(scope, *id, password, *keep, *initial)
+        }
         AccessCommand::Login { session, secret } => login(scope, session, secret),
         AccessCommand::Logout { id } => logout(scope, *id),
         AccessCommand::CreateToken { id, name, user, expires_at, secret } => {
@@ -82,9 +84,10 @@ fn set_password(
     id: UserId,
     password: &PasswordHash,
     keep: Option<SessionId>,
+    initial: bool,
 ) -> Step<Done> {
     let mut user = user(scope, id)?;
-    user.initial_password = false;
+    user.initial_password = initial;
     user.meta.touch(scope.entry.at, &scope.entry.by);
     scope.db.execute(
         "UPDATE user SET password = ?2, body = ?3 WHERE id = ?1",

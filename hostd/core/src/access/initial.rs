@@ -1,5 +1,5 @@
 //! The first administrator: made at first start, with a generated password that the local console shows until it is
-//! changed.
+//! changed. It is kept in memory alone; after a boot another one takes its place.
 
 use super::password;
 use crate::error::internal;
@@ -48,31 +48,45 @@ impl InitialPassword {
 }
 
 impl Core {
-    /// Makes the administrator when there is no user yet.
+    /// Makes the administrator when there is no user yet. One whose generated password was never changed gets another
+    /// when nothing shows it any more (their sessions end), so that nobody is locked out by a boot.
     ///
     /// # Errors
     /// When the state can't be written or the password can't be kept.
     pub(crate) async fn ensure_administrator(&self) -> Result<(), Problem> {
-        if !self.store().users().await?.is_empty() {
-            return Ok(());
-        }
+        let users = self.store().users().await?;
+        let unchanged = users.iter().find(|user| user.initial_password);
+        let id = match unchanged {
+            Some(user) if self.shown_password_opens(user).await? => return Ok(()),
+            Some(user) => Some(user.id),
+            None if users.is_empty() => None,
+            None => return Ok(()),
+        };
         let secret = password::generate();
         let password = self.0.hasher.hash(secret.reveal()).await?;
         // Kept first: a password that is set and nowhere to be read would lock everybody out.
         let keep = self.0.initial_password.keep(&secret);
         keep.map_err(|e| internal("The initial password can't be kept", e))?;
-        let command = AccessCommand::CreateUser {
-            id: UserId::new(),
-            name: ADMINISTRATOR.into(),
-            password,
-            initial: true,
+        let command = match id {
+            Some(id) => AccessCommand::SetPassword { id, password, keep: None, initial: true },
+            None => {
+                let (id, name) = (UserId::new(), ADMINISTRATOR.into());
+                AccessCommand::CreateUser { id, name, password, initial: true }
+            }
         };
         let by = Actor::Host { id: self.host() };
         self.propose(by, RequestId::new(), Command::Access(command)).await?;
         Ok(())
     }
 
-    /// Name and generated password of the administrator, while it is unchanged and known (first boot, live mode).
+    /// The console's password is the one set; it is another one when the daemon died between keeping and setting it.
+    async fn shown_password_opens(&self, user: &User) -> Result<bool, Problem> {
+        let Some(secret) = self.0.initial_password.read() else { return Ok(false) };
+        let hash = self.store().user_with_password(&user.name).await?.map(|(_, hash)| hash);
+        self.0.hasher.verify(secret.reveal(), hash).await
+    }
+
+    /// Name and generated password of the administrator, while it is unchanged.
     pub async fn initial_password(&self) -> Option<(String, Secret)> {
         let secret = self.0.initial_password.read()?;
         let users = self.store().users().await.ok()?;

@@ -1,4 +1,5 @@
-//! Slows down guessing: after a few failures an address and a name must wait longer and longer.
+//! Slows down guessing: after a few failures an address must wait longer and longer, and so must a name at it. What one
+//! address does never delays another, nor the host itself: a stranger can't lock the administrator out.
 
 use hostd_types::{Problem, ProblemKind};
 use std::collections::HashMap;
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 const FREE: u32 = 5;
 /// Longest delay of an address.
 const ADDRESS_MAX: Duration = Duration::from_secs(900);
-/// Longest delay of a name: short, so that a stranger can't lock the administrator out.
+/// Longest delay of a name at one address or on the host itself: short, for people share addresses and consoles.
 const NAME_MAX: Duration = Duration::from_secs(30);
 /// Failures are forgotten after this time without another.
 const FORGET: Duration = Duration::from_secs(3600);
@@ -22,7 +23,21 @@ const AUDITED_PER_MINUTE: u32 = 30;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Key {
     Address(IpAddr),
-    Name(String),
+    /// A name at an address; without one, on the host itself.
+    Name(String, Option<IpAddr>),
+}
+
+/// What counts as one address: of IPv6 the first 64 bits, which one subscriber owns whole.
+fn origin(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => IpAddr::V4(v4),
+        IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & (u128::MAX << 64)).into()),
+    }
+}
+
+/// A name as it is remembered: cut, letter case ignored.
+fn folded(name: &str) -> String {
+    name.chars().take(hostd_types::name::NAME_MAX).collect::<String>().to_lowercase()
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -80,7 +95,7 @@ impl Limiter {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins an attempt for `name` from `address`.
+    /// Begins an attempt for `name` from `address`; none is the host itself.
     ///
     /// # Errors
     /// `TooMany` with the seconds to wait.
@@ -89,8 +104,8 @@ impl Limiter {
     }
 
     fn attempt_at(&self, name: &str, address: Option<IpAddr>, now: Instant) -> Result<Attempt<'_>, Problem> {
-        let short: String = name.chars().take(hostd_types::name::NAME_MAX).collect();
-        let mut keys = vec![Key::Name(short.to_lowercase())];
+        let address = address.map(origin);
+        let mut keys = vec![Key::Name(folded(name), address)];
         keys.extend(address.map(Key::Address));
         let mut table = self.table();
         let wait = keys
@@ -98,7 +113,7 @@ impl Limiter {
             .filter_map(|key| {
                 let most = match key {
                     Key::Address(_) => ADDRESS_MAX,
-                    Key::Name(_) => NAME_MAX,
+                    Key::Name(..) => NAME_MAX,
                 };
                 table.failures.get(key).map(|failures| failures.wait(most, now))
             })
@@ -126,9 +141,21 @@ impl Limiter {
         Ok(Attempt { limiter: self, keys })
     }
 
-    /// Forgets the failures of a name.
+    /// Forgets the failures of a name, and those of the addresses it was tried from.
     pub fn forget(&self, name: &str) {
-        self.table().failures.remove(&Key::Name(name.to_lowercase()));
+        let name = folded(name);
+        let mut table = self.table();
+        let tried = |key: &Key| match key {
+            Key::Name(known, address) if *known == name => Some(*address),
+            Key::Name(..) | Key::Address(_) => None,
+        };
+        let from: Vec<Option<IpAddr>> = table.failures.keys().filter_map(tried).collect();
+        for address in from {
+            table.failures.remove(&Key::Name(name.clone(), address));
+            if let Some(address) = address {
+                table.failures.remove(&Key::Address(address));
+            }
+        }
     }
 
     /// One more failure may go to the audit trail.
@@ -157,7 +184,8 @@ mod tests {
         let problem = limiter.attempt_at("admin", from(1), now).expect_err("wait");
         assert_eq!((problem.kind, problem.retry_after), (ProblemKind::TooMany, Some(2)));
         limiter.attempt_at("other", from(1), now).expect_err("the address waits");
-        limiter.attempt_at("ADMIN", from(2), now).expect_err("the name waits, too");
+        limiter.attempt_at("ADMIN", from(2), now).expect("another address does not").succeeded();
+        limiter.attempt_at("admin", None, now).expect("nor does the host itself").succeeded();
         now += Duration::from_secs(2);
         limiter.attempt_at("admin", from(1), now).expect("after the delay");
         now += Duration::from_secs(1);
@@ -165,6 +193,36 @@ mod tests {
         now += Duration::from_secs(2);
         limiter.attempt_at("admin", from(1), now).expect("again").succeeded();
         limiter.attempt_at("admin", from(1), now).expect("reset");
+    }
+
+    #[test]
+    fn the_host_itself_waits_for_its_own_failures_alone() {
+        let limiter = Limiter::default();
+        let now = Instant::now();
+        for n in 0..200u8 {
+            for _ in 0..20 {
+                let _ = limiter.attempt_at("admin", Some(IpAddr::from([192, 0, 2, n])), now);
+            }
+        }
+        for _ in 0..FREE {
+            limiter.attempt_at("Admin", None, now).expect("free");
+        }
+        limiter.attempt_at("admin", None, now).expect_err("its own failures count");
+        limiter.forget("admin");
+        limiter.attempt_at("admin", None, now).expect("forgotten");
+        limiter.attempt_at("admin", Some(IpAddr::from([192, 0, 2, 1])), now).expect("forgotten");
+    }
+
+    #[test]
+    fn a_subscriber_of_ipv6_is_one_address() {
+        let limiter = Limiter::default();
+        let now = Instant::now();
+        let from = |net, host| Some(IpAddr::from([0x2001, 0xdb8, 0, net, 0, 0, 0, host]));
+        for host in 0..6 {
+            let _ = limiter.attempt_at("admin", from(1, host), now);
+        }
+        limiter.attempt_at("other", from(1, 99), now).expect_err("the same network");
+        limiter.attempt_at("admin", from(2, 1), now).expect("another network");
     }
 
     #[test]
