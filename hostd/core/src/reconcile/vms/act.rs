@@ -41,6 +41,7 @@ impl Work {
             Step::Press => self.press().await,
             Step::ForceOff => self.force_off().await,
             Step::Reset => {
+                // Nothing of a reset can be seen afterwards: dying before the report means resetting again.
                 let done = self.core.0.hypervisor.reset(self.vm.id).await;
                 self.finish(done, VmState::Running).await
             }

@@ -1,6 +1,6 @@
 //! What is wanted of this host's machines, with everything they are made of, read at once.
 
-use super::plan::Parts;
+use super::plan::{Disk, Parts, disks};
 use crate::Core;
 use hostd_types::*;
 use hostd_virt::{DiskSource, DomainPlan, NicSource};
@@ -74,16 +74,16 @@ impl Wanted {
 
     /// Whether the disks of `vm` are there.
     pub fn disks(&self, core: &Core, vm: &Vm) -> Parts {
-        let mut parts = Parts::Ready;
-        for disk in &vm.spec.disks {
+        disks(vm.spec.disks.iter().map(|disk| {
             if let Some(problem) = core.0.faults.volume(disk.volume) {
-                return Parts::Failed(problem);
+                return Disk::Failed(problem);
             }
-            if self.volumes.get(&disk.volume).is_none_or(|volume| volume.status.phase == Phase::Creating) {
-                parts = Parts::Waiting;
+            match self.volumes.get(&disk.volume) {
+                None => Disk::Missing,
+                Some(volume) if volume.status.phase == Phase::Creating => Disk::Making,
+                Some(_) => Disk::Ready,
             }
-        }
-        parts
+        }))
     }
 
     /// Whether the networks of `vm` are up; `seen`: this daemon has looked at them since it started.
@@ -106,6 +106,12 @@ impl Wanted {
             }
         }
         Parts::Ready
+    }
+
+    /// `request` was made by a host itself (autostart).
+    pub fn own(&self, request: &PowerRequest) -> bool {
+        let own = |task: &Task| task.id == request.task && matches!(task.created_by, Actor::Host { .. });
+        self.tasks.iter().any(own)
     }
 
     /// The running task of the creation of `vm`.

@@ -1,4 +1,8 @@
-//! Machines on this host: their domains are made, watched and removed; requests about their power are carried out once.
+//! Machines on this host: their domains are made, watched and removed; requests about their power are carried out.
+//!
+//! A request stays pending until its outcome is reported. If the daemon dies in between, the next one looks first: what
+//! is fulfilled is only reported. A reset leaves nothing to see, so that it is carried out at least once; a guest may
+//! be asked again to shut down, which changes nothing for one that is doing so.
 //!
 //! Each machine is worked on by itself: a slow call about one holds up no other. What libvirt shows is compared with what
 //! was last reported, so that everything that happens outside is told truthfully.
@@ -30,6 +34,9 @@ use std::time::{Duration, Instant};
 const AT_ONCE: usize = 8;
 /// libvirt may be away this long (its daemon restarts) before machines become unknown.
 const GRACE: Duration = Duration::from_secs(2);
+/// Time a start that the host made itself gives its networks to come up, seconds from its request: at boot, ports and
+/// bridges may come later than machines.
+const PATIENCE_S: i64 = 120;
 
 /// Makes machines as they are wanted.
 pub(super) struct Vms {
@@ -102,6 +109,7 @@ impl Vms {
             medium_differs,
             disks: wanted.disks(&self.core, vm),
             networks: wanted.networks(vm, self.core.0.networks_seen.load(Ordering::Acquire)),
+            patient: pending(vm).is_some_and(|request| wanted.own(request) && self.patient(vm.id, request)),
             wait: self.wait(vm),
             cancelled: pending(vm).is_some_and(|request| wanted.cancelled(request.task)),
             stubborn: self.waits.is_stuck(vm.id, &fault),
@@ -119,6 +127,11 @@ impl Vms {
         true
     }
 
+    /// The networks of a start that the host made itself still have time.
+    fn patient(&self, vm: VmId, request: &PowerRequest) -> bool {
+        Instant::now() < self.waits.patience(vm, request.seq, left(request, PATIENCE_S))
+    }
+
     /// Where the wait for the guest of `vm` is. A wait that another run of the daemon began goes on.
     fn wait(&self, vm: &Vm) -> Wait {
         let Some(request) = pending(vm) else { return Wait::None };
@@ -128,9 +141,7 @@ impl Vms {
         if vm.status.state != VmState::Stopping {
             return Wait::None;
         }
-        let ends = request.at.plus_seconds(i64::from(request.deadline_s)).unix();
-        let left = ends.saturating_sub(Timestamp::now().unix()).clamp(0, i64::from(request.deadline_s));
-        let left = Duration::from_secs(u64::try_from(left).unwrap_or_default());
+        let left = left(request, i64::from(request.deadline_s));
         self.waits.begin(vm.id, request.seq, Instant::now() + left);
         Wait::Running
     }
@@ -145,6 +156,13 @@ impl Vms {
             Err(error) => Err(crate::error::virt("Looking at the machines", error)),
         }
     }
+}
+
+/// What is left of `seconds` since `request` was made; never more, whatever the clock says.
+fn left(request: &PowerRequest, seconds: i64) -> Duration {
+    let ends = request.at.plus_seconds(seconds).unix();
+    let left = ends.saturating_sub(Timestamp::now().unix()).clamp(0, seconds);
+    Duration::from_secs(u64::try_from(left).unwrap_or_default())
 }
 
 impl Reconcile for Vms {
@@ -163,18 +181,15 @@ impl Reconcile for Vms {
         self.core.0.foreign_domains.store(foreign as u64, Ordering::Relaxed);
         self.waits.keep(&wanted.vms);
         let mut summary = Summary { checked: wanted.vms.len(), ..Summary::default() };
-        let mut settled = true;
-        for vm in &wanted.vms {
-            if busy.contains(&vm.id) {
-                settled = false;
-            } else if self.work_on(vm, seen.get(&vm.id), &wanted) {
+        let mut settled = HashSet::new();
+        for vm in wanted.vms.iter().filter(|vm| !busy.contains(&vm.id)) {
+            if self.work_on(vm, seen.get(&vm.id), &wanted) {
                 summary.changed += 1;
-                settled = false;
+            } else if vm.status.state != VmState::Unknown {
+                settled.insert(vm.id);
             }
         }
-        if settled && self.core.0.networks_seen.load(Ordering::Acquire) {
-            summary.changed += self.autostart.run(&self.core, &wanted.vms).await?;
-        }
+        summary.changed += self.autostart.run(&self.core, &wanted.vms, &settled).await?;
         summary.again = self.waits.next().map(|until| until.saturating_duration_since(Instant::now()));
         Ok(summary)
     }

@@ -15,6 +15,38 @@ pub(super) enum Parts {
     Failed(Problem),
 }
 
+/// How far one disk of a machine is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Disk {
+    /// It is there.
+    Ready,
+    /// It is being made, or will be.
+    Making,
+    /// It has no row any more.
+    Missing,
+    /// Making it failed; nothing works on it any more.
+    Failed(Problem),
+}
+
+/// Whether all disks are there. They have failed only when none is being made any more: undoing the machine earlier
+/// would leave the file of one that is finished afterwards.
+pub(super) fn disks(each: impl Iterator<Item = Disk>) -> Parts {
+    let (mut waiting, mut failed) = (false, None);
+    for disk in each {
+        match disk {
+            Disk::Ready => {}
+            Disk::Making => return Parts::Waiting,
+            Disk::Missing => waiting = true,
+            Disk::Failed(problem) => failed = failed.or(Some(problem)),
+        }
+    }
+    match failed {
+        Some(problem) => Parts::Failed(problem),
+        None if waiting => Parts::Waiting,
+        None => Parts::Ready,
+    }
+}
+
 /// The wait for a guest that was asked to shut down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wait {
@@ -41,6 +73,8 @@ pub(super) struct Sight<'a> {
     pub disks: Parts,
     /// Its networks.
     pub networks: Parts,
+    /// The pending request is the host's own and gives the networks more time to come up.
+    pub patient: bool,
     /// The wait for the guest to obey the pending request.
     pub wait: Wait,
     /// Somebody asked to cancel the pending request's task.
@@ -151,6 +185,7 @@ fn power(sight: &Sight<'_>, request: &PowerRequest) -> Option<Step> {
 fn start(sight: &Sight<'_>) -> Option<Step> {
     match &sight.networks {
         Parts::Waiting => None,
+        Parts::Failed(_) if sight.patient => None,
         Parts::Failed(problem) => Some(Step::Report(seen(sight), Some(Err(problem.clone())))),
         Parts::Ready => Some(Step::Start { define: outdated(sight) }),
     }

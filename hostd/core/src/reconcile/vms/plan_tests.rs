@@ -14,6 +14,7 @@ struct Case {
     medium_differs: bool,
     disks: Parts,
     networks: Parts,
+    patient: bool,
 }
 
 impl Case {
@@ -39,6 +40,7 @@ impl Case {
             medium_differs: false,
             disks: Parts::Ready,
             networks: Parts::Ready,
+            patient: false,
         }
     }
     fn asked(mut self, action: PowerAction) -> Self {
@@ -67,6 +69,7 @@ impl Case {
             medium_differs: self.medium_differs,
             disks: self.disks.clone(),
             networks: self.networks.clone(),
+            patient: self.patient,
             wait: self.wait,
             cancelled: self.cancelled,
             stubborn: self.stubborn,
@@ -156,6 +159,29 @@ fn a_start_needs_its_networks_and_an_up_to_date_definition() {
     let down = Problem::new(ProblemKind::Unavailable, "net is down");
     let failed = Case::new(S::Off).asked(P::Start).with(|c| c.networks = Parts::Failed(down));
     assert_eq!(failed.ended(), (S::Off, Err(ProblemKind::Unavailable)));
+    let patient = failed.with(|c| c.patient = true);
+    assert_eq!(patient.step(), None);
+    let up = patient.with(|c| c.networks = Parts::Ready);
+    assert_eq!(up.step(), Some(Step::Start { define: false }));
+}
+
+#[test]
+fn disks_have_failed_only_when_none_is_being_made() {
+    let full = || Problem::new(ProblemKind::Capacity, "full");
+    let failed = || Disk::Failed(full());
+    let table = [
+        (vec![], Parts::Ready),
+        (vec![Disk::Ready, Disk::Ready], Parts::Ready),
+        (vec![Disk::Ready, Disk::Making], Parts::Waiting),
+        (vec![Disk::Ready, Disk::Missing], Parts::Waiting),
+        (vec![failed(), Disk::Making], Parts::Waiting),
+        (vec![Disk::Making, failed()], Parts::Waiting),
+        (vec![failed(), Disk::Ready], Parts::Failed(full())),
+        (vec![Disk::Missing, failed()], Parts::Failed(full())),
+    ];
+    for (each, parts) in table {
+        assert_eq!(disks(each.clone().into_iter()), parts, "{each:?}");
+    }
 }
 
 #[test]

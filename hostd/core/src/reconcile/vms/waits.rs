@@ -13,6 +13,8 @@ const STUCK_FOR: Duration = Duration::from_secs(300);
 struct Memory {
     /// By machine: the request waited for and until when.
     waits: HashMap<VmId, (u64, Instant)>,
+    /// By machine: the host's own start and until when its networks may come up.
+    starts: HashMap<VmId, (u64, Instant)>,
     /// By machine: what was wrong with its definition when it was last written, and when that was.
     stuck: HashMap<VmId, (String, Instant)>,
 }
@@ -41,6 +43,17 @@ impl Waits {
     pub fn next(&self) -> Option<Instant> {
         self.memory().waits.values().map(|(_, until)| *until).min()
     }
+    /// Until when start `seq`, made by the host itself, waits for networks; `left` is the time it has when it is first
+    /// seen, so that a clock set meanwhile neither shortens nor prolongs it.
+    pub fn patience(&self, vm: VmId, seq: u64, left: Duration) -> Instant {
+        let mut memory = self.memory();
+        let fresh = (seq, Instant::now() + left);
+        let start = memory.starts.entry(vm).or_insert(fresh);
+        if start.0 != seq {
+            *start = fresh;
+        }
+        start.1
+    }
     /// The definition of `vm` was written because of `fault`; if the same is found at the next look, it is told instead.
     pub fn stuck(&self, vm: VmId, fault: String) {
         self.memory().stuck.insert(vm, (fault, Instant::now()));
@@ -58,9 +71,11 @@ impl Waits {
     pub fn keep(&self, vms: &[Vm]) {
         let mut memory = self.memory();
         let by_id: HashMap<VmId, &Vm> = vms.iter().map(|vm| (vm.id, vm)).collect();
-        memory.waits.retain(|id, (seq, _)| {
+        let waits = |id: &VmId, (seq, _): &mut (u64, Instant)| {
             by_id.get(id).is_some_and(|vm| pending(vm).is_some_and(|request| request.seq == *seq))
-        });
+        };
+        memory.waits.retain(waits);
+        memory.starts.retain(waits);
         memory.stuck.retain(|id, _| by_id.contains_key(id));
     }
 }
@@ -88,6 +103,9 @@ mod tests {
         });
         waits.keep(std::slice::from_ref(&vm));
         assert_eq!(waits.next(), None);
+        let patience = waits.patience(vm.id, 4, Duration::from_secs(120));
+        assert_eq!(waits.patience(vm.id, 4, Duration::ZERO), patience);
+        assert!(waits.patience(vm.id, 5, Duration::ZERO) < patience);
         waits.stuck(vm.id, "transient".into());
         assert!(waits.is_stuck(vm.id, "transient") && !waits.is_stuck(vm.id, "drift"));
         waits.mended(vm.id);

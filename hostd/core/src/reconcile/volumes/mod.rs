@@ -44,10 +44,11 @@ impl Reconcile for Volumes {
         let busy = self.jobs.busy();
         // Files first: whatever has a row now had it before its file.
         let files = files_in(&self.core.0.pool.volumes()).map_err(storage)?;
+        // Before the rows: a failure is forgotten once its row is gone, and must not look like one still to be made.
+        let failed = self.core.0.faults.volumes();
         let volumes = self.core.store().volumes_on(self.core.host()).await?;
         let known: BTreeSet<String> = volumes.iter().map(|volume| volume.id.to_string()).collect();
         sweep(&files, &known, &mut self.told);
-        let failed = self.core.0.faults.volumes();
         let mut summary = Summary { checked: volumes.len(), ..Summary::default() };
         for volume in volumes.into_iter().filter(|volume| !busy.contains(&volume.id)) {
             let path = self.core.0.pool.volume(volume.id, volume.spec.format);
