@@ -76,8 +76,7 @@ impl Core {
         })?;
         let nets =
             Nets::start(settings.run_dir.join("net"), settings.state_dir.join("leases")).map_err(net)?;
-        let mut virt = VirtSettings::new(settings.libvirt_uri.clone(), settings.run_dir.join("vm"));
-        virt.force_emulation = settings.force_emulation;
+        let virt = VirtSettings::new(settings.libvirt_uri.clone(), settings.run_dir.join("vm"));
         let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
         let core = Self(Arc::new(Inner {
             cluster,

@@ -71,17 +71,6 @@ impl Hypervisor {
         self.shared.on_domain("press the power button", vm, QUICK, press).await
     }
 
-    /// Asks the guest to shut down by the power button; when it does, the machine starts again. The guest may ignore it.
-    ///
-    /// # Errors
-    /// When the domain is not running.
-    pub async fn reboot(&self, vm: VmId) -> Result<(), VirtError> {
-        let reboot = |_: &_, domain: &virt::domain::Domain| {
-            domain.reboot(sys::VIR_DOMAIN_REBOOT_ACPI_POWER_BTN).map(drop)
-        };
-        self.shared.on_domain("reboot", vm, QUICK, reboot).await
-    }
-
     /// Presses the reset button.
     ///
     /// # Errors
@@ -151,12 +140,7 @@ impl Hypervisor {
 
     /// Where `plan`'s sockets are, before its disks were looked at.
     pub(crate) fn surroundings(&self, plan: &DomainPlan) -> Surroundings {
-        Surroundings {
-            run_dir: self.shared.run_dir(plan.vm),
-            force_emulation: self.shared.settings.force_emulation,
-            direct: Vec::new(),
-        }
-        .looked_at(plan)
+        Surroundings { run_dir: self.shared.run_dir(plan.vm), direct: Vec::new() }.looked_at(plan)
     }
 }
 

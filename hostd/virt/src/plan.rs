@@ -11,15 +11,12 @@ pub struct VirtSettings {
     /// Where serial sockets and logs of machines live, `/run/quantix/vm`. QEMU's user must be able to pass through
     /// its parent directories.
     pub run_dir: PathBuf,
-    /// Emulate every machine, even where a plan asks for KVM. For hosts whose KVM passes the probe and still does not
-    /// carry a real guest; hostd sets it from `quantix.accel=tcg`.
-    pub force_emulation: bool,
 }
 
 impl VirtSettings {
-    /// Settings that use KVM where a plan asks for it.
+    /// Settings for the libvirt at `uri`.
     pub fn new(uri: impl Into<String>, run_dir: impl Into<PathBuf>) -> Self {
-        Self { uri: uri.into(), run_dir: run_dir.into(), force_emulation: false }
+        Self { uri: uri.into(), run_dir: run_dir.into() }
     }
 }
 

@@ -109,15 +109,16 @@ impl Core {
         }
     }
 
-    /// Whether guests run on hardware virtualization; found once, at the first question.
+    /// Whether guests run on hardware virtualization; found once, at the first question. The setting is looked at here
+    /// alone: it is for hosts whose KVM passes the probe and still does not carry a real guest.
     pub(crate) async fn acceleration(&self) -> Acceleration {
         let probe = || async {
             if self.settings().force_emulation {
                 return Acceleration::Emulation {
-                    reason: "hardware virtualization is switched off by a setting".into(),
+                    reason: "hardware virtualization is switched off by the setting --force-emulation".into(),
                 };
             }
-            hostd_virt::probe_kvm(&self.settings().program, self.settings().force_emulation).await
+            hostd_virt::probe_kvm(&self.settings().program).await
         };
         self.0.acceleration.get_or_init(probe).await.clone()
     }

@@ -36,7 +36,6 @@ fn plan(kvm: bool) -> DomainPlan {
 fn around(plan: &DomainPlan) -> Surroundings {
     Surroundings {
         run_dir: Path::new("/run/quantix/vm").join(plan.vm.to_string()),
-        force_emulation: false,
         direct: vec![true, false],
     }
 }
@@ -64,13 +63,6 @@ fn the_xml_is_as_agreed() {
         ..plan(false)
     };
     assert_golden("bare.xml", &domain_xml(&bare, &around(&bare)));
-}
-
-#[test]
-fn forced_emulation_overrules_the_plan() {
-    let forced = Surroundings { force_emulation: true, ..around(&plan(true)) };
-    let read = Element::parse(&domain_xml(&plan(true), &forced)).expect("well-formed");
-    assert_eq!(read.get("type"), Some("qemu"));
 }
 
 proptest! {

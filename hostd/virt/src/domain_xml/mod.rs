@@ -29,8 +29,6 @@ const STANDARD_PORTS: usize = 4;
 pub struct Surroundings {
     /// Directory of this machine's sockets and logs.
     pub run_dir: PathBuf,
-    /// Emulate even if the plan wants KVM.
-    pub force_emulation: bool,
     /// For each disk of the plan: its file system takes direct I/O.
     pub direct: Vec<bool>,
 }
@@ -52,7 +50,7 @@ impl Surroundings {
 
 /// The domain XML of `plan`.
 pub fn domain_xml(plan: &DomainPlan, around: &Surroundings) -> String {
-    let kvm = plan.kvm && !around.force_emulation;
+    let kvm = plan.kvm;
     let mut domain = element("domain")
         .with("type", if kvm { "kvm" } else { "qemu" })
         .holding(element("name").saying(&plan.name))

@@ -16,11 +16,8 @@ const DEADLINE: Duration = Duration::from_secs(3);
 /// Longest time the guest may take; hardware needs a few milliseconds, an interpreting KVM seconds.
 const SLOWEST: Duration = Duration::from_secs(1);
 
-/// Probes KVM by running `program kvm-probe` (hostd itself), or answers at once when emulation is forced.
-pub async fn probe_kvm(program: &Path, force_emulation: bool) -> Acceleration {
-    if force_emulation {
-        return emulation("switched off by quantix.accel=tcg");
-    }
+/// Probes KVM by running `program kvm-probe` (hostd itself).
+pub async fn probe_kvm(program: &Path) -> Acceleration {
     if !Path::new("/dev/kvm").exists() {
         return emulation(&format!("there is no /dev/kvm; {}", switched_off()));
     }
@@ -84,17 +81,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_forced_or_impossible_probe_says_why() {
+    async fn an_impossible_probe_says_why() {
         let of = |acceleration| match acceleration {
             Acceleration::Emulation { reason } => reason,
             Acceleration::Kvm => "KVM".to_owned(),
         };
-        assert!(of(probe_kvm(Path::new("/bin/true"), true).await).contains("quantix.accel"));
         if Path::new("/dev/kvm").exists() {
-            assert_eq!(probe_kvm(Path::new("/bin/true"), false).await, Acceleration::Kvm);
-            assert!(of(probe_kvm(Path::new("/nonexistent"), false).await).contains("did not run"));
+            assert_eq!(probe_kvm(Path::new("/bin/true")).await, Acceleration::Kvm);
+            assert!(of(probe_kvm(Path::new("/nonexistent")).await).contains("did not run"));
         } else {
-            assert!(of(probe_kvm(Path::new("/bin/true"), false).await).contains("no /dev/kvm"));
+            assert!(of(probe_kvm(Path::new("/bin/true")).await).contains("no /dev/kvm"));
         }
     }
 
