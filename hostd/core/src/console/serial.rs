@@ -6,10 +6,12 @@ use std::collections::{HashMap, VecDeque};
 use std::io::{self, SeekFrom};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt, DuplexStream};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -17,6 +19,12 @@ use tokio_util::task::TaskTracker;
 const HISTORY: usize = 64 << 10;
 /// Chunks a slow viewer may lag behind before it misses some.
 const LAG: usize = 256;
+/// Chunks of input that wait for the guest to read them.
+const TYPED: usize = 64;
+/// A guest that reads nothing for this long loses what was typed.
+const UNREAD: Duration = Duration::from_secs(2);
+/// Longest time joining may take.
+const JOIN_WITHIN: Duration = Duration::from_secs(5);
 /// What a viewer that missed output sees.
 const MISSED: &[u8] = b"\r\n[some output was skipped]\r\n";
 
@@ -26,17 +34,16 @@ type Chunk = Arc<[u8]>;
 struct Joined {
     history: Vec<u8>,
     output: broadcast::Receiver<Chunk>,
+    input: mpsc::Sender<Vec<u8>>,
 }
 
-enum Message {
-    Join(oneshot::Sender<Joined>),
-    Input(Vec<u8>),
-}
+/// Asks a hub to let a viewer join; the hub lives while somebody holds a sender of it.
+type Join = oneshot::Sender<Joined>;
 
 /// The shared connections, by machine.
 #[derive(Debug)]
 pub(crate) struct Serials {
-    hubs: Mutex<HashMap<VmId, mpsc::WeakSender<Message>>>,
+    hubs: Mutex<HashMap<VmId, mpsc::WeakSender<Join>>>,
     tracker: TaskTracker,
     stop: CancellationToken,
 }
@@ -50,8 +57,12 @@ impl Serials {
     /// A viewer's stream of the serial port of `vm`: history, then what comes; what is written goes to the guest.
     ///
     /// # Errors
-    /// When the socket can't be reached.
+    /// When the socket can't be reached, or not in time.
     pub async fn open(&self, vm: VmId, socket: &Path, log: Option<&Path>) -> io::Result<DuplexStream> {
+        timeout(JOIN_WITHIN, self.join(vm, socket, log)).await?
+    }
+
+    async fn join(&self, vm: VmId, socket: &Path, log: Option<&Path>) -> io::Result<DuplexStream> {
         // A hub may end between being found and being joined; the second try makes a new one.
         for _ in 0..2 {
             let hub = match self.find(vm) {
@@ -59,7 +70,7 @@ impl Serials {
                 None => self.connect(vm, socket, log).await?,
             };
             let (answer, joined) = oneshot::channel();
-            if hub.send(Message::Join(answer)).await.is_ok()
+            if hub.send(answer).await.is_ok()
                 && let Ok(joined) = joined.await
             {
                 let (ours, theirs) = tokio::io::duplex(HISTORY);
@@ -77,27 +88,22 @@ impl Serials {
         Err(io::Error::new(io::ErrorKind::NotConnected, "the machine went off"))
     }
 
-    fn map(&self) -> std::sync::MutexGuard<'_, HashMap<VmId, mpsc::WeakSender<Message>>> {
+    fn map(&self) -> std::sync::MutexGuard<'_, HashMap<VmId, mpsc::WeakSender<Join>>> {
         self.hubs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn find(&self, vm: VmId) -> Option<mpsc::Sender<Message>> {
+    fn find(&self, vm: VmId) -> Option<mpsc::Sender<Join>> {
         self.map().get(&vm).and_then(mpsc::WeakSender::upgrade)
     }
 
-    async fn connect(
-        &self,
-        vm: VmId,
-        socket: &Path,
-        log: Option<&Path>,
-    ) -> io::Result<mpsc::Sender<Message>> {
+    async fn connect(&self, vm: VmId, socket: &Path, log: Option<&Path>) -> io::Result<mpsc::Sender<Join>> {
         let stream = UnixStream::connect(socket).await?;
         // Read after connecting: nothing is missed; what comes in between may be seen twice.
         let history = match log {
             Some(log) => tail(log).await.unwrap_or_default(),
             None => Vec::new(),
         };
-        let (sender, messages) = mpsc::channel(64);
+        let (sender, joins) = mpsc::channel(64);
         {
             let mut map = self.map();
             map.retain(|_, hub| hub.strong_count() > 0);
@@ -110,7 +116,7 @@ impl Serials {
         self.tracker.spawn(async move {
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = hub(stream, history.into(), messages) => {}
+                () = hub(stream, history.into(), joins) => {}
             }
         });
         Ok(sender)
@@ -127,9 +133,24 @@ async fn tail(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Owns the connection while anybody views it.
-async fn hub(stream: UnixStream, mut history: VecDeque<u8>, mut messages: mpsc::Receiver<Message>) {
-    let (mut from, mut to): (OwnedReadHalf, OwnedWriteHalf) = stream.into_split();
+/// Owns the connection while anybody views it. Input goes its own way: a guest that does not read, as one that is
+/// paused, holds up neither output nor joins.
+async fn hub(stream: UnixStream, history: VecDeque<u8>, joins: mpsc::Receiver<Join>) {
+    let (from, to) = stream.into_split();
+    let (input, typed) = mpsc::channel(TYPED);
+    tokio::select! {
+        () = show(from, history, joins, input) => {}
+        () = feed(to, typed) => {}
+    }
+}
+
+/// Passes output to all viewers and lets viewers join, until the guest ends or the last viewer leaves.
+async fn show(
+    mut from: OwnedReadHalf,
+    mut history: VecDeque<u8>,
+    mut joins: mpsc::Receiver<Join>,
+    input: mpsc::Sender<Vec<u8>>,
+) {
     let (output, _) = broadcast::channel::<Chunk>(LAG);
     let mut buffer = vec![0; 16 << 10];
     loop {
@@ -143,25 +164,29 @@ async fn hub(stream: UnixStream, mut history: VecDeque<u8>, mut messages: mpsc::
                 // Nobody may be listening at this very moment.
                 let _ = output.send(bytes.into());
             }
-            message = messages.recv() => match message {
-                None => return,
-                Some(Message::Join(answer)) => {
-                    let history = history.iter().copied().collect();
-                    let _ = answer.send(Joined { history, output: output.subscribe() });
-                }
-                Some(Message::Input(bytes)) => {
-                    if to.write_all(&bytes).await.is_err() {
-                        return;
-                    }
-                }
-            },
+            join = joins.recv() => {
+                let Some(answer) = join else { return };
+                let history = history.iter().copied().collect();
+                let _ = answer.send(Joined { history, output: output.subscribe(), input: input.clone() });
+            }
         }
     }
 }
 
-/// Carries bytes between one viewer and the hub until either ends.
-async fn view(stream: DuplexStream, hub: mpsc::Sender<Message>, joined: Joined) {
-    let Joined { history, mut output } = joined;
+/// Writes what viewers type to the guest; drops all that waits when the guest does not read it in time.
+async fn feed(mut to: OwnedWriteHalf, mut typed: mpsc::Receiver<Vec<u8>>) {
+    while let Some(bytes) = typed.recv().await {
+        match timeout(UNREAD, to.write_all(&bytes)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return,
+            Err(_) => while typed.try_recv().is_ok() {},
+        }
+    }
+}
+
+/// Carries bytes between one viewer and the hub until either ends; `_hub` keeps the hub alive as long.
+async fn view(stream: DuplexStream, _hub: mpsc::Sender<Join>, joined: Joined) {
+    let Joined { history, mut output, input } = joined;
     let (mut from, mut to) = tokio::io::split(stream);
     let down = async {
         to.write_all(&history).await?;
@@ -176,7 +201,7 @@ async fn view(stream: DuplexStream, hub: mpsc::Sender<Message>, joined: Joined) 
     let up = async {
         let mut buffer = vec![0; 4096];
         while let Ok(length @ 1..) = from.read(&mut buffer).await {
-            if hub.send(Message::Input(buffer[..length].to_vec())).await.is_err() {
+            if input.send(buffer[..length].to_vec()).await.is_err() {
                 return;
             }
         }
@@ -232,5 +257,30 @@ mod tests {
         tracker.wait().await;
         drop(guest);
         assert_eq!(third.read(&mut typed).await.expect("the end"), 0);
+    }
+
+    #[tokio::test]
+    async fn a_guest_that_does_not_read_holds_up_nobody() {
+        let dir = tempfile::tempdir().expect("directory");
+        let socket = dir.path().join("s");
+        let listener = UnixListener::bind(&socket).expect("listener");
+        let (tracker, stop, vm) = (TaskTracker::new(), CancellationToken::new(), VmId::new());
+        let serials = Serials::new(&tracker, &stop);
+        let mut first = serials.open(vm, &socket, None).await.expect("first");
+        let (mut guest, _) = listener.accept().await.expect("one connection");
+        // Far more than the socket and the queue hold; it ends because what is not read is dropped.
+        let paste = vec![b'p'; 1 << 20];
+        let pasting = async { first.write_all(&paste).await.expect("input") };
+        let others = async {
+            let mut second = serials.open(vm, &socket, None).await.expect("a viewer joins");
+            guest.write_all(b"output").await.expect("output");
+            assert_eq!(read(&mut second, 6).await, "output");
+        };
+        timeout(4 * JOIN_WITHIN, async { tokio::join!(pasting, others) })
+            .await
+            .expect("nobody waits for ever");
+        drop(first);
+        tracker.close();
+        timeout(4 * JOIN_WITHIN, tracker.wait()).await.expect("the viewers are gone, so the hub ends");
     }
 }
