@@ -34,6 +34,7 @@ pub use console::{ConsoleStream, Duplex};
 pub use ctx::{Caller, Ctx};
 pub use hostd_cluster::ClusterHealth;
 pub use hostd_virt::kvm_probe_child;
+pub use live::Changes;
 pub use secret::Secret;
 pub use settings::Settings;
 pub use upload::{Upload, UploadRequest};

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
 /// Changes a slow listener may lag behind before it must read everything again.
@@ -21,11 +22,37 @@ struct Work {
     told: Instant,
 }
 
+/// What listeners are told.
+#[derive(Debug, Clone)]
+enum Told {
+    Changed(Change),
+    /// This many changes were lost before they came here.
+    Missed(u64),
+}
+
+/// Changes as they happen, for one listener.
+#[derive(Debug)]
+pub struct Changes(broadcast::Receiver<Told>);
+
+impl Changes {
+    /// The next change.
+    ///
+    /// # Errors
+    /// `Lagged` with the number of changes missed, by this listener or on the way to it: it must read everything again;
+    /// `Closed` when there will be no more.
+    pub async fn recv(&mut self) -> Result<Change, RecvError> {
+        match self.0.recv().await? {
+            Told::Changed(change) => Ok(change),
+            Told::Missed(count) => Err(RecvError::Lagged(count)),
+        }
+    }
+}
+
 /// Work under way, by task, and the stream of changes.
 #[derive(Debug)]
 pub(crate) struct Live {
     work: Mutex<HashMap<TaskId, Work>>,
-    changes: broadcast::Sender<Change>,
+    changes: broadcast::Sender<Told>,
 }
 
 impl Default for Live {
@@ -87,17 +114,38 @@ impl Live {
     }
     /// Passes a change on to all listeners; nobody listening is fine.
     pub fn forward(&self, change: Change) {
-        let _ = self.changes.send(change);
+        let _ = self.changes.send(Told::Changed(change));
+    }
+    /// Tells all listeners that changes were lost on the way to them.
+    pub fn missed(&self, count: u64) {
+        let _ = self.changes.send(Told::Missed(count));
     }
     /// Changes from now on.
-    pub fn changes(&self) -> broadcast::Receiver<Change> {
-        self.changes.subscribe()
+    pub fn changes(&self) -> Changes {
+        Changes(self.changes.subscribe())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn listeners_notice_what_was_missed() {
+        let live = Live::default();
+        let mut changes = live.changes();
+        live.missed(3);
+        live.tell(Kind::Host, "h");
+        assert_eq!(changes.recv().await, Err(RecvError::Lagged(3)));
+        assert_eq!(changes.recv().await.map(|change| change.kind), Ok(Kind::Host));
+        for _ in 0..=CHANGES_KEPT {
+            live.tell(Kind::Host, "h");
+        }
+        assert_eq!(changes.recv().await, Err(RecvError::Lagged(1)));
+        drop(live);
+        while changes.recv().await.is_ok() {}
+        assert_eq!(changes.recv().await, Err(RecvError::Closed));
+    }
 
     #[test]
     fn work_is_known_while_it_lasts() {

@@ -11,13 +11,13 @@ use axum::response::sse::{Event as Message, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use futures_util::{Stream, stream};
-use hostd_core::Core;
+use hostd_core::{Changes, Core};
 use hostd_edge::Who;
 use hostd_types::{Change, Event, ListParams, Page};
 use serde::Deserialize;
 use std::convert::Infallible;
 use std::time::Duration;
-use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use utoipa::IntoParams;
@@ -50,20 +50,22 @@ pub async fn list_events(
     let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or("");
     if accept.contains("text/event-stream") {
         let keep_alive = KeepAlive::new().interval(Duration::from_secs(15));
-        return Ok(Sse::new(changes(core.changes(), Credential::of(&ctx), closing)).keep_alive(keep_alive).into_response());
+        return Ok(Sse::new(changes(core.changes(), Credential::of(&ctx), closing))
+            .keep_alive(keep_alive)
+            .into_response());
     }
     Ok(Json(core.events(&list, only.subject.as_deref()).await?).into_response())
 }
 
 struct Follower {
-    changes: Receiver<Change>,
+    changes: Changes,
     credential: Credential,
     closing: CancellationToken,
     until: Instant,
 }
 
 fn changes(
-    changes: Receiver<Change>,
+    changes: Changes,
     credential: Credential,
     closing: CancellationToken,
 ) -> impl Stream<Item = Result<Message, Infallible>> {

@@ -1,9 +1,8 @@
 //! Reads of tasks and events.
 
 use super::found;
-use crate::Core;
+use crate::{Changes, Core};
 use hostd_types::*;
-use tokio::sync::broadcast;
 
 impl Core {
     /// A page of tasks; those of this host carry their progress.
@@ -43,7 +42,7 @@ impl Core {
     }
 
     /// Changes of the state (after commit) and volatile ones (`index` 0: progress, samples).
-    pub fn changes(&self) -> broadcast::Receiver<Change> {
+    pub fn changes(&self) -> Changes {
         self.0.live.changes()
     }
 }

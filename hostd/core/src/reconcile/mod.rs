@@ -161,7 +161,10 @@ async fn activate(core: Core) {
                     wakes.ring(change.kind);
                     core.0.live.forward(change);
                 }
-                Err(RecvError::Lagged(_)) => wakes.ring_all(),
+                Err(RecvError::Lagged(count)) => {
+                    wakes.ring_all();
+                    core.0.live.missed(count);
+                }
                 Err(RecvError::Closed) => return,
             },
             event = events.recv() => match event {
