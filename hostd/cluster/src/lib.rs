@@ -22,6 +22,7 @@ mod peers;
 mod proposals;
 mod raft;
 pub mod record;
+mod remembered;
 mod rows;
 mod schema;
 mod snapshot;
@@ -32,6 +33,7 @@ mod writer;
 pub use error::{ClusterError, StateError};
 pub use local::Local;
 pub use open::Settings;
+pub use remembered::Remembered;
 pub use store::Store;
 
 use hostd_types::*;
@@ -122,7 +124,8 @@ impl Cluster {
 
     /// Replicates and applies; returns after this host applied it, so that a read sees it.
     ///
-    /// The same [`Entry::request`] within 15 minutes of entry time acts once: later ones get the first outcome.
+    /// The same [`Entry::request`] within 15 minutes of entry time acts once: later ones get the first outcome,
+    /// or `Conflict` when they ask for something else.
     ///
     /// # Errors
     /// The refusal of `apply` (nothing changed), `no-quorum` or `unavailable` (try again), `internal` when this host

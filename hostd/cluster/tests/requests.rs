@@ -16,6 +16,8 @@ async fn the_same_request_acts_once_for_fifteen_minutes() {
     f.advance(899);
     let retry = Entry { task: TaskId::new(), at: f.now(), ..entry.clone() };
     assert_eq!(f.cluster.propose(retry).await.unwrap(), first);
+    let other = Entry { command: power(id, PowerAction::ForceOff), ..entry.clone() };
+    assert_eq!(f.cluster.propose(other).await.unwrap_err().kind, ProblemKind::Conflict);
     assert_eq!(seq(f.vm(id).await), 1);
     f.advance(2);
     let late = Entry { task: TaskId::new(), at: f.now(), ..entry };

@@ -2,6 +2,7 @@
 
 use crate::snapshot::Snapshot;
 use crate::{Caller, Core, Ctx, admit, authz};
+use hostd_cluster::Remembered;
 use hostd_types::command::*;
 use hostd_types::*;
 
@@ -9,7 +10,7 @@ impl Core {
     /// Authorizes, admits and proposes `command`; a refusal is audited. Handlers build it with ids of their own.
     ///
     /// # Errors
-    /// The refusal, or that the state can't be written.
+    /// The refusal, `Conflict` when the request's id was used for something else, or that the state can't be written.
     pub async fn submit(&self, ctx: &Ctx, command: Command) -> Result<Outcome, Problem> {
         let (action, subject) = (command.name(), subject_of(&command));
         let result = self.try_submit(ctx, command).await;
@@ -22,26 +23,26 @@ impl Core {
     async fn try_submit(&self, ctx: &Ctx, mut command: Command) -> Result<Outcome, Problem> {
         authz::authorize(ctx, &command)?;
         let mut slot = self.0.requests.enter(ctx.request).await;
-        if let Some(outcome) = &*slot {
-            return Ok(outcome.clone());
+        if slot.is_none() {
+            *slot = self.remembered(ctx).await?;
         }
-        if let Some(outcome) = self.known_outcome(ctx).await? {
-            *slot = Some(outcome.clone());
-            return Ok(outcome);
+        if let Some(first) = &*slot {
+            return first.answer(&command);
         }
         let snapshot = Snapshot::load(self, &command).await?;
         fill(&mut command, &snapshot, self.host());
         admit::admit(&command, &snapshot)?;
+        let asked = command.clone();
         let outcome = self.propose(ctx.actor(self.host()), ctx.request, command).await?;
-        *slot = Some(outcome.clone());
+        *slot = Some(Remembered::new(&asked, outcome.clone()));
         Ok(outcome)
     }
 
     /// What a request did that acted before the daemon's last restart; a host's own requests are never repeated.
-    async fn known_outcome(&self, ctx: &Ctx) -> Result<Option<Outcome>, Problem> {
+    async fn remembered(&self, ctx: &Ctx) -> Result<Option<Remembered>, Problem> {
         match ctx.caller {
             Caller::Host => Ok(None),
-            Caller::User { .. } | Caller::Console => self.store().outcome(ctx.request).await,
+            Caller::User { .. } | Caller::Console => self.store().remembered(ctx.request).await,
         }
     }
 

@@ -134,6 +134,10 @@ fn a_request_repeated_after_a_restart_acts_once() {
     let first = first.expect("an outcome");
     bed.with_core(|core| async move {
         assert_eq!(core.submit(&ctx, create(&core)).await.expect("the same volume"), first);
+        let volume = first.subject.expect("a subject").id.parse().expect("its id");
+        let other = Command::Volume(VolumeCommand::Delete { id: volume });
+        let problem = core.submit(&ctx, other).await.expect_err("not a success of something else");
+        assert_eq!(problem.kind, ProblemKind::Conflict);
         assert_eq!(core.volumes(&ListParams::default()).await.expect("volumes").total, 1);
         let refused = core.submit(&console(), create(&core)).await.expect_err("another request");
         assert_eq!(refused.kind, ProblemKind::Exists);

@@ -21,6 +21,7 @@ mod volume;
 use crate::error::StateError;
 use crate::raft::{LogId, RaftEntry, Results};
 use crate::record;
+use crate::remembered::Remembered;
 use crate::rows::millis;
 use hostd_types::command::ENTRY_VERSION;
 use hostd_types::*;
@@ -148,18 +149,18 @@ fn once(
         .prepare_cached("SELECT outcome FROM request WHERE id = ?1")?
         .query_row([&request], |r| r.get(0))
         .optional()?;
-    if let Some(outcome) = first {
-        return Ok(Ok(serde_json::from_str(&outcome)?));
+    if let Some(first) = first {
+        return Ok(serde_json::from_str::<Remembered>(&first)?.answer(&entry.command));
     }
     db.prepare_cached("SAVEPOINT command")?.execute([])?;
     let mut scope = Scope { db, index, entry, changes: Vec::new() };
     let result = match dispatch(&mut scope) {
         Ok(Done { task, subject }) => {
             changes.append(&mut scope.changes);
-            let outcome = Outcome { index, task, subject };
+            let did = Remembered::new(&entry.command, Outcome { index, task, subject });
             db.prepare_cached("INSERT INTO request (id, at, outcome) VALUES (?1, ?2, ?3)")?
-                .execute(params![request, now, serde_json::to_string(&outcome)?])?;
-            Ok(outcome)
+                .execute(params![request, now, serde_json::to_string(&did)?])?;
+            Ok(did.outcome)
         }
         Err(Rejection::Refused(problem)) => {
             db.prepare_cached("ROLLBACK TO command")?.execute([])?;

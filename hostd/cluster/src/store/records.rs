@@ -3,6 +3,7 @@
 use super::list::{self, Listing};
 use super::{Store, body};
 use crate::error::read_failed;
+use crate::remembered::Remembered;
 use crate::rows::{Sort, integer, text};
 use hostd_types::*;
 
@@ -38,8 +39,8 @@ impl Store {
         Ok(Page { items, total: found.total, next: found.next })
     }
 
-    /// What a request did, if it acted lately (requests are remembered for a quarter of an hour).
-    pub async fn outcome(&self, request: RequestId) -> Result<Option<Outcome>, Problem> {
+    /// What a request asked for and did, if it acted lately (requests are remembered for a quarter of an hour).
+    pub async fn remembered(&self, request: RequestId) -> Result<Option<Remembered>, Problem> {
         let row = sqlx::query("SELECT outcome FROM request WHERE id = ?")
             .bind(request.to_string())
             .fetch_optional(&self.0)

@@ -1,0 +1,118 @@
+//! What is remembered of a request, so that asking twice acts once and asking something else is told apart.
+
+use hostd_types::command::*;
+use hostd_types::*;
+use serde::{Deserialize, Serialize};
+
+/// What a request asked for and did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remembered {
+    /// What it did.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// The action and what it was about; empty when an older version wrote this.
+    #[serde(default)]
+    asked: String,
+}
+
+impl Remembered {
+    /// Notes that `command` came to `outcome`.
+    pub fn new(command: &Command, outcome: Outcome) -> Self {
+        Self { outcome, asked: asked(command) }
+    }
+
+    /// The answer to `command` when it comes with the same request: what the first one did.
+    ///
+    /// # Errors
+    /// `Conflict` when the first one was another action, or about something else.
+    pub fn answer(&self, command: &Command) -> Result<Outcome, Problem> {
+        if self.asked.is_empty() || self.asked == asked(command) {
+            return Ok(self.outcome.clone());
+        }
+        let detail = "This request id was used for something else; choose a new one for every request.";
+        Err(Problem::new(ProblemKind::Conflict, detail))
+    }
+}
+
+/// The action and what it is about: what exists by its id; what is to be made by its name, for every try comes with an
+/// id of its own.
+fn asked(command: &Command) -> String {
+    format!("{} {}", command.name(), target(command))
+}
+
+fn target(command: &Command) -> String {
+    match command {
+        Command::Host(HostCommand::Report { id, .. }) => id.to_string(),
+        Command::Vm(c) => match c {
+            VmCommand::Create { vm, .. } => vm.name.clone(),
+            VmCommand::Edit { id, .. }
+            | VmCommand::Power { id, .. }
+            | VmCommand::Delete { id, .. }
+            | VmCommand::Report { id, .. }
+            | VmCommand::Deleted { id }
+            | VmCommand::CreateFailed { id, .. } => id.to_string(),
+        },
+        Command::Volume(c) => match c {
+            VolumeCommand::Create { volume, .. } => volume.name.clone(),
+            VolumeCommand::Delete { id }
+            | VolumeCommand::Report { id, .. }
+            | VolumeCommand::Deleted { id }
+            | VolumeCommand::CreateFailed { id, .. } => id.to_string(),
+        },
+        Command::Image(c) => match c {
+            ImageCommand::Create { name, .. } => name.clone(),
+            ImageCommand::Ready { id, .. }
+            | ImageCommand::CreateFailed { id, .. }
+            | ImageCommand::Delete { id }
+            | ImageCommand::Deleted { id }
+            | ImageCommand::Report { id, .. } => id.to_string(),
+        },
+        Command::Network(c) => match c {
+            NetworkCommand::Create { network, .. } => network.name.clone(),
+            NetworkCommand::Delete { id }
+            | NetworkCommand::Report { id, .. }
+            | NetworkCommand::Deleted { id }
+            | NetworkCommand::CreateFailed { id, .. } => id.to_string(),
+        },
+        Command::Task(c) => match c {
+            TaskCommand::Cancel { id } => id.to_string(),
+            TaskCommand::Prune { before } => before.to_string(),
+        },
+        Command::Access(c) => match c {
+            AccessCommand::CreateUser { name, .. } | AccessCommand::CreateToken { name, .. } => name.clone(),
+            AccessCommand::SetPassword { id, .. } => id.to_string(),
+            AccessCommand::Login { session, .. } => session.id.to_string(),
+            AccessCommand::Logout { id } => id.to_string(),
+            AccessCommand::RevokeToken { id } => id.to_string(),
+        },
+        Command::Audit(line) => line.subject.as_ref().map_or_else(String::new, |about| about.id.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_action_or_subject_is_told_apart() {
+        let power = |id, action| Command::Vm(VmCommand::Power { id, action, deadline_s: 0 });
+        let create = |name: &str| {
+            let volume = CreateVolume { name: name.into(), size_bytes: 512, format: DiskFormat::Raw };
+            Command::Volume(VolumeCommand::Create { id: VolumeId::new(), host: HostId::new(), volume })
+        };
+        let (id, outcome) = (VmId::new(), Outcome { index: 7, task: None, subject: None });
+        let first = Remembered::new(&power(id, PowerAction::Start), outcome.clone());
+        assert_eq!(first.answer(&power(id, PowerAction::Start)), Ok(outcome.clone()));
+        for other in [power(id, PowerAction::ForceOff), power(VmId::new(), PowerAction::Start)] {
+            assert_eq!(first.answer(&other).expect_err("another").kind, ProblemKind::Conflict);
+        }
+        let made = Remembered::new(&create("data"), outcome.clone());
+        assert_eq!(made.answer(&create("data")), Ok(outcome.clone()), "a retry has an id of its own");
+        assert_eq!(made.answer(&create("other")).expect_err("another").kind, ProblemKind::Conflict);
+        let old = serde_json::to_string(&outcome).expect("json");
+        let old: Remembered = serde_json::from_str(&old).expect("as an older version wrote it");
+        assert_eq!(old.answer(&create("data")), Ok(outcome));
+        let text = serde_json::to_string(&made).expect("json");
+        assert_eq!(serde_json::from_str::<Remembered>(&text).expect("read back"), made);
+    }
+}
