@@ -1,9 +1,9 @@
 //! The session or token a long connection was opened with: knows when it ends, and nothing of what the connection carries.
 
-use hostd_core::{Caller, Ctx};
+use hostd_core::{Caller, Changes, Ctx};
 use hostd_types::{Change, Kind, Timestamp};
 use std::time::Duration;
-use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::sync::broadcast::error::RecvError;
 
 /// What proved who opened a connection.
 #[derive(Debug, Clone, Default)]
@@ -30,7 +30,7 @@ impl Credential {
     }
 
     /// Returns when the credential is taken back or its time is over; never for root on the Unix socket.
-    pub async fn ended(&self, mut changes: Receiver<Change>) {
+    pub async fn ended(&self, mut changes: Changes) {
         let Some(expires_at) = self.expires_at else { return std::future::pending().await };
         let left = expires_at.unix().saturating_sub(Timestamp::now().unix());
         let expiry = tokio::time::sleep(Duration::from_secs(u64::try_from(left).unwrap_or(0)));

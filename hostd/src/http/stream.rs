@@ -13,7 +13,7 @@ use axum::{Extension, Json};
 use futures_util::{Stream, stream};
 use hostd_core::{Changes, Core};
 use hostd_edge::Who;
-use hostd_types::{Change, Event, ListParams, Page};
+use hostd_types::{Event, ListParams, Page};
 use serde::Deserialize;
 use std::convert::Infallible;
 use std::time::Duration;
