@@ -1,6 +1,7 @@
 //! Screenshots of the main pages, light and dark, wide and narrow; and what must work without scripts or mouse.
 
 use crate::browser::{Browser, Screen};
+use crate::story::DRAWN;
 use anyhow::{Context, Result, ensure};
 use std::path::Path;
 
@@ -38,6 +39,9 @@ pub async fn take(browser: &Browser, dir: &Path, extra: &[(&str, String)]) -> Re
         for (name, path) in pages.chain(extra.iter().cloned()) {
             browser.open(&path).await?;
             browser.find("main[data-page]").await?;
+            if browser.has("#screen").await? {
+                browser.holds("something on the guest's screen", DRAWN).await?;
+            }
             let wide = browser.script("return document.documentElement.scrollWidth").await?;
             let wide = wide.as_u64().context("the page has a width")?;
             ensure!(wide <= screen.width.into(), "{path} is {wide} wide on a screen of {}", screen.width);

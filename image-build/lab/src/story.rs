@@ -14,6 +14,13 @@ const IMAGE_SIZE: usize = 24 << 20;
 /// Name of the uploaded image.
 const IMAGE_NAME: &str = "story-guest";
 
+/// Tells whether something is drawn on the console page's screen.
+pub(crate) const DRAWN: &str = "const canvas = document.querySelector('#screen canvas'); \
+    if (!canvas || !canvas.width) return false; \
+    const dots = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data; \
+    for (let i = 0; i < dots.length; i += 4) if (dots[i] + dots[i + 1] + dots[i + 2] > 200) return true; \
+    return false";
+
 /// One telling of the story.
 #[derive(Debug)]
 pub struct Story<'a> {
@@ -155,12 +162,7 @@ impl<'a> Story<'a> {
     pub async fn watch_screen(&self, vm: &str) -> Result<()> {
         self.open_vm(vm, "/console").await?;
         self.browser.find("#screen[data-connected=\"true\"]").await?;
-        let drawn = "const canvas = document.querySelector('#screen canvas'); \
-            if (!canvas || !canvas.width) return false; \
-            const dots = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data; \
-            for (let i = 0; i < dots.length; i += 4) if (dots[i] + dots[i + 1] + dots[i + 2] > 200) return true; \
-            return false";
-        self.browser.holds("something on the guest's screen", drawn).await
+        self.browser.holds("something on the guest's screen", DRAWN).await
     }
 
     /// The console page shows the guest's line, and what is typed comes back.
