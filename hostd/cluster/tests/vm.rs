@@ -57,7 +57,10 @@ async fn creating_makes_the_machine_its_disks_cards_task_and_event() {
 
     let task = f.task(outcome.task).await;
     assert_eq!((task.action.as_str(), task.subject, task.host), ("vm.create", vm_subject(id, "web"), f.host));
-    assert_eq!(f.events(id).await, ["vm.create CPUs: 1, memory: 256 MiB, disks: 3, network cards: 2, start at once"]);
+    assert_eq!(
+        f.events(id).await,
+        ["vm.create CPUs: 1, memory: 256 MiB, disks: 3, network cards: 2, start at once"]
+    );
 }
 
 fn vm_subject(id: VmId, name: &str) -> Subject {

@@ -70,7 +70,13 @@ pub async fn open(
     Ok(upgrade.on_upgrade(async move |socket| serve(core, ctx, ticket.0.ticket, ended, socket).await))
 }
 
-async fn serve(core: Core, ctx: Ctx, ticket: String, ended: impl Future<Output = End>, mut socket: WebSocket) {
+async fn serve(
+    core: Core,
+    ctx: Ctx,
+    ticket: String,
+    ended: impl Future<Output = End>,
+    mut socket: WebSocket,
+) {
     match core.open_console(&ticket).await {
         Ok(ConsoleStream { kind, vm, io }) => {
             tracing::info!(%vm, ?kind, address = ?ctx.address, "console opened");
@@ -104,10 +110,7 @@ async fn relay(socket: WebSocket, io: Box<dyn Duplex>, ended: impl Future<Output
     why
 }
 
-async fn to_machine(
-    mut source: SplitStream<WebSocket>,
-    mut writer: WriteHalf<Box<dyn Duplex>>,
-) -> End {
+async fn to_machine(mut source: SplitStream<WebSocket>, mut writer: WriteHalf<Box<dyn Duplex>>) -> End {
     loop {
         let bytes = match timeout(SILENCE_MAX, source.next()).await {
             Ok(Some(Ok(Message::Binary(bytes)))) => bytes,
@@ -123,10 +126,7 @@ async fn to_machine(
     }
 }
 
-async fn to_browser(
-    sink: &mut SplitSink<WebSocket, Message>,
-    mut reader: ReadHalf<Box<dyn Duplex>>,
-) -> End {
+async fn to_browser(sink: &mut SplitSink<WebSocket, Message>, mut reader: ReadHalf<Box<dyn Duplex>>) -> End {
     let mut buffer = vec![0; 64 * 1024];
     let mut pings = tokio::time::interval(PING);
     loop {

@@ -83,7 +83,10 @@ pub async fn broken(checkout: &Checkout) -> Result<()> {
     let page = page.await?;
     let text = page.text();
     ensure!(page.status == StatusCode::SERVICE_UNAVAILABLE, "answered {}: {text}", page.status);
-    ensure!(text.contains("data partition") && !text.contains("login-form"), "the page hides the fault: {text}");
+    ensure!(
+        text.contains("data partition") && !text.contains("login-form"),
+        "the page hides the fault: {text}"
+    );
     appliance.machine.press_power().await?;
     appliance.machine.wait_off(Duration::from_secs(120)).await.map(drop).context("the power button")
 }
