@@ -1,6 +1,7 @@
 //! Our own package: the daemon, its services and configuration, the licence texts.
 
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
@@ -62,6 +63,13 @@ pub fn pack(apk: &Apk, product: &Product<'_>, scratch: &Path, into: &Path) -> Re
     Ok(())
 }
 
+/// Whether a file begins with `#!`: every script is to be run, wherever it lies.
+fn is_script(file: &Path) -> Result<bool> {
+    let mut begin = [0; 2];
+    let read = fs::File::open(file)?.read(&mut begin)?;
+    Ok(read == 2 && begin == *b"#!")
+}
+
 /// Modes and owners must come from here and not from the checkout's user and mask.
 fn settle(root: &Path) -> Result<()> {
     tree::own_by_root(root)?;
@@ -71,11 +79,7 @@ fn settle(root: &Path) -> Result<()> {
         if meta.is_symlink() {
             continue;
         }
-        let run = meta.is_dir()
-            || path.starts_with("etc/acpi")
-            || path.starts_with("etc/init.d")
-            || path.starts_with("usr/bin")
-            || path.starts_with("usr/share/udhcpc");
+        let run = meta.is_dir() || path.starts_with("usr/bin") || is_script(&full)?;
         let mode = match path.to_str() {
             Some("usr/share/quantix/shadow") => 0o600,
             Some(_) | None if run => 0o755,

@@ -37,6 +37,9 @@ enum Task {
     Lab {
         /// The case
         case: Option<String>,
+        /// Boot the ISO that is there, without building
+        #[arg(long)]
+        no_build: bool,
     },
     /// Print figures as JSON lines: the named ones, or all
     Measure {
@@ -82,7 +85,7 @@ async fn perform(task: Task) -> Result<()> {
     match task {
         Task::Run(args) => run::run(&checkout, &args).await,
         Task::Test(args) => suite::test(&checkout, &args).await,
-        Task::Lab { case } => cases::lab(&checkout, case.as_deref()).await,
+        Task::Lab { case, no_build } => cases::lab(&checkout, case.as_deref(), !no_build).await,
         Task::Measure { names } => measure::measure(&checkout, &names).await,
         Task::Openapi { check } => openapi::openapi(&checkout, check),
         Task::Vendor { check } => vendor::vendor(&checkout, check),

@@ -102,11 +102,11 @@ pub async fn run(checkout: &Checkout, case: Case, steps: &mut Steps) {
     steps.end(case.name(), begun, result);
 }
 
-/// Runs the named case, or lists all.
+/// Runs the named case, with an ISO built before when `build` is set, or lists all.
 ///
 /// # Errors
 /// When there is no such case or it fails.
-pub async fn lab(checkout: &Checkout, name: Option<&str>) -> Result<()> {
+pub async fn lab(checkout: &Checkout, name: Option<&str>, build: bool) -> Result<()> {
     let Some(name) = name else {
         for case in ALL {
             let suite = if SUITE.contains(&case) || case == Case::HostStory { "test" } else { "" };
@@ -118,7 +118,7 @@ pub async fn lab(checkout: &Checkout, name: Option<&str>) -> Result<()> {
         bail!("there is no case {name}; cargo xtask lab lists them");
     };
     let mut steps = Steps::default();
-    if !matches!(case, Case::HostStory | Case::Crash | Case::Reproducible) {
+    if build && !matches!(case, Case::HostStory | Case::Crash | Case::Reproducible) {
         let built =
             steps.step("ISO build", || crate::iso::build(checkout, crate::iso::Daemon::Image).map(drop));
         if !built {
