@@ -13,6 +13,9 @@ use std::path::{Path, PathBuf};
 /// Name of the first administrator.
 pub(super) const ADMINISTRATOR: &str = "admin";
 
+/// Local fact: somebody logged in, so the generated password is known outside this host.
+pub(super) const USED: &str = "initial_password_used";
+
 /// The file that holds the generated password: readable by root, gone at reboot and when the password is changed.
 #[derive(Debug)]
 pub(crate) struct InitialPassword {
@@ -57,6 +60,8 @@ impl Core {
         let users = self.store().users().await?;
         let unchanged = users.iter().find(|user| user.initial_password);
         let id = match unchanged {
+            // Whoever logged in with it has it: it stays good over boots, though nothing shows it any more.
+            Some(_) if self.local().get(USED).await?.is_some() => return Ok(()),
             Some(user) if self.shown_password_opens(user).await? => return Ok(()),
             Some(user) => Some(user.id),
             None if users.is_empty() => None,

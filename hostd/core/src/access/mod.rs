@@ -75,6 +75,9 @@ impl Core {
         let by = Actor::User { id: user.id, name: user.name.clone(), token: None };
         self.propose(by, RequestId::new(), Command::Access(command)).await?;
         self.0.last_seen.touch(self, session.id, now).await?;
+        if user.initial_password {
+            self.local().put(initial::USED, "yes").await?;
+        }
         Ok((session, user, secret))
     }
 
