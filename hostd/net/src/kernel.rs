@@ -17,6 +17,8 @@ use rtnetlink::packet_route::link::{
 use rtnetlink::packet_route::route::RouteMessage;
 use rtnetlink::{Handle, LinkBridge, LinkMessageBuilder, LinkUnspec};
 use std::net::IpAddr;
+use std::sync::Arc;
+use tokio::sync::Mutex;
 
 /// Error numbers of the kernel that have a meaning here.
 const ENOENT: i32 = 2;
@@ -28,7 +30,12 @@ const EADDRNOTAVAIL: i32 = 99;
 
 /// The netlink socket.
 #[derive(Clone)]
-pub struct Kernel(Handle);
+pub struct Kernel {
+    socket: Handle,
+    /// Held while a list is read: the kernel gives one at a time on a socket and answers EBUSY to a second
+    /// (`__netlink_dump_start` in its `net/netlink/af_netlink.c`).
+    listing: Arc<Mutex<()>>,
+}
 
 fn failed(operation: &str, cause: &rtnetlink::Error) -> NetError {
     match cause {
@@ -53,33 +60,45 @@ fn unless(result: Result<(), rtnetlink::Error>, fine: &[i32]) -> Result<(), rtne
     }
 }
 
+/// Every link, address and route.
+async fn lists(socket: &Handle) -> Result<Observed, NetError> {
+    let mut seen = Observed::default();
+    let links = socket.link().get().execute().try_collect::<Vec<_>>().await;
+    let links = links.map_err(|e| failed("listing links", &e))?;
+    seen.links = links.into_iter().filter_map(link).collect();
+    let addresses = socket.address().get().execute().try_collect::<Vec<_>>().await;
+    let addresses = addresses.map_err(|e| failed("listing addresses", &e))?;
+    seen.addresses = addresses.into_iter().filter_map(address).collect();
+    for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+        let mut query = RouteMessage::default();
+        query.header.address_family = family;
+        let routes = socket.route().get(query).execute().try_collect::<Vec<_>>().await;
+        for message in routes.map_err(|e| failed("listing routes", &e))? {
+            seen.shared.extend(route::shared_links(&message));
+            seen.routes.extend(route::read(&message));
+        }
+    }
+    Ok(seen)
+}
+
 impl Kernel {
     /// Opens the socket; needs a tokio runtime, which drives it.
     pub fn open() -> Result<Self, NetError> {
         let (connection, handle, _) =
             rtnetlink::new_connection().map_err(|e| NetError::call("opening a netlink socket", &e))?;
         tokio::spawn(connection);
-        Ok(Self(handle))
+        Ok(Self { socket: handle, listing: Arc::default() })
     }
 
     /// Everything there is now; DHCP clients of `clients` only.
     pub async fn observe(&self, clients: &[&LinkName]) -> Result<Observed, NetError> {
-        let mut seen = Observed::default();
-        let links = self.0.link().get().execute().try_collect::<Vec<_>>().await;
-        let links = links.map_err(|e| failed("listing links", &e))?;
-        seen.links = links.into_iter().filter_map(link).collect();
-        let addresses = self.0.address().get().execute().try_collect::<Vec<_>>().await;
-        let addresses = addresses.map_err(|e| failed("listing addresses", &e))?;
-        seen.addresses = addresses.into_iter().filter_map(address).collect();
-        for family in [AddressFamily::Inet, AddressFamily::Inet6] {
-            let mut query = RouteMessage::default();
-            query.header.address_family = family;
-            let routes = self.0.route().get(query).execute().try_collect::<Vec<_>>().await;
-            for message in routes.map_err(|e| failed("listing routes", &e))? {
-                seen.shared.extend(route::shared_links(&message));
-                seen.routes.extend(route::read(&message));
-            }
-        }
+        let (socket, listing) = (self.socket.clone(), self.listing.clone());
+        // A task of its own, so that a caller who leaves half-way does not leave half a list on the socket.
+        let lists = tokio::spawn(async move {
+            let _one = listing.lock().await;
+            lists(&socket).await
+        });
+        let mut seen = lists.await.map_err(|e| NetError::call("listing the network", &e))??;
         for name in clients {
             if let Some(client) = dhcp_client::running(name) {
                 seen.clients.insert((*name).clone(), client.argv);
@@ -116,7 +135,7 @@ impl Kernel {
     async fn create_bridge(&self, bridge: &LinkName, mac: Mac) -> Result<(), NetError> {
         let message =
             settled(LinkMessageBuilder::<LinkBridge>::new(bridge.as_str())).address(mac.0.to_vec()).build();
-        self.0.link().add(message).execute().await.map_err(|e| match number(&e) {
+        self.socket.link().add(message).execute().await.map_err(|e| match number(&e) {
             EOPNOTSUPP => NetError::Unsupported {
                 feature: "Linux bridges (kernel module bridge)",
                 message: e.to_string(),
@@ -126,14 +145,14 @@ impl Kernel {
     }
 
     async fn index(&self, name: &LinkName) -> Result<u32, rtnetlink::Error> {
-        let mut found = self.0.link().get().match_name(name.to_string()).execute();
+        let mut found = self.socket.link().get().match_name(name.to_string()).execute();
         Ok(found.try_next().await?.map(|m| m.header.index).unwrap_or_default())
     }
 
     async fn settle(&self, bridge: &LinkName) -> Result<(), rtnetlink::Error> {
         let builder = settled(LinkMessageBuilder::<LinkBridge>::new(bridge.as_str()));
         let message = builder.index(self.index(bridge).await?).build();
-        self.0.link().change(message).execute().await
+        self.socket.link().change(message).execute().await
     }
 
     async fn set(
@@ -142,7 +161,7 @@ impl Kernel {
         with: impl FnOnce(LinkMessageBuilder<LinkUnspec>) -> LinkMessageBuilder<LinkUnspec>,
     ) -> Result<(), rtnetlink::Error> {
         let message = with(LinkUnspec::new_with_index(self.index(link).await?)).build();
-        self.0.link().change(message).execute().await
+        self.socket.link().change(message).execute().await
     }
 
     async fn attach(&self, port: &LinkName, bridge: &LinkName) -> Result<(), rtnetlink::Error> {
@@ -152,29 +171,29 @@ impl Kernel {
 
     async fn delete(&self, bridge: &LinkName) -> Result<(), rtnetlink::Error> {
         let index = self.index(bridge).await?;
-        self.0.link().del(index).execute().await
+        self.socket.link().del(index).execute().await
     }
 
     async fn add_address(&self, link: &LinkName, address: &IpNet) -> Result<(), rtnetlink::Error> {
         let index = self.index(link).await?;
-        self.0.address().add(index, address.addr(), address.prefix_len()).execute().await
+        self.socket.address().add(index, address.addr(), address.prefix_len()).execute().await
     }
 
     async fn remove_address(&self, link: &LinkName, address: &IpNet) -> Result<(), rtnetlink::Error> {
         let index = self.index(link).await?;
-        let mut same = self.0.address().add(index, address.addr(), address.prefix_len());
+        let mut same = self.socket.address().add(index, address.addr(), address.prefix_len());
         let message = std::mem::take(same.message_mut());
-        self.0.address().del(message).execute().await
+        self.socket.address().del(message).execute().await
     }
 
     async fn add_route(&self, link: &LinkName, route: &Route) -> Result<(), rtnetlink::Error> {
         let message = route::message(route, self.index(link).await?);
-        self.0.route().add(message).execute().await
+        self.socket.route().add(message).execute().await
     }
 
     async fn remove_route(&self, link: &LinkName, route: &Route) -> Result<(), rtnetlink::Error> {
         let message = route::message(route, self.index(link).await?);
-        self.0.route().del(message).execute().await
+        self.socket.route().del(message).execute().await
     }
 }
 

@@ -1,6 +1,7 @@
 //! Links as people see them, and subnets that are free.
 
 use crate::place::{inside, neighbour, run};
+use futures_util::FutureExt;
 
 #[test]
 fn links_show_what_the_kernel_has() {
@@ -30,5 +31,25 @@ fn a_free_subnet_overlaps_neither_addresses_nor_routes() {
         let taken = ["10.200.2.0/24".parse().expect("net")];
         let free = place.nets().free_subnet(&taken).await.expect("free");
         assert_eq!(free.map(|n| n.to_string()).as_deref(), Some("10.200.3.0/24"));
+    });
+}
+
+#[test]
+fn many_may_ask_at_once_and_leave_half_way() {
+    inside("links::many_may_ask_at_once_and_leave_half_way", async |place| {
+        // More than fits into one answer of the kernel, so that every list is read in several parts.
+        for n in 0..100 {
+            run(&format!("ip link add br{n} type bridge"));
+        }
+        let nets = place.nets();
+        for _round in 0..20 {
+            // Polled once and dropped: the question is out, nobody waits for the answer.
+            let leaves = std::pin::pin!(nets.links());
+            assert!(leaves.now_or_never().is_none());
+            let (one, two, three) = tokio::join!(nets.links(), nets.links(), nets.links());
+            for links in [one, two, three] {
+                assert_eq!(links.expect("links").len(), 100);
+            }
+        }
     });
 }
