@@ -45,8 +45,11 @@ fn target(command: &Command) -> String {
         Command::Host(HostCommand::Report { id, .. }) => id.to_string(),
         Command::Vm(c) => match c {
             VmCommand::Create { vm, .. } => vm.name.clone(),
-            VmCommand::Edit { id, .. }
-            | VmCommand::Power { id, .. }
+            VmCommand::Edit { id, edit, .. } => {
+                // Two edits of one machine are the same only when they change the same.
+                format!("{id} {}", serde_json::to_string(edit).unwrap_or_default())
+            }
+            VmCommand::Power { id, .. }
             | VmCommand::Delete { id, .. }
             | VmCommand::Report { id, .. }
             | VmCommand::Deleted { id }
@@ -106,6 +109,13 @@ mod tests {
         for other in [power(id, PowerAction::ForceOff), power(VmId::new(), PowerAction::Start)] {
             assert_eq!(first.answer(&other).expect_err("another").kind, ProblemKind::Conflict);
         }
+        let rename = |name: &str| {
+            let edit = EditVm { name: Some(name.into()), ..EditVm::default() };
+            Command::Vm(VmCommand::Edit { id, expect: None, edit })
+        };
+        let renamed = Remembered::new(&rename("a"), outcome.clone());
+        assert_eq!(renamed.answer(&rename("a")), Ok(outcome.clone()));
+        assert_eq!(renamed.answer(&rename("b")).expect_err("another").kind, ProblemKind::Conflict);
         let made = Remembered::new(&create("data"), outcome.clone());
         assert_eq!(made.answer(&create("data")), Ok(outcome.clone()), "a retry has an id of its own");
         assert_eq!(made.answer(&create("other")).expect_err("another").kind, ProblemKind::Conflict);
