@@ -2,7 +2,6 @@
 //! `cargo xtask lab`.
 
 mod boot;
-mod crash;
 mod durable;
 mod host;
 mod reproducible;
@@ -29,19 +28,16 @@ pub enum Case {
     BrokenData,
     /// Two builds from the same inputs are bit-identical.
     Reproducible,
-    /// The daemon is killed at random points; everything ends truthfully.
-    Crash,
 }
 
 /// Every case.
-pub const ALL: [Case; 7] = [
+pub const ALL: [Case; 6] = [
     Case::HostStory,
     Case::BootBios,
     Case::BootUefi,
     Case::RebootDurable,
     Case::BrokenData,
     Case::Reproducible,
-    Case::Crash,
 ];
 
 /// The cases with the ISO that `cargo xtask test` runs.
@@ -57,7 +53,6 @@ impl Case {
             Case::RebootDurable => "reboot-durable",
             Case::BrokenData => "broken-data-partition",
             Case::Reproducible => "reproducible",
-            Case::Crash => "crash",
         }
     }
 
@@ -70,14 +65,13 @@ impl Case {
             Case::RebootDurable => "login, machine and disk survive a reboot and a power cut; autostart runs",
             Case::BrokenData => "a data partition that can't be mounted is a visible error, never silent RAM",
             Case::Reproducible => "two builds from the same inputs are bit-identical",
-            Case::Crash => "hostd killed at 20 random points of create, delete and upload",
         }
     }
 
     /// Why it can't run here.
     fn missing(self) -> Option<String> {
         let browser = matches!(self, Case::HostStory | Case::BootBios | Case::RebootDurable);
-        let namespaces = matches!(self, Case::HostStory | Case::Crash);
+        let namespaces = self == Case::HostStory;
         let browser = browser.then(Browser::missing).flatten();
         browser.or_else(|| namespaces.then(lab::host::Host::missing).flatten())
     }
@@ -97,7 +91,6 @@ pub async fn run(checkout: &Checkout, case: Case, steps: &mut Steps) {
         Case::RebootDurable => durable::reboot(checkout).await,
         Case::BrokenData => durable::broken(checkout).await,
         Case::Reproducible => reproducible::twice(checkout),
-        Case::Crash => crash::many(checkout).await,
     };
     steps.end(case.name(), begun, result);
 }
@@ -118,7 +111,7 @@ pub async fn lab(checkout: &Checkout, name: Option<&str>, build: bool) -> Result
         bail!("there is no case {name}; cargo xtask lab lists them");
     };
     let mut steps = Steps::default();
-    if build && !matches!(case, Case::HostStory | Case::Crash | Case::Reproducible) {
+    if build && !matches!(case, Case::HostStory | Case::Reproducible) {
         let built =
             steps.step("ISO build", || crate::iso::build(checkout, crate::iso::Daemon::Image).map(drop));
         if !built {
