@@ -3,6 +3,7 @@
 use crate::apply;
 use crate::log_store::LogStore;
 use crate::raft::{Batch, LogId, RaftEntry, Results, StorageError, StorageIoError, TypeConfig};
+use crate::reserve::Reserve;
 use crate::schema::{self, TABLES};
 use crate::snapshot::Snapshots;
 use crate::state_machine::StateMachine;
@@ -25,12 +26,13 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, TempDir> for Builder {
         let build = || -> Result<_, crate::StateError> {
             let dir = tempfile::tempdir()?;
             let state = dir.path().join("state.db");
-            let log = LogStore::open(&dir.path().join("log.db"), u64::MAX)?;
+            let reserve = Reserve::open(dir.path(), 1 << 20);
+            let log = LogStore::open(&dir.path().join("log.db"), u64::MAX, reserve.clone())?;
             let writer = Writer::spawn("state-writer", schema::open_state(&state)?)?;
             let snapshots = Snapshots::open(&dir.path().join("snapshot"), &state)?;
             let (changes, _) = broadcast::channel(8);
             let (revision, _) = watch::channel(0);
-            Ok((dir, log, StateMachine { writer, snapshots, changes, revision }))
+            Ok((dir, log, StateMachine { writer, snapshots, reserve, changes, revision }))
         };
         build().map_err(|e| StorageIoError::write(AnyError::new(&e)).into())
     }

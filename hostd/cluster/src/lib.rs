@@ -23,6 +23,7 @@ mod proposals;
 mod raft;
 pub mod record;
 mod remembered;
+mod reserve;
 mod rows;
 mod schema;
 mod snapshot;
@@ -42,6 +43,7 @@ use proposals::Proposals;
 use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -58,6 +60,7 @@ struct Inner {
     store: Store,
     local: Local,
     proposals: Proposals,
+    reserve: reserve::Reserve,
     revision: watch::Receiver<u64>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -95,12 +98,13 @@ impl Cluster {
     /// # Errors
     /// The same.
     pub async fn open_with(dir: &Path, settings: Settings) -> Result<Self, ClusterError> {
-        let Opened { lock, host, local, log, state, state_path, raft, revision } =
+        let Opened { lock, host, local, log, state, state_path, raft, reserve, revision } =
             open::open(dir, &settings).await?;
         let store = Store::open(&state_path).await?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let proposals = Proposals::start(raft.clone(), stop.clone(), &tasks, settings.queue);
         tasks.spawn(snapshot_when_grown(raft.clone(), log.clone(), stop.clone()));
+        tasks.spawn(refill_when_spent(reserve.clone(), stop.clone()));
         let lock = Mutex::new(Some(lock));
         Ok(Self(Arc::new(Inner {
             host,
@@ -110,6 +114,7 @@ impl Cluster {
             store,
             local,
             proposals,
+            reserve,
             revision,
             stop,
             tasks,
@@ -154,6 +159,11 @@ impl Cluster {
         self.0.revision.clone()
     }
 
+    /// The file system of the state is full, and writes live on the space kept for that: propose only what makes room.
+    pub fn full(&self) -> bool {
+        self.0.reserve.spent()
+    }
+
     /// Numbers for the host page.
     pub async fn health(&self) -> ClusterHealth {
         let metrics = self.0.raft.metrics().borrow().clone();
@@ -189,6 +199,18 @@ impl Cluster {
         self.0.log.close().await;
         self.0.local.close().await;
         drop(self.0.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+/// Keeps the reserve again as soon as there is room.
+async fn refill_when_spent(reserve: reserve::Reserve, stop: CancellationToken) {
+    let mut tick = tokio::time::interval(Duration::from_secs(2));
+    while stop.run_until_cancelled(tick.tick()).await.is_some() {
+        if reserve.spent() {
+            let reserve = reserve.clone();
+            // A panic was reported when it happened; the next tick tries again.
+            let _ = tokio::task::spawn_blocking(move || reserve.refill()).await;
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use crate::local::{LOCAL_FORMAT, Local};
 use crate::log_store::LogStore;
 use crate::peers::Peers;
 use crate::raft::Raft;
+use crate::reserve::Reserve;
 use crate::snapshot::{self, Snapshots};
 use crate::state_machine::StateMachine;
 use crate::writer::Writer;
@@ -34,6 +35,8 @@ pub struct Settings {
     pub keep_entries: u64,
     /// Commands that may wait to be written; more are refused as unavailable.
     pub queue: usize,
+    /// Bytes kept on the file system for when it is full.
+    pub reserve_bytes: u64,
 }
 
 impl Default for Settings {
@@ -43,6 +46,8 @@ impl Default for Settings {
             snapshot_bytes: 64 << 20,
             keep_entries: 10_000,
             queue: proposals::QUEUE,
+            // Many times the largest transaction, and little beside what a live system keeps in memory.
+            reserve_bytes: 8 << 20,
         }
     }
 }
@@ -56,6 +61,7 @@ pub(crate) struct Opened {
     pub(crate) state: StateMachine,
     pub(crate) state_path: PathBuf,
     pub(crate) raft: Raft,
+    pub(crate) reserve: Reserve,
     pub(crate) revision: watch::Receiver<u64>,
 }
 
@@ -70,9 +76,13 @@ pub(crate) async fn open(dir: &Path, settings: &Settings) -> Result<Opened, Clus
     })?;
 
     let wrong = |file: &Path, source| ClusterError::Database { file: file.into(), source };
-    let (local, host) = Local::open(&local_path).map_err(|e| wrong(&local_path, e))?;
-    let log = LogStore::open(&log_path, settings.snapshot_bytes).map_err(|e| wrong(&log_path, e))?;
-    let mut db = schema::open_state(&state_path).map_err(|e| wrong(&state_path, e))?;
+    let reserve = Reserve::open(dir, settings.reserve_bytes);
+    let local = reserve.retry(|| Local::open(&local_path));
+    let (local, host) = local.map_err(|e| wrong(&local_path, e))?;
+    let log = reserve.retry(|| LogStore::open(&log_path, settings.snapshot_bytes, reserve.clone()));
+    let log = log.map_err(|e| wrong(&log_path, e))?;
+    let db = reserve.retry(|| schema::open_state(&state_path));
+    let mut db = db.map_err(|e| wrong(&state_path, e))?;
     let snapshots = Snapshots::open(&dir.join("snapshot"), &state_path).map_err(|e| wrong(&state_path, e))?;
     reconcile(dir, &log, &mut db, &snapshots)?;
 
@@ -81,9 +91,9 @@ pub(crate) async fn open(dir: &Path, settings: &Settings) -> Result<Opened, Clus
     let position = snapshot::position(&db).map_err(|e| wrong(&state_path, e))?;
     revision_out.send_replace(position.applied.map_or(0, |id| id.index));
     let writer = Writer::spawn("state-writer", db).map_err(|e| wrong(&state_path, e.into()))?;
-    let state = StateMachine { writer, snapshots, changes, revision: revision_out };
+    let state = StateMachine { writer, snapshots, reserve: reserve.clone(), changes, revision: revision_out };
     let raft = start(&log, &state, settings).await?;
-    Ok(Opened { lock, host, local, log, state, state_path, raft, revision })
+    Ok(Opened { lock, host, local, log, state, state_path, raft, reserve, revision })
 }
 
 /// Makes `dir` and takes it for this process.

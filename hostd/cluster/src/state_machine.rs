@@ -6,6 +6,7 @@ use crate::raft::{
     LogId, RaftEntry, Results, SnapshotFile, SnapshotMeta, StorageError, StorageIoError, StoredMembership,
     TypeConfig,
 };
+use crate::reserve::Reserve;
 use crate::snapshot::{self, Snapshots};
 use crate::writer::Writer;
 use hostd_types::Change;
@@ -19,6 +20,7 @@ use tokio::sync::{broadcast, watch};
 pub(crate) struct StateMachine {
     pub(crate) writer: Writer<Connection>,
     pub(crate) snapshots: Snapshots,
+    pub(crate) reserve: Reserve,
     pub(crate) changes: broadcast::Sender<Change>,
     pub(crate) revision: watch::Sender<u64>,
 }
@@ -36,9 +38,9 @@ async fn blocking<T: Send + 'static>(
 
 impl RaftSnapshotBuilder<TypeConfig> for StateMachine {
     async fn build_snapshot(&mut self) -> Result<Snapshot<TypeConfig>, StorageError> {
-        let snapshots = self.snapshots.clone();
+        let (snapshots, reserve) = (self.snapshots.clone(), self.reserve.clone());
         let built = async {
-            let built = blocking(move || snapshots.build()).await?;
+            let built = blocking(move || reserve.retry(|| snapshots.build())).await?;
             // The log is purged next: what was applied must be in the database itself by then.
             self.writer.run(|db| snapshot::checkpoint(db)).await?;
             Ok::<_, StateError>(built)
@@ -68,7 +70,9 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     {
         let entries: Vec<RaftEntry> = entries.into_iter().collect();
         let Some(last) = entries.last().map(|e| e.log_id) else { return Ok(Vec::new()) };
-        let applied = self.writer.run(move |db| apply::entries(db, &entries)).await.map_err(|e| {
+        let reserve = self.reserve.clone();
+        let applied = self.writer.run(move |db| reserve.retry(|| apply::entries(db, &entries)));
+        let applied = applied.await.map_err(|e| {
             tracing::error!(error = %e, upto = last.index, "applying to state.db failed; consensus stops on this host, machines keep running");
             StorageIoError::apply(last, any(e))
         })?;

@@ -146,7 +146,7 @@ async fn databases_of_a_newer_version_are_refused_and_left_untouched() {
         f.cluster.shutdown().await;
         Connection::open(f.path().join(file)).unwrap().execute_batch(change).unwrap();
         let before = files(f.path());
-        assert_eq!(before.len(), 3);
+        assert_eq!(before.len(), 4, "three databases and the reserve");
         let error = Cluster::open(f.path()).await.err().expect("an error");
         let ClusterError::TooNew { found: 99, known: 1, .. } = &error else { panic!("{error}") };
         let words = error.to_string();

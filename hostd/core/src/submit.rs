@@ -32,6 +32,11 @@ impl Core {
         let snapshot = Snapshot::load(self, &command).await?;
         fill(&mut command, &snapshot, self.host());
         admit::admit(&command, &snapshot)?;
+        if self.0.cluster.full() && grows(&command) {
+            let text =
+                "The disk of the host's state is full. Delete images, disks or machines; that still works.";
+            return Err(Problem::new(ProblemKind::Capacity, text));
+        }
         let asked = command.clone();
         let outcome = self.propose(ctx.actor(self.host()), ctx.request, command).await?;
         *slot = Some(Remembered::new(&asked, outcome.clone()));
@@ -79,6 +84,18 @@ impl Core {
             AuditCommand { action, subject, result: EventResult::Refused, detail: problem.detail.clone() };
         self.audit(ctx.actor(self.host()), line).await;
     }
+}
+
+/// Whether a command leads to more than a line of its own on the disk: not accepted while there is no room.
+fn grows(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Vm(VmCommand::Create { .. } | VmCommand::Edit { .. })
+            | Command::Volume(VolumeCommand::Create { .. })
+            | Command::Image(ImageCommand::Create { .. })
+            | Command::Network(NetworkCommand::Create { .. })
+            | Command::Access(AccessCommand::CreateUser { .. } | AccessCommand::CreateToken { .. })
+    )
 }
 
 /// Completes what the caller may leave out: the host, sizes of disks over images, addresses' case, deadlines.

@@ -1,7 +1,9 @@
 //! A full disk.
 
-use crate::bed::Bed;
-use lab::bootsector;
+use crate::bed::{Bed, PATIENCE};
+use hyper::Method;
+use lab::http::{Http, Target};
+use lab::{bootsector, wait};
 use serde_json::json;
 
 /// The pool on a file system of 24 MiB of its own.
@@ -72,4 +74,60 @@ async fn a_machine_whose_disk_does_not_fit_is_not_half_made() {
     assert_eq!(bed.get("vms").await["total"], 0);
     assert_eq!(bed.get("volumes").await["total"], 0);
     assert_eq!(inside(&bed, "volumes"), "");
+}
+
+#[tokio::test]
+async fn a_full_state_disk_refuses_what_grows_and_is_used_again_when_there_is_room() {
+    let Some(mut bed) = Bed::start().await else { return };
+    bed.stop().await;
+    let state = bed.state();
+    let mount = ["-t", "tmpfs", "-o", "size=40m", "small", state.to_str().unwrap()];
+    bed.host.libvirt.run_inside("mount", &mount).unwrap();
+    bed.crash().await;
+    let kept = bed.post("volumes", json!({"name": "kept", "size_bytes": 1 << 20})).await;
+    let kept = bed.done(&kept).await;
+    let filler = format!("of={}", state.join("filler").display());
+    // It ends with an error when the disk is full, which is the aim.
+    bed.host
+        .libvirt
+        .run_inside("dd", &["if=/dev/zero", &filler, "bs=4k"])
+        .expect_err("the disk can be filled");
+
+    let mut made = Vec::new();
+    let refused = loop {
+        let name = format!("more-{}", made.len());
+        let answer = bed.post("volumes", json!({"name": name, "size_bytes": 1 << 20})).await;
+        if answer.status != 202 {
+            break answer;
+        }
+        made.push(bed.done(&answer).await);
+        assert!(made.len() < 1000, "a full disk is never noticed");
+    };
+    assert_eq!(refused.status, 507, "{}", refused.text());
+    assert!(refused.text().contains("state is full"), "{}", refused.text());
+    let notices = bed.get("overview").await["notices"].take();
+    assert!(notices.to_string().contains("state is full"), "{notices:#}");
+    // What makes room still works, also by a daemon that was started on the full disk.
+    bed.crash().await;
+    for volume in made {
+        let answer = bed.delete(&format!("volumes/{volume}")).await;
+        bed.done(&answer).await;
+    }
+    assert_eq!(bed.post("volumes", json!({"name": "x", "size_bytes": 1 << 20})).await.status, 507);
+
+    bed.host.libvirt.run_inside("rm", &[state.join("filler").to_str().unwrap()]).unwrap();
+    let socket = bed.host.socket();
+    let accepted = wait::until("room for new volumes", PATIENCE, || {
+        let mut http = Http::new(Target::Unix(socket.clone()));
+        async move {
+            let body = json!({"name": "again", "size_bytes": 1 << 20});
+            let answer = http.send(Method::POST, "/api/v1/volumes", Some(&body)).await?;
+            Ok((answer.status == 202).then_some(answer))
+        }
+    });
+    let again = bed.done(&accepted.await.unwrap()).await;
+    bed.crash().await;
+    for volume in [kept, again] {
+        assert_eq!(bed.get(&format!("volumes/{volume}")).await["status"]["phase"], "ready");
+    }
 }

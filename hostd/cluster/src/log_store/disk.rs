@@ -4,6 +4,7 @@ use crate::commit_times::CommitTimes;
 use crate::error::{ClusterError, StateError};
 use crate::raft::{LogId, TypeConfig};
 use crate::record;
+use crate::reserve::Reserve;
 use openraft::storage::LogFlushed;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::path::Path;
@@ -57,12 +58,18 @@ pub(crate) struct Found {
 pub(crate) struct Disk {
     db: Connection,
     times: CommitTimes,
+    reserve: Reserve,
     committed: Option<Vec<u8>>,
     failed: Option<String>,
 }
 
 /// Opens or makes the log; `keep` newest records are read.
-pub(crate) fn open(path: &Path, keep: u32, times: CommitTimes) -> Result<(Disk, Found), StateError> {
+pub(crate) fn open(
+    path: &Path,
+    keep: u32,
+    times: CommitTimes,
+    reserve: Reserve,
+) -> Result<(Disk, Found), StateError> {
     let db = Connection::open(path)?;
     db.busy_timeout(Duration::from_secs(5))?;
     db.pragma_update(None, "journal_mode", "WAL")?;
@@ -90,7 +97,7 @@ pub(crate) fn open(path: &Path, keep: u32, times: CommitTimes) -> Result<(Disk, 
     newest.reverse();
     let found =
         Found { node, vote: get("vote")?, committed: get("committed")?, purged: get("purged")?, newest };
-    Ok((Disk { db, times, committed: None, failed: None }, found))
+    Ok((Disk { db, times, reserve, committed: None, failed: None }, found))
 }
 
 /// Refuses a log.db of a newer format, reading only.
@@ -184,16 +191,20 @@ impl Disk {
         if !writes {
             return Ok(());
         }
-        let tx = self.db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        for request in group.iter() {
-            write(&tx, request)?;
-        }
-        if let Some(value) = self.committed.take() {
-            put(&tx, "committed", &value)?;
-        }
-        let begun = Instant::now();
-        tx.commit()?;
-        self.times.add(begun.elapsed());
+        self.reserve.retry(|| {
+            let tx = self.db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+            for request in group.iter() {
+                write(&tx, request)?;
+            }
+            if let Some(value) = &self.committed {
+                put(&tx, "committed", value)?;
+            }
+            let begun = Instant::now();
+            tx.commit()?;
+            self.times.add(begun.elapsed());
+            Ok(())
+        })?;
+        self.committed = None;
         Ok(())
     }
 

@@ -11,6 +11,7 @@ use crate::commit_times::CommitTimes;
 use crate::error::StateError;
 use crate::raft::{LogId, RaftEntry, StorageError, StorageIoError, TypeConfig, Vote};
 use crate::record;
+use crate::reserve::Reserve;
 use disk::Request;
 use openraft::storage::{LogFlushed, RaftLogStorage};
 use openraft::{AnyError, LogState, OptionalSend, RaftLogReader};
@@ -44,10 +45,10 @@ struct Shared {
 
 impl LogStore {
     /// Opens or makes `log.db`. [`LogStore::grown`] fires after every `growth_limit` bytes.
-    pub(crate) fn open(path: &Path, growth_limit: u64) -> Result<Self, StateError> {
+    pub(crate) fn open(path: &Path, growth_limit: u64, reserve: Reserve) -> Result<Self, StateError> {
         let times = CommitTimes::default();
         let keep = u32::try_from(tail::KEEP_ENTRIES).unwrap_or(u32::MAX);
-        let (disk, found) = disk::open(path, keep, times.clone())?;
+        let (disk, found) = disk::open(path, keep, times.clone(), reserve)?;
         let mut tail = Tail::default();
         tail.vote = found.vote.as_deref().map(record::decode_vote).transpose()?;
         tail.committed = found.committed.as_deref().map(record::decode_log_id).transpose()?;

@@ -19,6 +19,11 @@ impl Core {
                 None,
             );
         }
+        if self.0.cluster.full() {
+            let text = "The disk of the host's state is full: nothing new can be made. Delete images, disks or \
+                        machines.";
+            add(NoticeLevel::Critical, text.into(), Some("/volumes"));
+        }
         if let Link::Down { reason } = &*self.0.hypervisor.link().borrow() {
             let text = format!(
                 "libvirt does not answer ({reason}); running machines go on, but can't be controlled."
