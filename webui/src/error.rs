@@ -2,7 +2,7 @@
 
 use crate::filters;
 use crate::page::{Page, answer};
-use crate::visit::{Frame, Layout, Section, Theme};
+use crate::visit::{Frame, Layout, Section, Theme, Visit};
 use askama::Template;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode, header};
@@ -134,8 +134,7 @@ pub(crate) fn problem_json(problem: &Problem) -> Response {
 }
 
 /// Any path nobody knows.
-pub(crate) async fn not_found(request: axum::extract::Request) -> Response {
-    let (parts, _) = request.into_parts();
-    let problem = Problem::new(ProblemKind::NotFound, format!("There is no page {}.", parts.uri.path()));
-    refuse(&parts, problem)
+pub(crate) async fn not_found(visit: Visit) -> PageError {
+    let path = visit.frame.path.split('?').next().unwrap_or_default();
+    visit.failed(Problem::new(ProblemKind::NotFound, format!("There is no page {path}.")))
 }

@@ -22,7 +22,7 @@ mod units;
 mod visit;
 mod wording;
 
-use axum::routing::get;
+use axum::routing::{any, get};
 use hostd_core::Core;
 use hostd_edge::{Access, Routes};
 
@@ -33,10 +33,10 @@ pub fn routes() -> Routes<()> {
         Access::Public("style, scripts and drawings without any data"),
         get(assets::serve),
     );
-    pages::routes(routes)
+    pages::routes(routes).add("/{*rest}", Access::Signed, any(error::not_found))
 }
 
-/// Every page and asset, mounted at `/`; paths that nothing answers get the 404 page.
+/// Every page and asset, mounted at `/`.
 pub fn router(core: Core) -> axum::Router {
-    routes().with(core).finish().fallback(error::not_found)
+    routes().with(core).finish()
 }

@@ -49,3 +49,12 @@ async fn every_answer_carries_the_security_headers() {
     assert!(answer.headers.contains_key("content-security-policy"));
     assert!(answer.headers.contains_key("x-request-id"));
 }
+
+#[tokio::test]
+async fn an_unknown_page_says_so_and_leaves_the_way_back() {
+    let Some(bed) = Bed::start().await else { return };
+    let answer = bed.browser().await.send(Method::GET, "/vm?x=1", None).await.unwrap();
+    assert_eq!(answer.status, 404);
+    let page = answer.text();
+    assert!(page.contains("There is no page /vm.") && page.contains("href=\"/vms\""), "{page}");
+}

@@ -1,5 +1,6 @@
 //! The first administrator: made at first start, with a generated password that the local console shows until it is
-//! changed. It is kept in memory alone; after a boot another one takes its place.
+//! changed. What is shown is kept in memory alone: after a boot another one takes its place when nobody has logged in
+//! yet; else the password somebody has stays, and is shown no more.
 
 use super::password;
 use crate::error::internal;
