@@ -197,8 +197,10 @@ fn connect_network(libvirt: &Libvirtd) -> Result<String> {
     libvirt.run_inside("ip", &["link", "set", &outer, "netns", &pid.to_string()])?;
     libvirt.run_inside("ip", &["addr", "add", &format!("{far}/30"), "dev", "uplink0"])?;
     libvirt.run_inside("ip", &["link", "set", "uplink0", "up"])?;
-    for words in [["addr", "add", &near, "dev", &outer].as_slice(), ["link", "set", &outer, "up"].as_slice()]
-    {
+    // No IPv6 address may come seconds later: Chromium drops what it is loading when the machine's network changes.
+    let quiet = ["link", "set", &outer, "addrgenmode", "none"];
+    let address = ["addr", "add", &near, "dev", &outer];
+    for words in [quiet.as_slice(), address.as_slice(), ["link", "set", &outer, "up"].as_slice()] {
         let status = Command::new("ip").args(words).status().context("starting ip")?;
         if !status.success() {
             bail!("ip {} failed", words.join(" "));
