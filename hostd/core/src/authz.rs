@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     fn ctx(caller: Caller) -> Ctx {
-        Ctx { caller, request: RequestId::new(), address: None }
+        Ctx { caller, request: None, address: None }
     }
 
     #[test]

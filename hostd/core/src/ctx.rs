@@ -27,8 +27,9 @@ pub enum Caller {
 pub struct Ctx {
     /// Who asks.
     pub caller: Caller,
-    /// From the `Idempotency-Key` header or the form's hidden field, else fresh.
-    pub request: RequestId,
+    /// The `Idempotency-Key` header or the form's hidden field: sent again with the same, a request acts once. Without one
+    /// every request is the first.
+    pub request: Option<RequestId>,
     /// The address asked from, when there is one.
     pub address: Option<IpAddr>,
 }
@@ -36,7 +37,11 @@ pub struct Ctx {
 impl Ctx {
     /// A fresh context of this host's own work.
     pub(crate) fn host() -> Self {
-        Self { caller: Caller::Host, request: RequestId::new(), address: None }
+        Self { caller: Caller::Host, request: None, address: None }
+    }
+    /// The id its entry gets.
+    pub(crate) fn request_id(&self) -> RequestId {
+        self.request.unwrap_or_else(RequestId::new)
     }
     /// Who asks, as entries and events name them; `host` is this host.
     pub(crate) fn actor(&self, host: HostId) -> Actor {

@@ -20,15 +20,26 @@ impl Core {
         result
     }
 
-    async fn try_submit(&self, ctx: &Ctx, mut command: Command) -> Result<Outcome, Problem> {
+    async fn try_submit(&self, ctx: &Ctx, command: Command) -> Result<Outcome, Problem> {
         authz::authorize(ctx, &command)?;
-        let mut slot = self.0.requests.enter(ctx.request).await;
+        let Some(request) = ctx.request else {
+            return self.admit(ctx, RequestId::new(), command).await;
+        };
+        let mut slot = self.0.requests.enter(request).await;
         if slot.is_none() {
-            *slot = self.remembered(ctx).await?;
+            // It may have acted before the daemon's last restart.
+            *slot = self.store().remembered(request).await?;
         }
         if let Some(first) = &*slot {
             return first.answer(&command);
         }
+        let asked = command.clone();
+        let outcome = self.admit(ctx, request, command).await?;
+        *slot = Some(Remembered::new(&asked, outcome.clone()));
+        Ok(outcome)
+    }
+
+    async fn admit(&self, ctx: &Ctx, request: RequestId, mut command: Command) -> Result<Outcome, Problem> {
         let snapshot = Snapshot::load(self, &command).await?;
         fill(&mut command, &snapshot, self.host());
         admit::admit(&command, &snapshot)?;
@@ -37,18 +48,7 @@ impl Core {
                 "The disk of the host's state is full. Delete images, disks or machines; that still works.";
             return Err(Problem::new(ProblemKind::Capacity, text));
         }
-        let asked = command.clone();
-        let outcome = self.propose(ctx.actor(self.host()), ctx.request, command).await?;
-        *slot = Some(Remembered::new(&asked, outcome.clone()));
-        Ok(outcome)
-    }
-
-    /// What a request did that acted before the daemon's last restart; a host's own requests are never repeated.
-    async fn remembered(&self, ctx: &Ctx) -> Result<Option<Remembered>, Problem> {
-        match ctx.caller {
-            Caller::Host => Ok(None),
-            Caller::User { .. } | Caller::Console => self.store().remembered(ctx.request).await,
-        }
+        self.propose(ctx.actor(self.host()), request, command).await
     }
 
     /// Wraps and proposes a command that needs no rule: credentials checked by this crate.

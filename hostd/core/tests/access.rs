@@ -20,7 +20,7 @@ async fn login(
 
 fn as_user(user: &User, session: &Session) -> Ctx {
     let caller = Caller::User { user: user.clone(), session: Some(session.clone()), token: None };
-    Ctx { caller, request: RequestId::new(), address: None }
+    Ctx { caller, request: None, address: None }
 }
 
 #[test]

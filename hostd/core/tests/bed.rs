@@ -119,7 +119,7 @@ impl Bed {
 
 /// A fresh request by root on the host.
 pub fn console() -> Ctx {
-    Ctx { caller: Caller::Console, request: RequestId::new(), address: None }
+    Ctx { caller: Caller::Console, request: None, address: None }
 }
 
 /// A machine with nothing but the needed.

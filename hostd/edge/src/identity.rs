@@ -109,10 +109,10 @@ fn is_refresh(parts: &Parts) -> bool {
         && (parts.headers.contains_key("x-quantix-refresh") || accept.contains("text/event-stream"))
 }
 
-/// The request's own id from `Idempotency-Key`, else a fresh one.
-fn request_id(headers: &HeaderMap) -> Result<RequestId, Problem> {
-    let Some(key) = headers.get("idempotency-key") else { return Ok(RequestId::new()) };
-    key.to_str().ok().and_then(|k| k.trim_matches('"').parse().ok()).ok_or_else(|| {
+/// The request's own id, when the client gave it one.
+fn request_id(headers: &HeaderMap) -> Result<Option<RequestId>, Problem> {
+    let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
+    key.to_str().ok().and_then(|k| k.trim_matches('"').parse().ok()).map(Some).ok_or_else(|| {
         Problem::new(
             ProblemKind::BadRequest,
             "The header Idempotency-Key must be a UUID, new for each request.",

@@ -223,9 +223,7 @@ impl Door {
         let mut identity = identity;
         if let Some(identity) = &mut identity {
             self.check_token(identity, parts, given.as_deref())?;
-            if let Some(request) = request {
-                identity.ctx.request = request;
-            }
+            identity.ctx.request = request.or(identity.ctx.request);
         }
         self.keep(parts, identity);
         Ok(body)

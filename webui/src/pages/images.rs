@@ -157,7 +157,7 @@ async fn receive(
         };
         match name.as_str() {
             "csrf" => token = text,
-            "request" => ctx.request = text.parse().unwrap_or(ctx.request),
+            "request" => ctx.request = text.parse().ok().or(ctx.request),
             "name" => form.name = text.trim().to_owned(),
             "description" => form.description = crate::forms::vm::plain_breaks(&text),
             "sha256" => form.sha256 = text.trim().to_owned(),

@@ -111,11 +111,12 @@ pub(crate) async fn batch(submission: Submission) -> Response {
         return none.then("/vms");
     }
     let (mut accepted, mut refused) = (0_u64, Vec::new());
-    let base = submission.visit.ctx.request.uuid();
     for (index, id) in ids.iter().enumerate() {
         // Each machine's command needs its own id; derived from the form's, so that a double click still acts once.
         let mut ctx = submission.visit.ctx.clone();
-        ctx.request = RequestId::from_uuid(uuid::Uuid::from_u128(base.as_u128() ^ (index as u128 + 1)));
+        ctx.request = ctx.request.map(|base| {
+            RequestId::from_uuid(uuid::Uuid::from_u128(base.uuid().as_u128() ^ (index as u128 + 1)))
+        });
         let command = Command::Vm(VmCommand::Power { id: *id, action, deadline_s: SHUTDOWN_DEADLINE_S });
         match submission.visit.core.submit(&ctx, command).await {
             Ok(_) => accepted += 1,

@@ -16,6 +16,8 @@ use std::time::Duration;
 
 /// Read connections.
 const CONNECTIONS: u32 = 8;
+/// Rows a connection reads ahead of who asked.
+const ROWS_AHEAD: usize = 512;
 /// Read connections opened at the start.
 const CONNECTIONS_AT_ONCE: u32 = 2;
 
@@ -29,6 +31,8 @@ impl Store {
             .filename(path)
             .read_only(true)
             .statement_cache_capacity(256)
+            // Rows cross from the connection's thread; a long list must not make the two take turns.
+            .row_buffer_size(ROWS_AHEAD)
             .busy_timeout(Duration::from_secs(5));
         let pool = SqlitePoolOptions::new()
             .min_connections(CONNECTIONS_AT_ONCE)

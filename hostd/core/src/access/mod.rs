@@ -165,7 +165,7 @@ impl Core {
             expires_at: Timestamp::now().plus_seconds(i64::from(body.days) * 86_400),
             secret: hash_secret(&secret),
         };
-        self.propose(ctx.actor(self.host()), ctx.request, Command::Access(command)).await?;
+        self.propose(ctx.actor(self.host()), ctx.request_id(), Command::Access(command)).await?;
         let tokens = self.store().tokens(user.id).await?;
         let token = tokens.into_iter().find(|token| token.id == id).ok_or_else(|| {
             let detail = "This request made a token already; its secret was shown then.";
@@ -210,7 +210,7 @@ impl Core {
         };
         let password = self.0.hasher.hash(new).await?;
         let command = AccessCommand::SetPassword { id: user.id, password, keep, initial: false };
-        self.propose(ctx.actor(self.host()), ctx.request, Command::Access(command)).await?;
+        self.propose(ctx.actor(self.host()), ctx.request_id(), Command::Access(command)).await?;
         self.0.initial_password.forget()
     }
 
@@ -230,7 +230,7 @@ impl Core {
         let secret = password::generate();
         let password = self.0.hasher.hash(secret.reveal()).await?;
         let command = AccessCommand::SetPassword { id: user.id, password, keep: None, initial: false };
-        self.propose(ctx.actor(self.host()), ctx.request, Command::Access(command)).await?;
+        self.propose(ctx.actor(self.host()), ctx.request_id(), Command::Access(command)).await?;
         self.0.initial_password.forget()?;
         self.0.limiter.forget(&user.name);
         Ok((user.name, secret))

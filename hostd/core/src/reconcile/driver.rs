@@ -14,6 +14,10 @@ use tokio::sync::Notify;
 const BACKOFF_MIN: Duration = Duration::from_millis(250);
 /// Longest time between a failed run and the next.
 const BACKOFF_MAX: Duration = Duration::from_secs(60);
+/// Rest after a run, for each thing looked at; a few times what the look takes.
+const REST_EACH: Duration = Duration::from_micros(100);
+/// Longest rest.
+const REST_MAX: Duration = Duration::from_secs(1);
 
 /// A reconciler being driven.
 #[derive(Debug)]
@@ -59,6 +63,7 @@ async fn drive<R: Reconcile>(mut reconciler: R, view: &Mutex<ReconcilerView>, be
         match result {
             Ok(summary) => {
                 backoff = BACKOFF_MIN;
+                tokio::time::sleep(rest(summary.checked)).await;
                 let pause = summary.again.map_or(reconciler.period(), |again| again.min(reconciler.period()));
                 let _ = tokio::time::timeout(pause, bell.notified()).await;
             }
@@ -71,6 +76,12 @@ async fn drive<R: Reconcile>(mut reconciler: R, view: &Mutex<ReconcilerView>, be
             }
         }
     }
+}
+
+/// How long a reconciler leaves the host alone after a look at `checked` things: what wakes it meanwhile shares the next
+/// look, and a stream of changes on a host with many machines does not keep a core busy with looking at all of them.
+fn rest(checked: usize) -> Duration {
+    REST_EACH.saturating_mul(u32::try_from(checked).unwrap_or(u32::MAX)).min(REST_MAX)
 }
 
 fn record(view: &Mutex<ReconcilerView>, begun: Instant, result: &Result<Summary, Problem>) {
@@ -115,6 +126,11 @@ mod tests {
                 _ => Ok(Summary { checked: 1, ..Summary::default() }),
             }
         }
+    }
+
+    #[test]
+    fn a_rest_grows_with_what_there_is_to_look_at() {
+        assert_eq!([0, 10, 1000, 1_000_000].map(|n| rest(n).as_millis()), [0, 1, 100, 1000]);
     }
 
     #[tokio::test]

@@ -64,9 +64,16 @@ fn state(seen: &Value) -> &str {
 }
 
 async fn delete(console: &mut Http, vm: &str) -> Result<()> {
+    let begun = Instant::now();
+    console.post(&format!("/api/v1/vms/{vm}/power"), &json!({"action": "force_off"})).await?;
+    while state(&console.get(&format!("/api/v1/vms/{vm}")).await?) != "off" {
+        if begun.elapsed() > DEADLINE {
+            bail!("machine {vm} is not off");
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await; // between two looks
+    }
     console.send(Method::DELETE, &format!("/api/v1/vms/{vm}?disks=true"), None).await?.success()?;
     let path = format!("/api/v1/vms/{vm}");
-    let begun = Instant::now();
     while console.send(Method::GET, &path, None).await?.status.is_success() {
         if begun.elapsed() > DEADLINE {
             bail!("machine {vm} is not deleted");
@@ -119,7 +126,8 @@ impl Virsh {
     /// Gives one command and waits for its end, marked by an echo.
     fn give(&mut self, command: &str) -> Result<()> {
         let input = self.child.stdin.as_mut().context("virsh takes commands")?;
-        writeln!(input, "{command}\necho --str done-with-it")?;
+        // The mark's own line ends only with the prompt and echo of the command after it.
+        writeln!(input, "{command}\necho --str done-with-it\necho")?;
         input.flush()?;
         let mut line = String::new();
         loop {
@@ -127,8 +135,8 @@ impl Virsh {
             if self.output.read_line(&mut line)? == 0 {
                 bail!("virsh ended at {command}");
             }
-            // virsh may echo what it reads; the mark alone on its line is the answer.
-            if line.trim() == "done-with-it" {
+            // virsh echoes what it reads behind its prompt; at the beginning of a line the mark is the answer.
+            if line.starts_with("done-with-it") {
                 return Ok(());
             }
         }
