@@ -122,6 +122,11 @@ pub fn console() -> Ctx {
     Ctx { caller: Caller::Console, request: None, address: None }
 }
 
+/// A request of theirs that carries an id, so that sending it twice is told from asking twice.
+pub fn repeatable() -> Ctx {
+    Ctx { request: Some(RequestId::new()), ..console() }
+}
+
 /// A machine with nothing but the needed.
 pub fn plain(name: &str) -> CreateVm {
     CreateVm {

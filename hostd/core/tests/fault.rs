@@ -74,14 +74,14 @@ fn one_name_is_given_once_and_one_request_acts_once() {
         };
         assert_eq!(refused.kind, ProblemKind::Exists);
 
-        let ctx = console();
+        let ctx = repeatable();
         let (a, b) = tokio::join!(core.submit(&ctx, create("db")), core.submit(&ctx, create("db")));
         let (a, b) = (a.expect("first"), b.expect("second"));
         assert_eq!(a, b);
         succeeded(&core, a.task.expect("a task")).await;
         assert_eq!(core.vms(&ListParams::default()).await.expect("vms").total, 2);
         let id = core.find_vm("db").await.expect("db").id;
-        let ctx = console();
+        let ctx = repeatable();
         let first = core.submit(&ctx, power(id, PowerAction::Start, 0)).await.expect("a start");
         let again = core.submit(&ctx, power(id, PowerAction::Start, 0)).await.expect("the same start");
         assert_eq!(first, again);

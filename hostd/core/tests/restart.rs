@@ -121,7 +121,7 @@ fn what_a_dead_daemon_left_is_ended_truthfully() {
 #[test]
 fn a_request_repeated_after_a_restart_acts_once() {
     let Some(bed) = Bed::bare() else { return };
-    let ctx = console();
+    let ctx = repeatable();
     let create = |core: &Core| {
         let volume = CreateVolume { name: "data".into(), size_bytes: 1 << 20, format: DiskFormat::Raw };
         Command::Volume(VolumeCommand::Create { id: VolumeId::new(), host: core.host(), volume })
