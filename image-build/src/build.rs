@@ -16,7 +16,7 @@ use crate::kernel::Kernel;
 use crate::packing::Packing;
 use crate::product::{self, Product};
 use crate::stage::Cache;
-use crate::{elf, firmware, glibc, initramfs, kernel, licences, rootfs, sbom, squashfs};
+use crate::{elf, firmware, glibc, initramfs, kernel, licences, linked, rootfs, sbom, squashfs};
 
 /// One build: its inputs and where its stages work.
 struct Build<'a> {
@@ -262,10 +262,12 @@ impl Build<'_> {
 
     fn list(&self, title: &str, root: &Path) -> Result<()> {
         let texts: Vec<PathBuf> = self.inputs.debs.iter().map(|(set, _)| self.dirs(set)[1].clone()).collect();
+        let linked = linked::read(&self.args.crates, &self.args.place.source)?;
         let list = sbom::Contents {
             title,
             iso: &digest::file(&self.args.output)?,
             hostd: &digest::file(&self.args.hostd)?,
+            linked: &linked,
             root,
             texts: &texts,
             inputs: &self.inputs,

@@ -43,6 +43,9 @@ pub struct IsoArgs {
     /// The daemon's binary, linked on Debian 12 or a system with an older C library.
     #[arg(long)]
     pub hostd: PathBuf,
+    /// The crates it is linked from: name, version and licence on a line, separated by tabs.
+    #[arg(long)]
+    pub crates: PathBuf,
     /// The ISO to write; `.spdx.json` is added for the list of contents.
     #[arg(long)]
     pub output: PathBuf,

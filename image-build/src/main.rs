@@ -18,6 +18,7 @@ mod inputs;
 mod iso;
 mod kernel;
 mod licences;
+mod linked;
 mod lock;
 mod needs;
 mod packing;

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::alpine::{self, Installed};
 use crate::debian::Deb;
 use crate::inputs::Inputs;
+use crate::linked::Linked;
 use crate::{glibc, licences, tree};
 
 /// Packages of the root that are ours and are listed by what is inside them instead.
@@ -26,6 +27,8 @@ pub struct Contents<'a> {
     pub iso: &'a str,
     /// SHA-256 of the daemon.
     pub hostd: &'a str,
+    /// What it is linked from.
+    pub linked: &'a [Linked],
     /// The installed root.
     pub root: &'a Path,
     /// Directories of copyright files.
@@ -38,6 +41,7 @@ pub struct Contents<'a> {
 pub fn write(contents: &Contents<'_>, out: &Path) -> Result<()> {
     let installed = alpine::parse_installed(&fs::read_to_string(contents.root.join(alpine::DATABASE))?)?;
     let mut packages = vec![iso(contents), hostd(contents), wheel(contents)];
+    packages.extend(contents.linked.iter().map(linked_package));
     packages.extend(installed.iter().filter(|p| !OURS.contains(&p.name.as_str())).map(alpine_package));
     let shipped = contents.inputs.debs.iter().filter(|(set, _)| *set != TEXTS_ONLY);
     for deb in shipped.flat_map(|(_, debs)| debs) {
@@ -88,6 +92,13 @@ fn iso(contents: &Contents<'_>) -> Value {
 fn hostd(contents: &Contents<'_>) -> Value {
     let licence = Some("Apache-2.0".to_owned());
     package("hostd", "hostd", env!("CARGO_PKG_VERSION"), licence, Some(contents.hostd), None)
+}
+
+fn linked_package(l: &Linked) -> Value {
+    let id = format!("{}-{}-{}", l.registry, id_part(&l.name), id_part(&l.version));
+    // The `@` of a scope is not plain in a package URL.
+    let purl = format!("pkg:{}/{}@{}", l.registry, l.name.replace('@', "%40"), l.version);
+    package(&id, &l.name, &l.version, l.licence.clone(), None, Some(purl))
 }
 
 fn wheel(contents: &Contents<'_>) -> Value {

@@ -1,9 +1,10 @@
 //! Building what is booted: the daemon as it ships, and the ISO around it.
 
-use crate::checkout::{Checkout, run};
+use crate::checkout::{Checkout, read, run};
 use crate::needs;
 use anyhow::Result;
 use lab::accel::Accel;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The ISO that `run`, tests and measurements boot.
@@ -62,9 +63,28 @@ pub fn build_to(
     run(&mut checkout.cargo(&["build", "-q", "-p", "image-build"]))?;
     std::fs::create_dir_all(cache)?;
     let mut builder = checkout.command(&checkout.target.join("debug/image-build").to_string_lossy());
-    builder.arg("iso").arg("--hostd").arg(hostd).arg("--output").arg(output);
+    builder.arg("iso").arg("--hostd").arg(hostd).arg("--crates").arg(crates(checkout, cache)?);
+    builder.arg("--output").arg(output);
     builder.arg("--source").arg(&checkout.root).arg("--cache").arg(cache).args(words);
     run(&mut needs::as_root(builder))
+}
+
+/// Lists the crates that are linked into the daemon, for the image's list of contents.
+fn crates(checkout: &Checkout, cache: &Path) -> Result<PathBuf> {
+    let words =
+        ["tree", "-p", "hostd", "-e", "normal", "--prefix", "none", "--format", "{p}\t{l}", "--locked"];
+    let told = read(&mut checkout.cargo(&words))?;
+    // `name vVERSION (where)\tlicence (*)`; those with a place of their own are the workspace's.
+    let line = |line: &str| {
+        let (package, licence) = line.split_once('\t')?;
+        let (name, version) = package.split_once(" v")?;
+        let foreign = !version.contains(' ');
+        foreign.then(|| format!("{name}\t{version}\t{}\n", licence.trim_end_matches("(*)").trim()))
+    };
+    let crates: BTreeSet<String> = told.lines().filter_map(line).collect();
+    let file = cache.join("crates.tsv");
+    std::fs::write(&file, crates.into_iter().collect::<String>())?;
+    Ok(file)
 }
 
 /// How guests run on this machine, tried once for each of its boots.
