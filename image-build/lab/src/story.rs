@@ -11,8 +11,6 @@ use std::path::{Path, PathBuf};
 pub const GUEST_LINE: &str = "the guest of the story speaks";
 /// Size of the uploaded image: large enough for the progress bar to move.
 const IMAGE_SIZE: usize = 24 << 20;
-/// Name of the uploaded image.
-const IMAGE_NAME: &str = "story-guest";
 
 /// Tells whether something is drawn on the console page's screen.
 pub(crate) const DRAWN: &str = "const canvas = document.querySelector('#screen canvas'); \
@@ -26,12 +24,34 @@ pub(crate) const DRAWN: &str = "const canvas = document.querySelector('#screen c
 pub struct Story<'a> {
     browser: &'a Browser,
     scratch: &'a Path,
+    /// Pages keep themselves current and show progress.
+    scripts: bool,
+    /// Name of the uploaded image.
+    image: &'static str,
 }
 
 impl<'a> Story<'a> {
     /// A story told in `browser`, with files in `scratch`.
     pub fn new(browser: &'a Browser, scratch: &'a Path) -> Self {
-        Self { browser, scratch }
+        Self { browser, scratch, scripts: true, image: "story-guest" }
+    }
+
+    /// What works without scripts, told in `browser`, whose scripts are off meanwhile: all but the consoles.
+    ///
+    /// # Errors
+    /// When a chapter does not end as it should; the message names it.
+    pub async fn tell_without_scripts(browser: &'a Browser, scratch: &'a Path) -> Result<()> {
+        browser.set_scripts(false).await?;
+        let story = Self { browser, scratch, scripts: false, image: "plain-guest" };
+        story.upload().await.context("uploading an image")?;
+        let vm = story.create("plain-1", false).await.context("creating a machine")?;
+        story.start(&vm).await.context("starting it")?;
+        story.shut_down(&vm).await.context("shutting it down")?;
+        story.edit_memory(&vm, 96).await.context("editing its memory")?;
+        story.start(&vm).await.context("starting it again")?;
+        story.force_off(&vm).await.context("forcing it off")?;
+        story.delete_with_disks(&vm, "plain-1").await.context("deleting it with its disks")?;
+        browser.set_scripts(true).await
     }
 
     /// The whole story. `processor` is the model name the host page must show.
@@ -87,26 +107,32 @@ impl<'a> Story<'a> {
         std::fs::write(&file, bootsector::image(GUEST_LINE, IMAGE_SIZE)).context("writing the image")?;
         self.browser.open("/images").await?;
         self.browser.on_page("images").await?;
-        self.browser.fill("#upload-form input[name=name]", IMAGE_NAME).await?;
+        self.browser.fill("#upload-form input[name=name]", self.image).await?;
         let input = self.browser.find("#upload-form input[type=file][name=file]").await?;
         input.send_keys(&file.to_string_lossy()).await.context("choosing the file")?;
-        // The page goes on by itself after the upload; what was seen of the bar must survive that.
-        let watch = "setInterval(() => { const bar = document.querySelector('progress#upload-progress'); \
-            if (bar && bar.value > 0) sessionStorage.setItem('bar', bar.value); }, 20); return true";
-        self.browser.script(watch).await?;
+        if self.scripts {
+            // The page goes on by itself after the upload; what was seen of the bar must survive that.
+            let watch = "setInterval(() => { const bar = document.querySelector('progress#upload-progress'); \
+                if (bar && bar.value > 0) sessionStorage.setItem('bar', bar.value); }, 20); return true";
+            self.browser.script(watch).await?;
+        }
         self.browser.click("#upload-form button.primary").await?;
         wait::until("the uploaded image", self.browser.deadline(), || async {
             let rows = self.browser.client.find_all(Locator::Css("tr[data-image]")).await?;
             for row in rows {
                 let text = row.text().await?;
-                if text.contains(IMAGE_NAME) && row.find(Locator::Css("a[href^='/vms/new']")).await.is_ok() {
+                if text.contains(self.image) && row.find(Locator::Css("a[href^='/vms/new']")).await.is_ok() {
                     return Ok(Some(()));
                 }
             }
             Ok(None)
         })
         .await?;
-        self.browser.holds("a progress bar that moved", "return sessionStorage.getItem('bar') > 0").await
+        if self.scripts {
+            let moved = "return sessionStorage.getItem('bar') > 0";
+            self.browser.holds("a progress bar that moved", moved).await?;
+        }
+        Ok(())
     }
 
     /// Creates a machine from the uploaded image in the form, without starting it, and returns its id.
@@ -123,7 +149,7 @@ impl<'a> Story<'a> {
         browser.choose("#vm-form select[name=memory_unit]", "mib").await?;
         browser.click("#vm-form label:has(input[name=disk0_from][value=image])").await?;
         let images = browser.find("#vm-form select[name=disk0_image]").await?;
-        images.select_by_label(IMAGE_NAME).await.context("choosing the image")?;
+        images.select_by_label(self.image).await.context("choosing the image")?;
         self.tick("start", false).await?;
         self.tick("autostart", autostart).await?;
         browser.click("#vm-form .submit button.primary").await?;
@@ -258,12 +284,20 @@ impl<'a> Story<'a> {
         Ok(())
     }
 
-    /// Waits until the machine's page shows it in a state, without loading the page again: it is live.
+    /// Waits until the machine's page shows it in a state, without loading the page again: it is live. Without scripts
+    /// it is loaded again.
     ///
     /// # Errors
     /// When it does not; the message quotes the page.
     pub async fn in_state(&self, vm: &str, state: &str) -> Result<()> {
         let badge = format!("#head [data-vm-state=\"{state}\"]");
+        if !self.scripts {
+            return wait::until(&format!("machine {vm} {state}"), self.browser.deadline(), || async {
+                self.open_vm(vm, "").await?;
+                Ok(self.browser.has(&badge).await?.then_some(()))
+            })
+            .await;
+        }
         if let Err(error) = self.browser.find(&badge).await {
             bail!("machine {vm}: {error:#}");
         }

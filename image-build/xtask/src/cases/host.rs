@@ -51,6 +51,8 @@ async fn chapters(checkout: &Checkout, host: &Host, browser: &Browser) -> Result
     println!("a machine was made by keyboard alone: {page}");
     let read = shots::without_scripts(browser).await.context("without scripts")?;
     println!("{read} pages read without scripts");
+    Story::tell_without_scripts(browser, &scratch).await.context("without scripts")?;
+    println!("the story is told without scripts");
     story.watch_screen(&vm).await?;
     let extra = [
         ("vm", format!("/vms/{vm}")),
