@@ -170,11 +170,18 @@ impl Bed {
 
     /// Runs `qx` inside the host.
     pub fn qx(&self, args: &[&str]) -> Output {
+        self.qx_command(args).output().unwrap()
+    }
+
+    /// The same, not started yet.
+    pub fn qx_command(&self, args: &[&str]) -> Command {
         let link = self.scratch().join("qx");
         if !link.exists() {
             std::os::unix::fs::symlink(program(), &link).unwrap();
         }
-        self.host.libvirt.command_inside(&link).args(args).output().unwrap()
+        let mut command = self.host.libvirt.command_inside(&link);
+        command.args(args);
+        command
     }
 
     /// Files of the pool's folder, by name.

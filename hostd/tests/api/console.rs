@@ -14,10 +14,15 @@ type Socket = WebSocketStream<tokio_rustls::client::TlsStream<tokio::net::TcpStr
 
 /// Opens the console as a page of `origin` would, with the cookie of `browser`.
 async fn open(bed: &Bed, cookie: &str, origin: &str, ticket: &str) -> Result<Socket, Error> {
+    open_with(bed, &[("origin", origin), ("cookie", cookie)], ticket).await
+}
+
+async fn open_with(bed: &Bed, fields: &[(&'static str, &str)], ticket: &str) -> Result<Socket, Error> {
     let address = format!("wss://{}/api/v1/console?ticket={ticket}", bed.host.address());
     let mut request = address.into_client_request().unwrap();
-    request.headers_mut().insert("origin", origin.parse().unwrap());
-    request.headers_mut().insert("cookie", cookie.parse().unwrap());
+    for (name, value) in fields {
+        request.headers_mut().insert(*name, value.parse().unwrap());
+    }
     let stream = lab::tls::connect(&bed.host.address()).await.unwrap();
     client_async(request, stream).await.map(|(socket, _)| socket)
 }
@@ -106,4 +111,20 @@ async fn a_console_ends_with_the_session_that_opened_it() {
     // Another session's console is still there: it ends for its own reason.
     bed.power(&vm, "force_off").await;
     assert_eq!(close_code(&mut serial).await, 1000);
+}
+
+#[tokio::test]
+async fn a_console_ends_with_the_token_that_opened_it() {
+    let Some(mut bed) = Bed::start().await else { return };
+    let vm = bed.create_vm("watched", json!({"start": true})).await;
+    let made = bed.post("tokens", json!({"name": "robot", "days": 1})).await.json().unwrap();
+    let bearer = format!("Bearer {}", made["secret"].as_str().unwrap());
+    let mut client = bed.network();
+    client.fields = vec![("authorization", bearer.clone())];
+    let fresh = ticket(&mut client, &vm, "vnc").await;
+    let mut screen = open_with(&bed, &[("authorization", &bearer)], &fresh).await.unwrap();
+    read_until(&mut screen, b"RFB 003.").await;
+    let path = format!("tokens/{}", made["token"]["id"].as_str().unwrap());
+    assert_eq!(bed.delete(&path).await.status, 204);
+    assert_eq!(close_code(&mut screen).await, 4401);
 }

@@ -2,7 +2,8 @@
 
 use crate::bed::Bed;
 use serde_json::Value;
-use std::process::Output;
+use std::io::{Read, Write};
+use std::process::{Output, Stdio};
 
 fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
@@ -62,4 +63,49 @@ async fn a_lost_password_is_replaced() {
     let reset: Value = serde_json::from_str(&ok(&bed.qx(&["user", "reset-password", "--json"]))).unwrap();
     let mut http = bed.network();
     assert!(http.post("/api/v1/session", &reset).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_made_on_the_host_opens_the_api_until_it_is_revoked() {
+    let Some(bed) = Bed::start().await else { return };
+    let secret = ok(&bed.qx(&["token", "create", "backup", "--days", "7"]));
+    let mut client = bed.network();
+    client.fields = vec![("authorization", format!("Bearer {}", secret.trim()))];
+    assert!(client.get("/api/v1/vms").await.is_ok());
+    assert!(!ok(&bed.qx(&["token", "list"])).contains(secret.trim()), "a secret is shown once");
+    ok(&bed.qx(&["token", "revoke", "backup"]));
+    assert_eq!(client.send(hyper::Method::GET, "/api/v1/vms", None).await.unwrap().status, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_terminal_becomes_the_serial_console_until_its_escape_key() {
+    let Some(mut bed) = Bed::start().await else { return };
+    let image = bed.boot_image("boot", "heard by qx").await;
+    let disks = serde_json::json!([{"from": "image", "image": image}]);
+    bed.create_vm("talker", serde_json::json!({"disks": disks, "start": true})).await;
+    let mut command = bed.qx_command(&["vm", "serial", "talker"]);
+    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    let mut qx = piped.spawn().unwrap();
+    let (mut input, mut output) = (qx.stdin.take().unwrap(), qx.stdout.take().unwrap());
+    let told = tokio::task::spawn_blocking(move || {
+        let mut told = Vec::new();
+        let mut until = |what: &str| {
+            let mut byte = [0];
+            while !String::from_utf8_lossy(&told).contains(what) {
+                assert_eq!(
+                    output.read(&mut byte).unwrap(),
+                    1,
+                    "it ended: {:?}",
+                    String::from_utf8_lossy(&told)
+                );
+                told.push(byte[0]);
+            }
+        };
+        until("heard by qx");
+        input.write_all(b"typed").unwrap();
+        until("typed"); // the guest sends back what it hears
+        input.write_all(&[0x1d]).unwrap();
+    });
+    tokio::time::timeout(crate::bed::PATIENCE, told).await.expect("the guest's words").unwrap();
+    assert!(tokio::task::spawn_blocking(move || qx.wait()).await.unwrap().unwrap().success());
 }
