@@ -10,6 +10,7 @@ mod api {
     mod access;
     mod console;
     mod events;
+    mod hosts;
     mod images;
     mod networks;
     mod openapi;

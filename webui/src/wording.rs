@@ -112,6 +112,7 @@ pub(crate) fn action(name: &str) -> &str {
         "token.create" => "Create token",
         "token.revoke" => "Revoke token",
         "host.report" => "Host reported",
+        "host.rename" => "Rename host",
         other => other,
     }
 }

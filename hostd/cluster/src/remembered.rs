@@ -43,6 +43,7 @@ fn asked(command: &Command) -> String {
 fn target(command: &Command) -> String {
     match command {
         Command::Host(HostCommand::Report { id, .. }) => id.to_string(),
+        Command::Host(HostCommand::Rename { id, name }) => format!("{id} {name}"),
         Command::Vm(c) => match c {
             VmCommand::Create { vm, .. } => vm.name.clone(),
             VmCommand::Edit { id, edit, .. } => {

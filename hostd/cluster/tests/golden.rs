@@ -130,6 +130,7 @@ fn other_commands() -> Vec<Command> {
     let (password, secret) = (PasswordHash("$argon2id$x".into()), SecretHash("cd".repeat(32)));
     vec![
         Command::Host(HostCommand::Report { id: host, name: "h1".into(), status }),
+        Command::Host(HostCommand::Rename { id: host, name: "rack-7".into() }),
         Command::Network(NetworkCommand::Create { id: network, host, network: nat("lan", "10.200.0.0/24") }),
         Command::Network(NetworkCommand::Delete { id: network }),
         Command::Network(NetworkCommand::Report { id: network, status: seen }),

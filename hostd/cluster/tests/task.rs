@@ -75,7 +75,27 @@ async fn a_host_that_reports_again_is_the_same_host() {
         .await;
     let hosts = f.cluster.store().hosts().await.unwrap();
     assert_eq!(hosts.len(), 1);
-    assert_eq!((hosts[0].spec.name.as_str(), &hosts[0].status), ("renamed", &status));
+    assert_eq!(
+        (hosts[0].spec.name.as_str(), &hosts[0].status),
+        ("h1", &status),
+        "a name is given, not reported"
+    );
     assert_eq!(f.cluster.store().host(f.host).await.unwrap().as_ref(), hosts.first());
     assert_eq!(f.events(f.host).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_host_s_name_is_its_own_among_hosts() {
+    let f = Fixture::new().await;
+    let other = HostId::new();
+    let status = HostStatus::default();
+    f.ok(Command::Host(HostCommand::Report { id: other, name: "h2".into(), status })).await;
+    let rename = |id, name: &str| Command::Host(HostCommand::Rename { id, name: name.into() });
+    assert_eq!(f.refused(rename(f.host, "H2")).await.kind, ProblemKind::Exists);
+    assert_eq!(f.refused(rename(HostId::new(), "x")).await.kind, ProblemKind::NotFound);
+    f.ok(rename(f.host, "H1")).await;
+    f.ok(rename(f.host, "rack-7")).await;
+    let host = f.cluster.store().host(f.host).await.unwrap().unwrap();
+    assert_eq!((host.spec.name.as_str(), host.meta.generation), ("rack-7", 3));
+    assert_eq!(f.events(f.host).await.len(), 2);
 }

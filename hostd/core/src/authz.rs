@@ -37,6 +37,7 @@ enum Class {
 fn class(command: &Command) -> Class {
     match command {
         Command::Host(HostCommand::Report { .. }) => Class::Report,
+        Command::Host(HostCommand::Rename { .. }) => Class::Operate,
         Command::Vm(c) => match c {
             VmCommand::Create { .. }
             | VmCommand::Edit { .. }

@@ -156,7 +156,9 @@ fn subject_of(command: &Command) -> Option<Subject> {
         Some(Subject { kind, id: id.to_string(), name: name.chars().take(name::NAME_MAX).collect() })
     };
     match command {
-        Command::Host(HostCommand::Report { id, name, .. }) => named(Kind::Host, id, name),
+        Command::Host(HostCommand::Report { id, name, .. } | HostCommand::Rename { id, name }) => {
+            named(Kind::Host, id, name)
+        }
         Command::Vm(c) => match c {
             VmCommand::Create { id, vm, .. } => named(Kind::Vm, id, &vm.name),
             VmCommand::Edit { id, .. }

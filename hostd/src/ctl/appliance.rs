@@ -2,13 +2,16 @@
 
 use super::{Session, Stop, output, size};
 use clap::Subcommand;
-use hostd_types::HostFacts;
+use hostd_types::{EditHost, Host, HostFacts};
+use hyper::Method;
 use serde_json::Value;
 
 #[derive(Debug, Subcommand)]
 pub enum HostVerb {
     /// Show its hardware, versions and pools
     Show,
+    /// Give it another name, which becomes its hostname
+    Rename { name: String },
 }
 
 pub async fn status(session: &Session) -> Result<(), Stop> {
@@ -36,6 +39,14 @@ pub async fn status(session: &Session) -> Result<(), Stop> {
 pub async fn run_host(session: &Session, verb: HostVerb) -> Result<(), Stop> {
     match verb {
         HostVerb::Show => show(session).await,
+        HostVerb::Rename { name } => {
+            let overview: Value = session.client.get("/api/v1/overview").await?;
+            let path = format!("/api/v1/hosts/{}", overview["host"]["id"].as_str().unwrap_or_default());
+            let edit = EditHost { name };
+            let host: Host = session.client.ask(Method::PATCH, &path, Some(&edit)).await?;
+            println!("{}: renamed", host.spec.name);
+            Ok(())
+        }
     }
 }
 

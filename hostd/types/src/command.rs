@@ -68,10 +68,17 @@ pub enum HostCommand {
     Report {
         /// The host.
         id: HostId,
-        /// Its hostname.
+        /// Its hostname: its name when it is new.
         name: String,
         /// What it reports.
         status: HostStatus,
+    },
+    /// Give it another name, which becomes its hostname.
+    Rename {
+        /// The host.
+        id: HostId,
+        /// Its new name.
+        name: String,
     },
 }
 
@@ -370,6 +377,7 @@ impl Command {
     pub fn name(&self) -> String {
         match self {
             Command::Host(HostCommand::Report { .. }) => "host.report".into(),
+            Command::Host(HostCommand::Rename { .. }) => "host.rename".into(),
             Command::Vm(c) => match c {
                 VmCommand::Create { .. } => "vm.create".into(),
                 VmCommand::Edit { .. } => "vm.edit".into(),

@@ -9,7 +9,14 @@ use utoipa::ToSchema;
 /// What is wanted of a host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HostSpec {
-    /// Name, by default the machine's hostname.
+    /// Name, and the machine's hostname; at first what the machine calls itself.
+    pub name: String,
+}
+
+/// A change of a host's settings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EditHost {
+    /// Its new name: 1 to 63 letters, digits and dashes (RFC 1123, one label).
     pub name: String,
 }
 

@@ -27,6 +27,27 @@ pub fn check_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Checks a host's name: one label of RFC 1123, section 2.1, so that it is a hostname everywhere.
+///
+/// # Errors
+/// A sentence that says what is wrong and what is allowed.
+pub fn check_hostname(name: &str) -> Result<(), String> {
+    let rule = "use 1 to 63 letters, digits and dashes, beginning and ending with a letter or digit";
+    if name.is_empty() {
+        return Err(format!("A name is needed: {rule}."));
+    }
+    if name.len() > NAME_MAX {
+        return Err(format!("The name is {} bytes long: {rule}.", name.len()));
+    }
+    if let Some(bad) = name.chars().find(|c| !c.is_ascii_alphanumeric() && *c != '-') {
+        return Err(format!("The character {bad:?} is not allowed: {rule}."));
+    }
+    if name.starts_with('-') || name.ends_with('-') {
+        return Err(format!("A name can't begin or end with a dash: {rule}."));
+    }
+    Ok(())
+}
+
 /// Checks free text: at most 4096 bytes, no control characters but line breaks and tabs.
 ///
 /// # Errors
@@ -47,6 +68,17 @@ pub fn check_description(text: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hostnames_are_labels() {
+        let long = "a".repeat(64);
+        for bad in ["", "-a", "a-", "a.b", "a_b", "héllo", "a b", "🦀", "../x", &long] {
+            assert!(check_hostname(bad).expect_err(bad).contains("letters, digits and dashes"));
+        }
+        for good in ["a", "Rack-7", "9", &"x".repeat(63)] {
+            check_hostname(good).expect(good);
+        }
+    }
 
     #[test]
     fn names_that_break_something_are_refused_with_the_rule() {

@@ -4,10 +4,13 @@ use super::Answer;
 use crate::chart::{Chart, Meter};
 use crate::filters;
 use crate::page::{answer, page};
+use crate::submission::Submission;
 use crate::visit::{Layout, OrPage, Section, Theme, Visit};
 use askama::Template;
+use axum::response::Response;
 use hostd_core::{ClusterHealth, HostView};
-use hostd_types::{Acceleration, NicFacts};
+use hostd_types::command::HostCommand;
+use hostd_types::{Acceleration, Command, NicFacts};
 
 /// The page.
 #[derive(Template)]
@@ -42,4 +45,11 @@ pub(crate) async fn show(visit: Visit) -> Answer {
         health: core.cluster_health().await,
         host,
     }))
+}
+
+/// `POST /host/rename`
+pub(crate) async fn rename(submission: Submission) -> Response {
+    let (id, name) = (submission.visit.core.host(), submission.fields.text("name"));
+    let said = format!("This host is called {name} now.");
+    submission.act(Command::Host(HostCommand::Rename { id, name }), "/host", said).await
 }

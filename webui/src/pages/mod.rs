@@ -49,6 +49,7 @@ pub(crate) fn routes(routes: Routes<()>) -> Routes<()> {
         .add("/networks", Signed, get(networks::show).post(networks::create))
         .add("/networks/{id}/delete", Signed, post(networks::delete))
         .add("/host", Signed, get(host::show))
+        .add("/host/rename", Signed, post(host::rename))
         .add("/tasks", Signed, get(tasks::show))
         .add("/tasks/{id}", Signed, get(tasks::show_one))
         .add("/tasks/{id}/cancel", Signed, post(tasks::cancel))

@@ -1,4 +1,4 @@
-//! Hosts report themselves; nothing else changes them.
+//! Hosts report themselves; people name them.
 
 use super::scope::Scope;
 use super::{Done, Step};
@@ -6,23 +6,39 @@ use hostd_types::command::HostCommand;
 use hostd_types::*;
 
 pub(crate) fn apply(scope: &mut Scope<'_>, command: &HostCommand) -> Step<Done> {
-    let HostCommand::Report { id, name, status } = command;
-    let host = match scope.find::<Host>(*id)? {
+    match command {
+        HostCommand::Report { id, name, status } => report(scope, *id, name, status),
+        HostCommand::Rename { id, name } => rename(scope, *id, name),
+    }
+}
+
+fn report(scope: &mut Scope<'_>, id: HostId, name: &str, status: &HostStatus) -> Step<Done> {
+    let host = match scope.find::<Host>(id)? {
         Some(mut host) => {
-            if host.spec.name != *name {
-                host.spec.name.clone_from(name);
-                scope.touch(&mut host);
-            }
             host.status = status.clone();
             scope.update(&host)?;
             host
         }
         None => {
-            let spec = HostSpec { name: name.clone() };
-            let host = Host { id: *id, meta: scope.created(), spec, status: status.clone() };
+            let spec = HostSpec { name: name.to_owned() };
+            let host = Host { id, meta: scope.created(), spec, status: status.clone() };
             scope.insert(&host)?;
             host
         }
     };
     Ok(Done::about(host.subject()))
+}
+
+fn rename(scope: &mut Scope<'_>, id: HostId, name: &str) -> Step<Done> {
+    let mut host = scope.get::<Host>(id)?;
+    // Other capitals are the same name, and the host's own.
+    if !host.spec.name.eq_ignore_ascii_case(name) {
+        scope.free_name::<Host>(name)?;
+    }
+    let before = std::mem::replace(&mut host.spec.name, name.to_owned());
+    scope.touch(&mut host);
+    scope.update(&host)?;
+    let subject = host.subject();
+    scope.accepted(&subject, format!("was {before}"))?;
+    Ok(Done::about(subject))
 }

@@ -3,6 +3,7 @@
 //! Rules read nothing and change nothing; what can race (a name taken meanwhile, a machine edited meanwhile) is refused
 //! again by `apply`.
 
+mod host;
 mod image;
 mod network;
 mod power;
@@ -63,7 +64,8 @@ pub(crate) fn admit(command: &Command, now: &Snapshot) -> Result<(), Problem> {
             TaskCommand::Cancel { id } => task::cancel(*id, now),
             TaskCommand::Prune { .. } => Ok(()),
         },
-        Command::Host(_) | Command::Access(_) | Command::Audit(_) => Ok(()),
+        Command::Host(HostCommand::Rename { name, .. }) => host::rename(name),
+        Command::Host(HostCommand::Report { .. }) | Command::Access(_) | Command::Audit(_) => Ok(()),
     }
 }
 

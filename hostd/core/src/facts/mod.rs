@@ -22,8 +22,6 @@ pub(crate) struct Machine {
     pub memory_bytes: u64,
     /// Vendor and product.
     pub product: Option<String>,
-    /// Hostname.
-    pub hostname: String,
     /// The kernel's boot id.
     pub boot_id: String,
     kernel: String,
@@ -42,7 +40,6 @@ impl Machine {
             cpu: cpu::parse(&text(root, "proc/cpuinfo").unwrap_or_default()),
             memory_bytes: load::memory(&text(root, "proc/meminfo").unwrap_or_default()).0,
             product: product(root),
-            hostname: part(|u| u.nodename()),
             boot_id: text(root, "proc/sys/kernel/random/boot_id").unwrap_or_default(),
             kernel: part(|u| u.release()),
             os: text(root, "etc/quantix-release"),

@@ -1,7 +1,8 @@
-//! The host reports itself when something about it changed, and notes the time.
+//! The host reports itself when something about it changed, takes the name it is given, and notes the time.
 
 use super::{Reconcile, Summary};
 use crate::Core;
+use crate::error::internal;
 use hostd_types::command::HostCommand;
 use hostd_types::*;
 use std::time::Duration;
@@ -18,25 +19,45 @@ impl HostReport {
 }
 
 impl Core {
+    /// Makes the machine's hostname the name this host has in the state: the kernel forgets it at a boot, the state does
+    /// not.
+    ///
+    /// # Errors
+    /// When the state can't be read, or the kernel refuses the name.
+    async fn take_name(&self) -> Result<bool, Problem> {
+        let Some(host) = self.store().host(self.host()).await? else { return Ok(false) };
+        let (wanted, now) = (host.spec.name, hostname());
+        if wanted == now {
+            return Ok(false);
+        }
+        nix::unistd::sethostname(&wanted)
+            .map_err(|e| internal(&format!("The hostname can't become {wanted}"), e))?;
+        tracing::info!(was = now, now = wanted, "took another hostname");
+        Ok(true)
+    }
+
     /// Reports this host if what the state says of it is not so.
     ///
     /// # Errors
     /// When the state can't be read or written.
     pub(crate) async fn report_host(&self) -> Result<bool, Problem> {
-        let machine = &self.0.machine;
         let status = HostStatus {
             version: self.settings().version.clone(),
-            boot_id: machine.boot_id.clone(),
+            boot_id: self.0.machine.boot_id.clone(),
             durable: !self.settings().live,
         };
-        let known = self.store().host(self.host()).await?;
-        if known.is_some_and(|host| host.status == status && host.spec.name == machine.hostname) {
+        if self.store().host(self.host()).await?.is_some_and(|host| host.status == status) {
             return Ok(false);
         }
-        let report = HostCommand::Report { id: self.host(), name: machine.hostname.clone(), status };
+        let report = HostCommand::Report { id: self.host(), name: hostname(), status };
         self.report(Command::Host(report)).await?;
         Ok(true)
     }
+}
+
+/// What the machine calls itself.
+fn hostname() -> String {
+    nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 impl Reconcile for HostReport {
@@ -48,7 +69,7 @@ impl Reconcile for HostReport {
     }
     async fn run(&mut self) -> Result<Summary, Problem> {
         self.core.0.clock.note(self.core.local()).await?;
-        let changed = self.core.report_host().await?;
-        Ok(Summary { checked: 1, changed: usize::from(changed), ..Summary::default() })
+        let changed = usize::from(self.core.take_name().await?) + usize::from(self.core.report_host().await?);
+        Ok(Summary { checked: 1, changed, ..Summary::default() })
     }
 }

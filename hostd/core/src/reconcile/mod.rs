@@ -98,7 +98,8 @@ impl Wakes {
                 self.images.notify_one();
                 self.vms.notify_one();
             }
-            Kind::Host | Kind::Event | Kind::User | Kind::Token | Kind::Session => {}
+            Kind::Host => self.host.notify_one(),
+            Kind::Event | Kind::User | Kind::Token | Kind::Session => {}
         }
     }
     fn ring_all(&self) {

@@ -1,12 +1,14 @@
 //! `/api/v1/hosts`
 
 use crate::http::answer::Answer;
-use crate::http::body::Id;
+use crate::http::body::{Id, JsonBody};
 use crate::http::problem::Refusals;
 use axum::Json;
 use axum::extract::State;
 use hostd_core::{Core, HostView};
-use hostd_types::{Host, HostId, HostSample, Page, Problem, ProblemKind};
+use hostd_edge::Who;
+use hostd_types::command::HostCommand;
+use hostd_types::{Command, EditHost, Host, HostId, HostSample, Page, Problem, ProblemKind};
 
 /// Hosts
 #[utoipa::path(get, path = "/api/v1/hosts", tag = "hosts", responses(
@@ -21,6 +23,19 @@ pub async fn list_hosts(State(core): State<Core>) -> Answer<Json<Page<Host>>> {
     (status = 200, body = HostView), Refusals))]
 pub async fn get_host(State(core): State<Core>, Id(id): Id<HostId>) -> Answer<Json<HostView>> {
     Ok(Json(core.host_view(id).await?))
+}
+
+/// Give a host another name, which becomes its hostname
+#[utoipa::path(patch, path = "/api/v1/hosts/{id}", tag = "hosts", request_body = EditHost,
+    params(("id" = HostId, Path)), responses((status = 200, body = Host), Refusals))]
+pub async fn edit_host(
+    State(core): State<Core>,
+    Who(ctx): Who,
+    Id(id): Id<HostId>,
+    JsonBody(edit): JsonBody<EditHost>,
+) -> Answer<Json<Host>> {
+    core.submit(&ctx, Command::Host(HostCommand::Rename { id, name: edit.name })).await?;
+    Ok(Json(core.host_view(id).await?.host))
 }
 
 /// Load of the last 30 minutes, a point every 5 seconds, newest last

@@ -36,7 +36,7 @@ pub fn add_all<C>(routes: Routes<C>) -> Routes<C> {
         .document(signed, routes!(network::list_networks, network::create_network))
         .document(signed, routes!(network::get_network, network::delete_network))
         .document(signed, routes!(host::list_hosts))
-        .document(signed, routes!(host::get_host))
+        .document(signed, routes!(host::get_host, host::edit_host))
         .document(signed, routes!(host::list_host_samples))
         .document(signed, routes!(task::list_tasks))
         .document(signed, routes!(task::get_task))

@@ -1,0 +1,49 @@
+//! `/api/v1/hosts`
+
+use crate::bed::{Bed, PATIENCE, pointers, refused};
+use hyper::Method;
+use lab::wait;
+use serde_json::json;
+
+/// Waits until the machine calls itself `name`.
+async fn called(bed: &Bed, name: &str) {
+    wait::until(&format!("the hostname {name}"), PATIENCE, || async {
+        let now = bed.host.libvirt.run_inside("hostname", &[])?;
+        Ok((now.trim() == name).then_some(()))
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn a_host_takes_the_name_it_is_given_and_keeps_it() {
+    let Some(mut bed) = Bed::start().await else { return };
+    let overview = bed.get("overview").await;
+    let path = format!("hosts/{}", overview["host"]["id"].as_str().unwrap());
+    let renamed = bed.ask(Method::PATCH, &path, json!({"name": "rack-7"})).await.json().unwrap();
+    assert_eq!(renamed["spec"]["name"], "rack-7");
+    called(&bed, "rack-7").await;
+
+    // As after a boot: the kernel has forgotten it, the state has not.
+    bed.stop().await;
+    bed.host.libvirt.run_inside("hostname", &["quantix"]).unwrap();
+    bed.crash().await;
+    called(&bed, "rack-7").await;
+    assert_eq!(bed.get(&path).await["spec"]["name"], "rack-7");
+
+    assert!(bed.qx(&["host", "rename", "rack-8"]).status.success());
+    called(&bed, "rack-8").await;
+    let events = bed.get("events").await;
+    let event = events["items"].as_array().unwrap().iter().find(|e| e["action"] == "host.rename").unwrap();
+    assert_eq!((&event["subject"]["name"], &event["detail"]), (&json!("rack-8"), &json!("was rack-7")));
+}
+
+#[tokio::test]
+async fn what_is_no_hostname_is_refused() {
+    let Some(mut bed) = Bed::start().await else { return };
+    let path = format!("hosts/{}", bed.get("overview").await["host"]["id"].as_str().unwrap());
+    for bad in ["", "a.b", "-a", "a b", "<b>", "🦀", &"x".repeat(10_240)] {
+        let answer = bed.ask(Method::PATCH, &path, json!({"name": bad})).await;
+        assert_eq!(pointers(&refused(&answer, 422, "invalid")), ["/name"], "{bad}");
+    }
+}
