@@ -21,6 +21,7 @@ pub mod problem;
 pub mod stamp;
 pub mod task;
 pub mod vm;
+pub mod vm_request;
 pub mod volume;
 
 pub use access::*;
@@ -36,4 +37,5 @@ pub use problem::*;
 pub use stamp::Timestamp;
 pub use task::*;
 pub use vm::*;
+pub use vm_request::*;
 pub use volume::*;

@@ -4,6 +4,14 @@
 //! log replicates the entry, and `apply` turns it into rows, the same on every host. The encoding is part of the log's
 //! format: variants and fields are only ever added; names are written out, so order does not matter.
 
+mod access;
+mod storage;
+mod vm;
+
+pub use access::AccessCommand;
+pub use storage::{ImageCommand, VolumeCommand};
+pub use vm::{TaskEnd, VmCommand};
+
 use crate::*;
 use serde::{Deserialize, Serialize};
 
@@ -82,169 +90,6 @@ pub enum HostCommand {
     },
 }
 
-/// Commands about virtual machines.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum VmCommand {
-    /// Make a machine and its new disks. Starts a task.
-    Create {
-        /// Its id, chosen by the proposer.
-        id: VmId,
-        /// The host that will run it.
-        host: HostId,
-        /// What is asked for; disks over an image carry their size.
-        vm: CreateVm,
-    },
-    /// Change settings.
-    Edit {
-        /// The machine.
-        id: VmId,
-        /// Refuse when its generation is another (`If-Match`).
-        expect: Option<u64>,
-        /// What changes.
-        edit: EditVm,
-    },
-    /// Do something with its power. Starts a task.
-    Power {
-        /// The machine.
-        id: VmId,
-        /// What.
-        action: PowerAction,
-        /// Seconds a guest has to obey `shutdown` or `reboot`.
-        deadline_s: u32,
-    },
-    /// Delete it. Starts a task.
-    Delete {
-        /// The machine.
-        id: VmId,
-        /// Refuse when its generation is another.
-        expect: Option<u64>,
-        /// Delete its disks too.
-        disks: bool,
-    },
-    /// What the host that runs it saw; with `done`, the task of a power request or creation ends too.
-    Report {
-        /// The machine.
-        id: VmId,
-        /// What was seen.
-        status: VmStatus,
-        /// A task that ended with it.
-        done: Option<TaskEnd>,
-    },
-    /// Its domain, and its disks if they were to go, are gone: drop the rows; the deletion's task succeeds.
-    Deleted {
-        /// The machine.
-        id: VmId,
-    },
-    /// Making it failed and everything made was removed: drop the rows; the creation's task fails.
-    CreateFailed {
-        /// The machine.
-        id: VmId,
-        /// Why.
-        problem: Problem,
-    },
-}
-
-/// How a task ended, reported together with the state that ended it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TaskEnd {
-    /// The task.
-    pub task: TaskId,
-    /// Why it failed; absent when it succeeded.
-    pub problem: Option<Problem>,
-}
-
-/// Commands about volumes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum VolumeCommand {
-    /// Make an empty, unattached volume. Starts a task.
-    Create {
-        /// Its id.
-        id: VolumeId,
-        /// The host whose pool gets it.
-        host: HostId,
-        /// What is asked for.
-        volume: CreateVolume,
-    },
-    /// Delete an unattached volume. Starts a task.
-    Delete {
-        /// The volume.
-        id: VolumeId,
-    },
-    /// What its host saw (ready, or a fault); a creation's task ends when it becomes ready.
-    Report {
-        /// The volume.
-        id: VolumeId,
-        /// What was seen.
-        status: VolumeStatus,
-    },
-    /// Its file is gone: drop the row; the deletion's task succeeds.
-    Deleted {
-        /// The volume.
-        id: VolumeId,
-    },
-    /// Making it failed: drop the row; the creation's task fails.
-    CreateFailed {
-        /// The volume.
-        id: VolumeId,
-        /// Why.
-        problem: Problem,
-    },
-}
-
-/// Commands about images.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ImageCommand {
-    /// An upload begins. Starts a task.
-    Create {
-        /// Its id.
-        id: ImageId,
-        /// The host that receives it.
-        host: HostId,
-        /// Name.
-        name: String,
-        /// Free text.
-        description: String,
-        /// Bytes announced, if they were.
-        announced_bytes: Option<u64>,
-        /// SHA-256 (hex) expected, if one was given.
-        expected_sha256: Option<String>,
-    },
-    /// The upload ended well: the image can be used; its task succeeds.
-    Ready {
-        /// The image.
-        id: ImageId,
-        /// What it holds.
-        content: ImageContent,
-    },
-    /// The upload failed and its file is gone: drop the row; its task fails.
-    CreateFailed {
-        /// The image.
-        id: ImageId,
-        /// Why.
-        problem: Problem,
-    },
-    /// Delete it; refused while a disk is layered over it or a CD-ROM drive holds it. Starts a task.
-    Delete {
-        /// The image.
-        id: ImageId,
-    },
-    /// Its file is gone: drop the row; the deletion's task succeeds.
-    Deleted {
-        /// The image.
-        id: ImageId,
-    },
-    /// What its host saw of its file.
-    Report {
-        /// The image.
-        id: ImageId,
-        /// What is wrong, or nothing any more.
-        fault: Option<String>,
-    },
-}
-
 /// Commands about networks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -297,65 +142,6 @@ pub enum TaskCommand {
     Prune {
         /// The moment.
         before: Timestamp,
-    },
-}
-
-/// Commands about users, sessions and tokens.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AccessCommand {
-    /// Make a user (the administrator, at first start).
-    CreateUser {
-        /// Their id.
-        id: UserId,
-        /// Login name.
-        name: String,
-        /// Hash of the password.
-        password: PasswordHash,
-        /// It was generated and is shown on the local console until changed.
-        initial: bool,
-    },
-    /// Change a user's password; ends all their sessions but `keep`.
-    SetPassword {
-        /// The user.
-        id: UserId,
-        /// Hash of the new password.
-        password: PasswordHash,
-        /// The session that asked.
-        keep: Option<SessionId>,
-        /// It was generated and is shown on the local console until changed.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        initial: bool,
-    },
-    /// Somebody logged in.
-    Login {
-        /// The new session.
-        session: Session,
-        /// Hash of its secret.
-        secret: SecretHash,
-    },
-    /// A session ends.
-    Logout {
-        /// The session.
-        id: SessionId,
-    },
-    /// Make a token.
-    CreateToken {
-        /// Its id.
-        id: TokenId,
-        /// Name.
-        name: String,
-        /// Whose.
-        user: UserId,
-        /// When it ends.
-        expires_at: Timestamp,
-        /// Hash of its secret.
-        secret: SecretHash,
-    },
-    /// Take a token back.
-    RevokeToken {
-        /// The token.
-        id: TokenId,
     },
 }
 

@@ -1,0 +1,76 @@
+//! Commands about virtual machines.
+
+use crate::*;
+use serde::{Deserialize, Serialize};
+
+/// Commands about virtual machines.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VmCommand {
+    /// Make a machine and its new disks. Starts a task.
+    Create {
+        /// Its id, chosen by the proposer.
+        id: VmId,
+        /// The host that will run it.
+        host: HostId,
+        /// What is asked for; disks over an image carry their size.
+        vm: CreateVm,
+    },
+    /// Change settings.
+    Edit {
+        /// The machine.
+        id: VmId,
+        /// Refuse when its generation is another (`If-Match`).
+        expect: Option<u64>,
+        /// What changes.
+        edit: EditVm,
+    },
+    /// Do something with its power. Starts a task.
+    Power {
+        /// The machine.
+        id: VmId,
+        /// What.
+        action: PowerAction,
+        /// Seconds a guest has to obey `shutdown` or `reboot`.
+        deadline_s: u32,
+    },
+    /// Delete it. Starts a task.
+    Delete {
+        /// The machine.
+        id: VmId,
+        /// Refuse when its generation is another.
+        expect: Option<u64>,
+        /// Delete its disks too.
+        disks: bool,
+    },
+    /// What the host that runs it saw; with `done`, the task of a power request or creation ends too.
+    Report {
+        /// The machine.
+        id: VmId,
+        /// What was seen.
+        status: VmStatus,
+        /// A task that ended with it.
+        done: Option<TaskEnd>,
+    },
+    /// Its domain, and its disks if they were to go, are gone: drop the rows; the deletion's task succeeds.
+    Deleted {
+        /// The machine.
+        id: VmId,
+    },
+    /// Making it failed and everything made was removed: drop the rows; the creation's task fails.
+    CreateFailed {
+        /// The machine.
+        id: VmId,
+        /// Why.
+        problem: Problem,
+    },
+}
+
+/// How a task ended, reported together with the state that ended it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskEnd {
+    /// The task.
+    pub task: TaskId,
+    /// Why it failed; absent when it succeeded.
+    pub problem: Option<Problem>,
+}

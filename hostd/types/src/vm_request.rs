@@ -1,0 +1,137 @@
+//! What is asked for with a new virtual machine, and what can be changed of one.
+
+use crate::*;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A disk asked for with a new machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "from", rename_all = "snake_case")]
+pub enum NewDisk {
+    /// An empty disk.
+    Blank {
+        /// Size in bytes.
+        size_bytes: u64,
+        /// File format.
+        #[serde(default)]
+        format: DiskFormat,
+        /// How it is attached.
+        #[serde(default)]
+        bus: DiskBus,
+    },
+    /// A copy-on-write disk over an uploaded disk image.
+    Image {
+        /// The image.
+        image: ImageId,
+        /// Size in bytes; the image's own when absent, never smaller.
+        #[serde(default)]
+        size_bytes: Option<u64>,
+        /// How it is attached.
+        #[serde(default)]
+        bus: DiskBus,
+    },
+    /// A volume that is there already and unattached.
+    Volume {
+        /// The volume.
+        volume: VolumeId,
+        /// How it is attached.
+        #[serde(default)]
+        bus: DiskBus,
+    },
+}
+
+/// A network card asked for with a new machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NewNic {
+    /// The network.
+    pub network: NetworkId,
+    /// Hardware address; derived from the machine's id when absent.
+    #[serde(default)]
+    pub mac: Option<String>,
+    /// Card model.
+    #[serde(default)]
+    pub model: NicModel,
+}
+
+/// Body of `POST /api/v1/vms`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CreateVm {
+    /// Name.
+    pub name: String,
+    /// Free text.
+    #[serde(default)]
+    pub description: String,
+    /// Virtual CPUs.
+    pub cpus: u32,
+    /// Memory, MiB.
+    pub memory_mib: u64,
+    /// Firmware.
+    #[serde(default)]
+    pub firmware: Firmware,
+    /// Boot order; disk, then CD-ROM, then network when absent.
+    #[serde(default = "default_boot")]
+    pub boot: Vec<BootDevice>,
+    /// Start it when its host boots.
+    #[serde(default)]
+    pub autostart: bool,
+    /// Disks.
+    #[serde(default)]
+    pub disks: Vec<NewDisk>,
+    /// ISO in the CD-ROM drive.
+    #[serde(default)]
+    pub cdrom: Option<ImageId>,
+    /// Network cards.
+    #[serde(default)]
+    pub nics: Vec<NewNic>,
+    /// Start it as soon as it is made.
+    #[serde(default)]
+    pub start: bool,
+}
+
+/// The boot order of a machine that names none.
+pub fn default_boot() -> Vec<BootDevice> {
+    vec![BootDevice::Disk, BootDevice::Cdrom, BootDevice::Network]
+}
+
+/// Body of `PATCH /api/v1/vms/{id}`: absent fields stay. The machine must be off, except for `name`-less changes of
+/// `description`, `autostart` and `cdrom`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EditVm {
+    /// New name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// New description.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// New number of virtual CPUs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<u32>,
+    /// New memory, MiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_mib: Option<u64>,
+    /// New firmware.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub firmware: Option<Firmware>,
+    /// New boot order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot: Option<Vec<BootDevice>>,
+    /// New autostart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autostart: Option<bool>,
+    /// CD-ROM: `{"eject": true}` or `{"image": id}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cdrom: Option<CdromChange>,
+}
+
+/// What to do with the CD-ROM drive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum CdromChange {
+    /// Empty the drive.
+    Eject,
+    /// Put this image in.
+    Insert {
+        /// The image (an ISO).
+        image: ImageId,
+    },
+}
