@@ -33,9 +33,13 @@ async fn a_host_takes_the_name_it_is_given_and_keeps_it() {
 
     assert!(bed.qx(&["host", "rename", "rack-8"]).status.success());
     called(&bed, "rack-8").await;
+    let form = Some("application/x-www-form-urlencoded");
+    let sent = bed.browser().await.send_bytes(Method::POST, "/host/rename", form, "name=rack-9".into()).await;
+    assert_eq!(sent.unwrap().status, 303);
+    called(&bed, "rack-9").await;
     let events = bed.get("events").await;
     let event = events["items"].as_array().unwrap().iter().find(|e| e["action"] == "host.rename").unwrap();
-    assert_eq!((&event["subject"]["name"], &event["detail"]), (&json!("rack-8"), &json!("was rack-7")));
+    assert_eq!((&event["subject"]["name"], &event["detail"]), (&json!("rack-9"), &json!("was rack-8")));
 }
 
 #[tokio::test]
