@@ -6,6 +6,7 @@
 mod address;
 mod client;
 mod config;
+mod connections;
 mod console;
 mod ctl;
 mod fault;

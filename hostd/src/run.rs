@@ -2,6 +2,7 @@
 
 use crate::address::Site;
 use crate::config::{DataState, RunArgs};
+use crate::connections::{self, Counted};
 use crate::http::layers;
 use crate::{fault, http, tls};
 use anyhow::{Context, Result, anyhow};
@@ -27,6 +28,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// # Errors
 /// An address is taken, a file can't be written, or the state can't be opened.
 pub async fn run(args: RunArgs) -> Result<()> {
+    connections::allow_files();
     let closing = CancellationToken::new();
     let live = match args.data_state()? {
         DataState::Durable => false,
@@ -74,9 +76,10 @@ async fn serve(
     let local = bind_local(&args.socket())?;
     let handle = Handle::new();
     let address = listener.local_addr()?;
-    let network = axum_server::from_tcp_rustls(listener, identity.config)?
-        .handle(handle.clone())
-        .serve(router.clone().into_make_service_with_connect_info::<Peer>());
+    let mut network = axum_server::from_tcp(listener)?.acceptor(Counted::new(identity.config));
+    connections::set_times(network.http_builder());
+    let network =
+        network.handle(handle.clone()).serve(router.clone().into_make_service_with_connect_info::<Peer>());
     let on_socket = axum::serve(local, router.into_make_service_with_connect_info::<Peer>())
         .with_graceful_shutdown(closing.clone().cancelled_owned());
     tracing::info!(%address, socket = %args.socket().display(), fingerprint = identity.fingerprint, "serving");

@@ -21,7 +21,8 @@ impl Peer {
     /// The network address, if it is on the network.
     pub fn address(&self) -> Option<IpAddr> {
         match self {
-            Peer::Network(address) => Some(address.ip()),
+            // A listener on `::` sees IPv4 as `::ffff:192.0.2.1`.
+            Peer::Network(address) => Some(address.ip().to_canonical()),
             Peer::Local { .. } => None,
         }
     }
