@@ -26,6 +26,8 @@ function fail(message) {
   show(false);
   error.textContent = message;
   error.hidden = false;
+  // Sent again, it is another request.
+  form.querySelector("input[name=request]").value = crypto.randomUUID();
 }
 
 file.addEventListener("change", () => {
@@ -67,8 +69,6 @@ form.addEventListener("submit", (event) => {
     }
     const problem = request.response;
     fail(problem?.errors?.[0]?.detail ?? problem?.detail ?? `The host answered ${request.status}.`);
-    // A new form is a new request.
-    form.querySelector("input[name=request]").value = crypto.randomUUID();
   });
   request.addEventListener("error", () => fail("The connection broke. Nothing of the file was kept; send it again."));
   request.addEventListener("abort", () => fail("Cancelled. Nothing of the file was kept."));

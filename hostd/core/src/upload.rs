@@ -158,7 +158,8 @@ impl Core {
         match outcome.task {
             Some(task) if ours => Ok(task),
             Some(_) | None => {
-                let detail = "This upload was sent already; look at its task.";
+                let detail =
+                    "This upload was sent already; look at its task. To send it again, load the page again.";
                 Err(Problem::new(ProblemKind::Conflict, detail))
             }
         }
@@ -313,8 +314,13 @@ impl Upload {
         self.abort(problem).await;
     }
 
+    /// Goes on to its end when whoever asked goes away meanwhile: HTTP/2 drops a request's future with its stream.
     async fn abort(&self, problem: Problem) -> Problem {
-        abort(&self.core, self.image, self.task, &self.state, problem).await
+        let (core, image, task) = (self.core.clone(), self.image, self.task);
+        let (state, why) = (Arc::clone(&self.state), problem.clone());
+        let ended =
+            self.core.0.tracker.spawn(async move { abort(&core, image, task, &state, problem).await });
+        ended.await.unwrap_or(why)
     }
 
     /// Aborts when somebody cancels the task or the daemon stops, even while no bytes come.
