@@ -34,8 +34,8 @@ impl Remembered {
     }
 }
 
-/// The action and what it is about: what exists by its id; what is to be made by its name, for every try comes with an
-/// id of its own.
+/// The action, what it is about and what is wanted of it: what exists by its id; what is to be made by what was asked
+/// for, since every try comes with an id of its own.
 fn asked(command: &Command) -> String {
     format!("{} {}", command.name(), target(command))
 }
@@ -45,13 +45,10 @@ fn target(command: &Command) -> String {
         Command::Host(HostCommand::Report { id, .. }) => id.to_string(),
         Command::Host(HostCommand::Rename { id, name }) => format!("{id} {name}"),
         Command::Vm(c) => match c {
-            VmCommand::Create { vm, .. } => vm.name.clone(),
-            VmCommand::Edit { id, edit, .. } => {
-                // Two edits of one machine are the same only when they change the same.
-                format!("{id} {}", serde_json::to_string(edit).unwrap_or_default())
-            }
+            VmCommand::Create { vm, .. } => format!("{} {}", vm.name, digest(&as_asked(vm))),
+            VmCommand::Edit { id, edit, .. } => format!("{id} {}", digest(edit)),
+            VmCommand::Delete { id, disks, .. } => format!("{id} disks {disks}"),
             VmCommand::Power { id, .. }
-            | VmCommand::Delete { id, .. }
             | VmCommand::Report { id, .. }
             | VmCommand::Deleted { id }
             | VmCommand::CreateFailed { id, .. } => id.to_string(),
@@ -72,7 +69,7 @@ fn target(command: &Command) -> String {
             | ImageCommand::Report { id, .. } => id.to_string(),
         },
         Command::Network(c) => match c {
-            NetworkCommand::Create { network, .. } => network.name.clone(),
+            NetworkCommand::Create { network, .. } => format!("{} {}", network.name, digest(network)),
             NetworkCommand::Delete { id }
             | NetworkCommand::Report { id, .. }
             | NetworkCommand::Deleted { id }
@@ -91,6 +88,27 @@ fn target(command: &Command) -> String {
         },
         Command::Audit(line) => line.subject.as_ref().map_or_else(String::new, |about| about.id.clone()),
     }
+}
+
+/// The machine without what the host fills in: a try is compared before that, and kept after it.
+fn as_asked(vm: &CreateVm) -> CreateVm {
+    let mut vm = vm.clone();
+    for disk in &mut vm.disks {
+        match disk {
+            NewDisk::Blank { size_bytes, .. } => *size_bytes = size_bytes.div_ceil(512),
+            NewDisk::Image { size_bytes, .. } => *size_bytes = None,
+            NewDisk::Volume { .. } => {}
+        }
+    }
+    for nic in &mut vm.nics {
+        nic.mac = nic.mac.take().map(|mac| mac.to_ascii_lowercase());
+    }
+    vm
+}
+
+fn digest(what: &impl Serialize) -> String {
+    let text = serde_json::to_vec(what).unwrap_or_default();
+    blake3::hash(&text).to_hex().to_string()
 }
 
 #[cfg(test)]

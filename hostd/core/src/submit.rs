@@ -43,11 +43,6 @@ impl Core {
         let snapshot = Snapshot::load(self, &command).await?;
         fill(&mut command, &snapshot, self.host());
         admit::admit(&command, &snapshot)?;
-        if self.0.cluster.full() && grows(&command) {
-            let text =
-                "The disk of the host's state is full. Delete images, disks or machines; that still works.";
-            return Err(Problem::new(ProblemKind::Capacity, text));
-        }
         self.propose(ctx.actor(self.host()), request, command).await
     }
 
@@ -58,6 +53,11 @@ impl Core {
         request: RequestId,
         command: Command,
     ) -> Result<Outcome, Problem> {
+        if self.0.cluster.full() && grows(&command) {
+            let text =
+                "The disk of the host's state is full. Delete images, disks or machines; that still works.";
+            return Err(Problem::new(ProblemKind::Capacity, text));
+        }
         let entry =
             Entry { version: ENTRY_VERSION, request, at: Timestamp::now(), by, task: TaskId::new(), command };
         self.0.cluster.propose(entry).await
@@ -75,7 +75,14 @@ impl Core {
         }
     }
 
-    async fn audit_refusal(&self, ctx: &Ctx, action: String, subject: Option<Subject>, problem: &Problem) {
+    /// Audits that `ctx` was refused something, unless a host refused itself.
+    pub(crate) async fn audit_refusal(
+        &self,
+        ctx: &Ctx,
+        action: String,
+        subject: Option<Subject>,
+        problem: &Problem,
+    ) {
         match ctx.caller {
             Caller::Host => return tracing::warn!(%problem, action, "a report was refused"),
             Caller::User { .. } | Caller::Console => {}
@@ -94,7 +101,7 @@ fn grows(command: &Command) -> bool {
             | Command::Volume(VolumeCommand::Create { .. })
             | Command::Image(ImageCommand::Create { .. })
             | Command::Network(NetworkCommand::Create { .. })
-            | Command::Access(AccessCommand::CreateUser { .. } | AccessCommand::CreateToken { .. })
+            | Command::Access(AccessCommand::CreateToken { .. })
     )
 }
 

@@ -115,7 +115,12 @@ pub async fn run(checkout: &Checkout, args: &RunArgs) -> Result<()> {
     println!("  URL          {}", appliance.url());
     println!("  Fingerprint  {}", pairs(&greeting));
     println!("  User         admin");
-    println!("  Password     {}", greeting.password.or(known).as_deref().map_or("(changed)", str::trim));
+    let password = match (&greeting.password, &known) {
+        (Some(shown), _) => shown.trim().to_owned(),
+        (None, Some(first)) => format!("{} (unless you changed it)", first.trim()),
+        (None, None) => "(as you set it)".to_owned(),
+    };
+    println!("  Password     {password}");
     println!(
         "\nThe console's log is {}. Ctrl-C ends the appliance.",
         appliance.machine.serial.log().display()

@@ -16,6 +16,8 @@ pub struct Counts {
     pub failed: u64,
     /// Could not run here.
     pub skipped: u64,
+    /// Passed only when tried again; counted among the passed.
+    pub flaky: u64,
 }
 
 /// What happened so far.
@@ -74,6 +76,7 @@ impl Steps {
                 self.counts.passed += counts.passed;
                 self.counts.failed += counts.failed;
                 self.counts.skipped += counts.skipped;
+                self.counts.flaky += counts.flaky;
                 self.skips.extend(told.skips);
                 self.row(
                     name,
@@ -105,7 +108,10 @@ impl Steps {
         for skip in &self.skips {
             println!("skipped: {skip}");
         }
-        let Counts { passed, failed, skipped } = self.counts;
+        let Counts { passed, failed, skipped, flaky } = self.counts;
+        if flaky > 0 {
+            println!("flaky: {flaky} passed only when tried again; look at their first try above");
+        }
         println!("{passed} passed, {failed} failed, {skipped} skipped");
         if failed > 0 {
             bail!("{failed} failed");
@@ -191,8 +197,9 @@ fn summary(line: &str) -> Counts {
         match words.peek().copied().unwrap_or_default() {
             "passed" => counts.passed += number,
             "skipped" => counts.skipped += number,
+            "flaky" => counts.flaky += number,
             "failed" | "timed" | "exec" | "errored" => counts.failed += number,
-            // "slow", "leaky", "flaky": counted among the others already
+            // "slow", "leaky": counted among the others already
             _ => {}
         }
     }
@@ -206,9 +213,9 @@ mod tests {
     #[test]
     fn the_runners_summary_is_read() {
         let counts = summary(
-            "     Summary [   9.0s] 8 tests run: 5 passed (1 slow), 2 failed, 1 timed out, 3 skipped",
+            "     Summary [   9.0s] 8 tests run: 5 passed (1 slow, 1 flaky), 2 failed, 1 timed out, 3 skipped",
         );
-        assert_eq!(counts, Counts { passed: 5, failed: 3, skipped: 3 });
+        assert_eq!(counts, Counts { passed: 5, failed: 3, skipped: 3, flaky: 1 });
     }
 
     #[test]

@@ -47,8 +47,10 @@ pub(crate) async fn change_password(submission: Submission) -> Response {
     let problem = if new == again {
         match visit.core.change_password(&visit.ctx, &current, &new).await {
             Ok(()) => {
-                return Flash::good("The password is changed; your other sessions are ended.")
-                    .then("/account");
+                return Flash::good(
+                    "The password is changed; your other sessions are ended. API tokens stay valid.",
+                )
+                .then("/account");
             }
             Err(problem) => problem,
         }

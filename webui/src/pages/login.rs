@@ -29,13 +29,6 @@ pub(crate) struct LoginPage {
 }
 page!(LoginPage, refusal);
 
-impl LoginPage {
-    /// Seconds to wait, in words.
-    fn wait(&self, seconds: &u32) -> String {
-        crate::units::span(u64::from(*seconds))
-    }
-}
-
 /// Where to go after logging in.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]

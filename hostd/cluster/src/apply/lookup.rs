@@ -32,7 +32,8 @@ impl Scope<'_> {
     /// Refuses a name in use.
     pub(crate) fn free_name<T: Resource>(&self, name: &str) -> Step {
         if self.name_taken::<T>(name)? {
-            let detail = format!("A {} named {name} is there already; choose another name.", T::NOUN);
+            let article = if T::NOUN.starts_with(['a', 'e', 'i', 'o', 'u']) { "An" } else { "A" };
+            let detail = format!("{article} {} named {name} is there already; choose another name.", T::NOUN);
             return Err(refuse(ProblemKind::Exists, "/name", detail));
         }
         Ok(())

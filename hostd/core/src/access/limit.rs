@@ -121,7 +121,7 @@ impl Limiter {
             .unwrap_or_default();
         if !wait.is_zero() {
             let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
-            let detail = format!("Too many failed attempts; try again in {seconds} seconds.");
+            let detail = format!("Too many failed attempts; try again in {seconds} s.");
             return Err(Problem::new(ProblemKind::TooMany, detail).retry_after(seconds));
         }
         if table.failures.len() + keys.len() > KEYS_MAX {

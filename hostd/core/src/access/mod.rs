@@ -144,8 +144,16 @@ impl Core {
     /// and nowhere else.
     ///
     /// # Errors
-    /// `Invalid` for a bad name or time; `Exists` for a name in use; `Forbidden` for hosts.
+    /// `Invalid` for a bad name or time; `Exists` for a name in use; `Forbidden` for hosts and for tokens themselves.
     pub async fn create_token(&self, ctx: &Ctx, body: &CreateToken) -> Result<NewToken, Problem> {
+        let made = self.try_create_token(ctx, body).await;
+        if let Err(problem) = &made {
+            self.audit_refusal(ctx, "token.create".into(), None, problem).await;
+        }
+        made
+    }
+
+    async fn try_create_token(&self, ctx: &Ctx, body: &CreateToken) -> Result<NewToken, Problem> {
         let user = match &ctx.caller {
             Caller::User { .. } | Caller::Host => person(ctx)?.clone(),
             Caller::Console => self.administrator().await?,
@@ -194,8 +202,16 @@ impl Core {
     /// Changes the caller's password; ends their other sessions.
     ///
     /// # Errors
-    /// `Invalid` when the current password is wrong or the new one breaks a rule; `TooMany`.
+    /// `Invalid` when the current password is wrong or the new one breaks a rule; `TooMany`; `Forbidden` for tokens.
     pub async fn change_password(&self, ctx: &Ctx, current: &str, new: &str) -> Result<(), Problem> {
+        let changed = self.try_change_password(ctx, current, new).await;
+        if let Err(problem) = &changed {
+            self.audit_refusal(ctx, "user.set_password".into(), None, problem).await;
+        }
+        changed
+    }
+
+    async fn try_change_password(&self, ctx: &Ctx, current: &str, new: &str) -> Result<(), Problem> {
         let user = person(ctx)?;
         password::check(new).map_err(|detail| Problem::field("/new", detail))?;
         let attempt = self.0.limiter.attempt(&user.name, ctx.address)?;
@@ -243,11 +259,11 @@ impl Core {
     }
 }
 
-/// The person who asks.
+/// The person who asks: what lasts longer than a token must not be had by one.
 fn person(ctx: &Ctx) -> Result<&User, Problem> {
     match &ctx.caller {
-        Caller::User { user, .. } => Ok(user),
-        Caller::Console | Caller::Host => {
+        Caller::User { user, token: None, .. } => Ok(user),
+        Caller::User { token: Some(_), .. } | Caller::Console | Caller::Host => {
             let detail = "Only a logged-in person can do this; log in with a name and a password.";
             Err(Problem::new(ProblemKind::Forbidden, detail))
         }
