@@ -24,6 +24,7 @@ mod api {
 
 mod fault {
     mod clock;
+    mod connections;
     mod crash;
     mod data_partition;
     mod libvirt;

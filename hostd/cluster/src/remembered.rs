@@ -135,6 +135,9 @@ mod tests {
         let renamed = Remembered::new(&rename("a"), outcome.clone());
         assert_eq!(renamed.answer(&rename("a")), Ok(outcome.clone()));
         assert_eq!(renamed.answer(&rename("b")).expect_err("another").kind, ProblemKind::Conflict);
+        let delete = |disks| Command::Vm(VmCommand::Delete { id, expect: None, disks });
+        let deleted = Remembered::new(&delete(false), outcome.clone());
+        assert_eq!(deleted.answer(&delete(true)).expect_err("another").kind, ProblemKind::Conflict);
         let made = Remembered::new(&create("data"), outcome.clone());
         assert_eq!(made.answer(&create("data")), Ok(outcome.clone()), "a retry has an id of its own");
         assert_eq!(made.answer(&create("other")).expect_err("another").kind, ProblemKind::Conflict);

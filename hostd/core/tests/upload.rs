@@ -1,6 +1,7 @@
 //! Uploads that go wrong leave nothing behind but a failed task that says why.
 
 use crate::bed::*;
+use futures_util::FutureExt;
 use hostd_core::UploadRequest;
 use hostd_types::command::*;
 use hostd_types::*;
@@ -58,6 +59,13 @@ fn bad_uploads_end_with_a_reason_and_without_a_file() {
         drop(upload);
         let problem = failed(&core, task).await;
         assert_eq!(problem.kind, ProblemKind::Cancelled);
+        // The request is dropped while it ends the upload, as HTTP/2 does.
+        let mut upload = start(request("x", Some(good.len()))).await;
+        upload.write(&good[..1000]).await.expect("bytes");
+        let task = upload.task;
+        let broken = Problem::new(ProblemKind::BadRequest, "The stream broke.");
+        assert!(upload.fail(broken.clone()).now_or_never().is_none());
+        assert_eq!(failed(&core, task).await, broken);
         assert!(problem.detail.contains("went away"), "{problem}");
         // Somebody cancels, while no bytes come.
         let mut upload = start(request("x", Some(good.len()))).await;

@@ -96,6 +96,13 @@ async fn a_token_works_until_it_is_revoked_and_is_named_in_events() {
     let event = events["items"].as_array().unwrap().iter().find(|e| e["action"] == "volume.create").unwrap();
     assert_eq!(event["by"]["token"], "ci");
 
+    // A token can't outlive itself by another one, nor take the account over.
+    let another = json!({"name": "another", "days": 365});
+    refused(&client.send(Method::POST, "/api/v1/tokens", Some(&another)).await.unwrap(), 403, "forbidden");
+    let change = json!({"current": "x", "new": "seven green apples"});
+    let answer = client.send(Method::POST, "/api/v1/account/password", Some(&change)).await.unwrap();
+    refused(&answer, 403, "forbidden");
+
     let path = format!("/api/v1/tokens/{}", made["token"]["id"].as_str().unwrap());
     assert_eq!(browser.send(Method::DELETE, &path, None).await.unwrap().status, 204);
     refused(&client.send(Method::GET, "/api/v1/vms", None).await.unwrap(), 401, "unauthenticated");
@@ -135,7 +142,7 @@ async fn guessing_passwords_is_slowed_down_and_recorded() {
 
 #[tokio::test]
 async fn a_changed_password_ends_other_sessions() {
-    let Some(bed) = Bed::start().await else { return };
+    let Some(mut bed) = Bed::start().await else { return };
     let mut here = bed.browser().await;
     let mut elsewhere = bed.browser().await;
     let current = bed.credentials().await["password"].clone();
@@ -143,6 +150,11 @@ async fn a_changed_password_ends_other_sessions() {
     let short =
         here.send(Method::POST, change, Some(&json!({"current": current, "new": "short"}))).await.unwrap();
     assert_eq!(pointers(&refused(&short, 422, "invalid")), ["/new"]);
+    let guess = json!({"current": "not-the-password", "new": "seven green apples"});
+    refused(&here.send(Method::POST, change, Some(&guess)).await.unwrap(), 422, "invalid");
+    let events = bed.get("events?limit=1").await;
+    let guessed = (&events["items"][0]["action"], &events["items"][0]["result"]);
+    assert_eq!(guessed, (&json!("user.set_password"), &json!("refused")), "{events:#}");
     let good = json!({"current": current, "new": "seven green apples"});
     let answer = here.send(Method::POST, change, Some(&good)).await.unwrap();
     assert_eq!(answer.status, 204, "{}", answer.text());
