@@ -50,7 +50,13 @@ pub async fn run(args: RunArgs) -> Result<()> {
 }
 
 async fn serve_core(args: &RunArgs, core: &Core, closing: CancellationToken) -> Result<()> {
-    let identity = tls::load_or_make(&args.keys_dir())?;
+    let identity = match tls::load_or_make(&args.keys_dir()) {
+        Ok(identity) => identity,
+        Err(error) => {
+            let detail = format!("The host's certificate can't be used: {error:#}.");
+            return serve_fault(args, Problem::new(ProblemKind::Internal, detail), closing).await;
+        }
+    };
     let listener = bind(args.listen)?;
     let site = Site { listen: listener.local_addr()?, fingerprint: identity.fingerprint.clone() };
     let router = http::router(core.clone()).layer(Extension(site)).merge(webui::router(core.clone()));

@@ -32,13 +32,14 @@ pub struct Identity {
 /// # Errors
 /// The directory can't be read or written, or what is there is not a certificate and its key.
 pub fn load_or_make(dir: &Path) -> Result<Identity> {
-    let (cert_path, key_path) = (dir.join("tls.crt"), dir.join("tls.key"));
-    if cert_path.exists() && key_path.exists() {
-        let cert = CertificateDer::from_pem_file(&cert_path)
-            .map_err(|e| anyhow!("{} holds no certificate: {e}", cert_path.display()))?;
+    // One file, so that no crash can leave the key of one beside the certificate of another.
+    let path = dir.join("tls.pem");
+    if path.exists() {
+        let cert = CertificateDer::from_pem_file(&path)
+            .map_err(|e| anyhow!("{} holds no certificate: {e}", path.display()))?;
         if !ends_soon(&cert)? {
-            let key = PrivateKeyDer::from_pem_file(&key_path)
-                .map_err(|e| anyhow!("{} holds no private key: {e}", key_path.display()))?;
+            let key = PrivateKeyDer::from_pem_file(&path)
+                .map_err(|e| anyhow!("{} holds no private key: {e}", path.display()))?;
             return identity(cert, key);
         }
         tracing::warn!("the host's certificate ends soon; making a new one");
@@ -46,8 +47,7 @@ pub fn load_or_make(dir: &Path) -> Result<Identity> {
     fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
     fs::set_permissions(dir, Permissions::from_mode(0o700))?;
     let (cert_pem, key_pem) = make()?;
-    write_aside(&key_path, &key_pem)?;
-    write_aside(&cert_path, &cert_pem)?;
+    write_aside(&path, &format!("{cert_pem}{key_pem}"))?;
     parse(&cert_pem, &key_pem)
 }
 
@@ -128,17 +128,15 @@ mod tests {
         let first = load_or_make(&keys).expect("made").fingerprint;
         assert_eq!(first, load_or_make(&keys).expect("loaded").fingerprint);
         assert_eq!(first.len(), 95);
-        for name in ["tls.key", "tls.crt"] {
-            let mode = fs::metadata(keys.join(name)).expect(name).permissions().mode();
-            assert_eq!(mode & 0o777, 0o600, "{name}");
-        }
+        let mode = fs::metadata(keys.join("tls.pem")).expect("the file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
 
     #[test]
     fn damaged_keys_are_reported_not_replaced() {
         let dir = tempfile::tempdir().expect("a scratch directory");
         load_or_make(dir.path()).expect("made");
-        fs::write(dir.path().join("tls.key"), "rubbish").expect("written");
+        fs::write(dir.path().join("tls.pem"), "rubbish").expect("written");
         assert!(load_or_make(dir.path()).is_err());
     }
 }

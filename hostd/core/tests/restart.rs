@@ -143,3 +143,24 @@ fn a_request_repeated_after_a_restart_acts_once() {
         assert_eq!(refused.kind, ProblemKind::Exists);
     });
 }
+
+#[test]
+fn a_disk_that_was_made_and_not_reported_is_ready_after_a_crash() {
+    let Some(bed) = Bed::bare() else { return };
+    let id = VolumeId::new();
+    // As a daemon leaves it that dies between publishing the file and telling.
+    let folder = bed.path("pools/local/volumes");
+    std::fs::create_dir_all(&folder).expect("the pool");
+    let file = std::fs::File::create(folder.join(format!("{id}.raw"))).expect("the file");
+    file.set_len(1 << 20).expect("its size");
+    bed.with_core(|core| async move {
+        let volume = CreateVolume { name: "data".into(), size_bytes: 1 << 20, format: DiskFormat::Raw };
+        let create = Command::Volume(VolumeCommand::Create { id, host: core.host(), volume });
+        let outcome = core.submit(&console(), create).await.expect("accepted");
+        succeeded(&core, outcome.task.expect("a task")).await;
+        assert_eq!(
+            core.volumes(&ListParams::default()).await.expect("volumes").items[0].volume.status.phase,
+            Phase::Ready
+        );
+    });
+}

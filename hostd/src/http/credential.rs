@@ -25,7 +25,7 @@ impl Credential {
     }
 
     /// The change is this very session or token, which changes only by its end.
-    pub fn ended_by(&self, change: &Change) -> bool {
+    fn ended_by(&self, change: &Change) -> bool {
         self.known_as.as_ref().is_some_and(|(kind, id)| change.kind == *kind && change.id == *id)
     }
 

@@ -16,6 +16,7 @@ use hostd_edge::Who;
 use hostd_types::{Event, ListParams, Page};
 use serde::Deserialize;
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
@@ -50,26 +51,29 @@ pub async fn list_events(
     let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or("");
     if accept.contains("text/event-stream") {
         let keep_alive = KeepAlive::new().interval(Duration::from_secs(15));
-        return Ok(Sse::new(changes(core.changes(), Credential::of(&ctx), closing))
-            .keep_alive(keep_alive)
-            .into_response());
+        let (credential, watched) = (Credential::of(&ctx), core.changes());
+        let ended = Box::pin(async move { credential.ended(watched).await });
+        return Ok(Sse::new(changes(core.changes(), ended, closing)).keep_alive(keep_alive).into_response());
     }
     Ok(Json(core.events(&list, only.subject.as_deref()).await?).into_response())
 }
 
 struct Follower {
     changes: Changes,
-    credential: Credential,
+    ended: Ended,
     closing: CancellationToken,
     until: Instant,
 }
 
+/// Ready when whoever listens may listen no longer.
+type Ended = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 fn changes(
     changes: Changes,
-    credential: Credential,
+    ended: Ended,
     closing: CancellationToken,
 ) -> impl Stream<Item = Result<Message, Infallible>> {
-    let follower = Follower { changes, credential, closing, until: Instant::now() + STREAM_MAX };
+    let follower = Follower { changes, ended, closing, until: Instant::now() + STREAM_MAX };
     // The first message tells the client that it hears everything from here on.
     let hello = stream::iter([Ok(Message::default().event("ready").data("{}"))]);
     let rest = stream::unfold(follower, async |mut follower| {
@@ -84,10 +88,10 @@ impl Follower {
         let received = tokio::select! {
             () = self.closing.cancelled() => return None,
             () = tokio::time::sleep_until(self.until) => return None,
+            () = &mut self.ended => return None,
             received = self.changes.recv() => received,
         };
         match received {
-            Ok(change) if self.credential.ended_by(&change) => None,
             Ok(change) => Message::default().json_data(&change).ok(),
             Err(RecvError::Lagged(_)) => Some(Message::default().event("resync").data("{}")),
             Err(RecvError::Closed) => None,

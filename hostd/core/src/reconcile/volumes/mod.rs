@@ -84,6 +84,10 @@ async fn make(core: &Core, volume: &Volume) -> Result<(), Problem> {
 async fn make_file(core: &Core, volume: &Volume) -> Result<(), Problem> {
     let VolumeSpec { name, format, size_bytes, image, .. } = &volume.spec;
     let path = core.0.pool.volume(volume.id, *format);
+    if path.exists() {
+        // A file gets this name when it is whole; what got lost is the word that it is.
+        return Ok(());
+    }
     let under = match image {
         None => None,
         Some(id) => {
