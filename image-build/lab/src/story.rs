@@ -46,6 +46,10 @@ impl<'a> Story<'a> {
         story.upload().await.context("uploading an image")?;
         let vm = story.create("plain-1", false).await.context("creating a machine")?;
         story.start(&vm).await.context("starting it")?;
+        // A guest hears its power button once it has booted, and only the console tells when that is.
+        browser.set_scripts(true).await?;
+        story.use_serial(&vm).await.context("waiting for the guest")?;
+        browser.set_scripts(false).await?;
         story.shut_down(&vm).await.context("shutting it down")?;
         story.edit_memory(&vm, 96).await.context("editing its memory")?;
         story.start(&vm).await.context("starting it again")?;
