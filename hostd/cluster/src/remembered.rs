@@ -54,7 +54,9 @@ fn target(command: &Command) -> String {
             | VmCommand::CreateFailed { id, .. } => id.to_string(),
         },
         Command::Volume(c) => match c {
-            VolumeCommand::Create { volume, .. } => volume.name.clone(),
+            VolumeCommand::Create { volume: CreateVolume { name, size_bytes, format }, .. } => {
+                format!("{name} {} {}", size_bytes.div_ceil(512), digest(format))
+            }
             VolumeCommand::Delete { id }
             | VolumeCommand::Report { id, .. }
             | VolumeCommand::Deleted { id }
@@ -118,10 +120,11 @@ mod tests {
     #[test]
     fn another_action_or_subject_is_told_apart() {
         let power = |id, action| Command::Vm(VmCommand::Power { id, action, deadline_s: 0 });
-        let create = |name: &str| {
-            let volume = CreateVolume { name: name.into(), size_bytes: 512, format: DiskFormat::Raw };
+        let sized = |name: &str, size_bytes| {
+            let volume = CreateVolume { name: name.into(), size_bytes, format: DiskFormat::Raw };
             Command::Volume(VolumeCommand::Create { id: VolumeId::new(), host: HostId::new(), volume })
         };
+        let create = |name: &str| sized(name, 512);
         let (id, outcome) = (VmId::new(), Outcome { index: 7, task: None, subject: None });
         let first = Remembered::new(&power(id, PowerAction::Start), outcome.clone());
         assert_eq!(first.answer(&power(id, PowerAction::Start)), Ok(outcome.clone()));
@@ -140,7 +143,10 @@ mod tests {
         assert_eq!(deleted.answer(&delete(true)).expect_err("another").kind, ProblemKind::Conflict);
         let made = Remembered::new(&create("data"), outcome.clone());
         assert_eq!(made.answer(&create("data")), Ok(outcome.clone()), "a retry has an id of its own");
-        assert_eq!(made.answer(&create("other")).expect_err("another").kind, ProblemKind::Conflict);
+        assert_eq!(made.answer(&sized("data", 500)), Ok(outcome.clone()), "sizes are rounded to sectors");
+        for other in [create("other"), sized("data", 1024)] {
+            assert_eq!(made.answer(&other).expect_err("another").kind, ProblemKind::Conflict);
+        }
         let old = serde_json::to_string(&outcome).expect("json");
         let old: Remembered = serde_json::from_str(&old).expect("as an older version wrote it");
         assert_eq!(old.answer(&create("data")), Ok(outcome));
