@@ -38,12 +38,6 @@ pub fn addresses() -> Vec<IpAddr> {
     found
 }
 
-/// The machine's name, `quantix` if it has none.
-pub fn hostname() -> String {
-    let name = nix::unistd::gethostname().ok().and_then(|n| n.into_string().ok()).unwrap_or_default();
-    if name.is_empty() { "quantix".into() } else { name }
-}
-
 fn ip(address: nix::sys::socket::SockaddrStorage) -> Option<IpAddr> {
     let v4 = address.as_sockaddr_in().map(|a| IpAddr::V4(a.ip()));
     v4.or_else(|| address.as_sockaddr_in6().map(|a| IpAddr::V6(a.ip())))

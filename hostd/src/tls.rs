@@ -87,7 +87,7 @@ fn ends_soon(cert: &CertificateDer<'_>) -> Result<bool> {
 }
 
 fn make() -> Result<(String, String)> {
-    let host = address::hostname();
+    let host = hostd_core::hostname();
     let mut names = vec![host.clone(), "localhost".into(), "127.0.0.1".into(), "::1".into()];
     names.extend(address::addresses().iter().map(ToString::to_string));
     names.dedup();

@@ -32,6 +32,7 @@ mod view;
 
 pub use console::{ConsoleStream, Duplex};
 pub use ctx::{Caller, Ctx};
+pub use facts::hostname;
 pub use hostd_cluster::ClusterHealth;
 pub use hostd_virt::kvm_probe_child;
 pub use live::Changes;

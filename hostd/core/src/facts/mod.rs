@@ -47,6 +47,12 @@ impl Machine {
     }
 }
 
+/// The machine's name, `quantix` if it has none.
+pub fn hostname() -> String {
+    let name = nix::unistd::gethostname().ok().and_then(|n| n.into_string().ok()).unwrap_or_default();
+    if name.is_empty() { "quantix".into() } else { name }
+}
+
 /// A small file's text without white space around it; `None` when it is not there or empty.
 fn text(root: &Path, path: &str) -> Option<String> {
     let text = std::fs::read_to_string(root.join(path)).ok()?;

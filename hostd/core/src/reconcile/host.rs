@@ -3,6 +3,7 @@
 use super::{Reconcile, Summary};
 use crate::Core;
 use crate::error::internal;
+use crate::facts::hostname;
 use hostd_types::command::HostCommand;
 use hostd_types::*;
 use std::time::Duration;
@@ -53,11 +54,6 @@ impl Core {
         self.report(Command::Host(report)).await?;
         Ok(true)
     }
-}
-
-/// What the machine calls itself.
-fn hostname() -> String {
-    nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 impl Reconcile for HostReport {

@@ -1,6 +1,6 @@
 //! The appliance as a whole: is it alive, how is it doing, what its local console shows.
 
-use crate::address::{self, Site};
+use crate::address::Site;
 use crate::http::answer::Answer;
 use crate::http::problem::Refusals;
 use crate::http::v1::access::GeneratedPassword;
@@ -75,7 +75,7 @@ pub async fn banner(State(core): State<Core>, Extension(site): Extension<Site>) 
     let administrator = core.initial_password().await;
     Ok(Json(Banner {
         version: core.settings().version.clone(),
-        hostname: address::hostname(),
+        hostname: hostd_core::hostname(),
         urls: site.urls(),
         fingerprint: site.fingerprint,
         live: core.settings().live,
