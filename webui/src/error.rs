@@ -32,6 +32,7 @@ impl ErrorPage {
                 ("/host", "Look at the host")
             }
             ProblemKind::Unauthenticated => ("/login", "Log in"),
+            ProblemKind::Removed => ("/cluster", "Look at the cluster"),
             ProblemKind::Exists
             | ProblemKind::Invalid
             | ProblemKind::Forbidden

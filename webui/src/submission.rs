@@ -34,6 +34,7 @@ impl Submission {
             | ProblemKind::Unsupported
             | ProblemKind::Cancelled
             | ProblemKind::NoQuorum
+            | ProblemKind::Removed
             | ProblemKind::Unavailable => Flash::bad(&problem).then(path),
             ProblemKind::NotFound
             | ProblemKind::Unauthenticated

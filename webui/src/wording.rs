@@ -120,6 +120,8 @@ pub(crate) fn action(name: &str) -> &str {
 /// A resource's kind, for people.
 pub(crate) fn kind(kind: &Kind) -> &'static str {
     match kind {
+        Kind::Cluster => "Cluster",
+        Kind::JoinToken => "Join token",
         Kind::Host => "Host",
         Kind::Vm => "Machine",
         Kind::Volume => "Volume",
@@ -141,6 +143,7 @@ pub(crate) fn path_of(subject: &Subject) -> String {
         Kind::Volume => "/volumes".into(),
         Kind::Image => "/images".into(),
         Kind::Network => "/networks".into(),
+        Kind::Cluster | Kind::JoinToken => "/cluster".into(),
         Kind::Host => "/host".into(),
         Kind::Event => "/events".into(),
         Kind::Token => "/tokens".into(),

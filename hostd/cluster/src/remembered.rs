@@ -77,6 +77,16 @@ fn target(command: &Command) -> String {
             | NetworkCommand::Deleted { id }
             | NetworkCommand::CreateFailed { id, .. } => id.to_string(),
         },
+        Command::Cluster(c) => match c {
+            ClusterCommand::Found { id, .. } => id.to_string(),
+            ClusterCommand::Raise { level } => level.to_string(),
+            ClusterCommand::Edit { name, voters } => digest(&(name, voters)),
+            ClusterCommand::CreateToken { .. } => String::new(),
+            ClusterCommand::RevokeToken { id } => id.to_string(),
+            ClusterCommand::Join { token, node, .. } => format!("{token} {node}"),
+            ClusterCommand::Import { host, belongings } => format!("{host} {}", digest(belongings)),
+            ClusterCommand::Remove { host } => host.to_string(),
+        },
         Command::Task(c) => match c {
             TaskCommand::Cancel { id } => id.to_string(),
             TaskCommand::Prune { before } => before.to_string(),

@@ -110,7 +110,8 @@ fn other_commands() -> Vec<Command> {
     let (host, network) = (HostId::from_uuid(uuid(2)), NetworkId::from_uuid(uuid(5)));
     let user = UserId::from_uuid(uuid(7));
     let at = Timestamp::from_unix(1_800_000_000);
-    let status = HostStatus { version: "0.1.0".into(), boot_id: "b".into(), durable: true };
+    let status =
+        HostStatus { version: "0.1.0".into(), boot_id: "b".into(), durable: true, ..HostStatus::default() };
     let seen = NetworkStatus { phase: Phase::Ready, active: true, fault: Some("no DHCP".into()) };
     let session = Session {
         id: SessionId::from_uuid(uuid(8)),

@@ -70,7 +70,8 @@ async fn audit_lines_are_kept_as_given() {
 #[tokio::test]
 async fn a_host_that_reports_again_is_the_same_host() {
     let f = Fixture::new().await;
-    let status = HostStatus { version: "2".into(), boot_id: "b".into(), durable: true };
+    let status =
+        HostStatus { version: "2".into(), boot_id: "b".into(), durable: true, ..HostStatus::default() };
     f.ok(Command::Host(HostCommand::Report { id: f.host, name: "renamed".into(), status: status.clone() }))
         .await;
     let hosts = f.cluster.store().hosts().await.unwrap();

@@ -77,6 +77,16 @@ fn class(command: &Command) -> Class {
             | AccessCommand::Login { .. }
             | AccessCommand::CreateToken { .. } => Class::MakeAccess,
         },
+        Command::Cluster(c) => match c {
+            ClusterCommand::Edit { .. }
+            | ClusterCommand::RevokeToken { .. }
+            | ClusterCommand::Remove { .. } => Class::Operate,
+            ClusterCommand::CreateToken { .. } => Class::MakeAccess,
+            ClusterCommand::Found { .. }
+            | ClusterCommand::Raise { .. }
+            | ClusterCommand::Join { .. }
+            | ClusterCommand::Import { .. } => Class::Report,
+        },
         Command::Audit(_) => Class::Audit,
     }
 }

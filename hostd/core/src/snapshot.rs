@@ -72,6 +72,7 @@ impl Snapshot {
             Command::Task(TaskCommand::Prune { .. })
             | Command::Host(_)
             | Command::Access(_)
+            | Command::Cluster(_)
             | Command::Audit(_) => {}
         }
         Ok(now)

@@ -136,6 +136,7 @@ fn fill(command: &mut Command, now: &Snapshot, this: HostId) {
         | Command::Host(_)
         | Command::Task(_)
         | Command::Access(_)
+        | Command::Cluster(_)
         | Command::Audit(_) => {}
     }
 }
@@ -208,6 +209,17 @@ fn subject_of(command: &Command) -> Option<Subject> {
             AccessCommand::Logout { id } => named(Kind::Session, id, ""),
             AccessCommand::CreateToken { id, name, .. } => named(Kind::Token, id, name),
             AccessCommand::RevokeToken { id } => named(Kind::Token, id, ""),
+        },
+        Command::Cluster(c) => match c {
+            ClusterCommand::Found { id, name, .. } => named(Kind::Cluster, id, name),
+            ClusterCommand::Raise { .. } | ClusterCommand::Edit { .. } => None,
+            ClusterCommand::CreateToken { id, .. } | ClusterCommand::RevokeToken { id } => {
+                named(Kind::JoinToken, id, "")
+            }
+            ClusterCommand::Join { host, name, .. } => named(Kind::Host, host, name),
+            ClusterCommand::Import { host, .. } | ClusterCommand::Remove { host } => {
+                named(Kind::Host, host, "")
+            }
         },
         Command::Audit(line) => line.subject.clone(),
     }

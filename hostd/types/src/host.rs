@@ -11,6 +11,26 @@ use utoipa::ToSchema;
 pub struct HostSpec {
     /// Name, and the machine's hostname; at first what the machine calls itself.
     pub name: String,
+    /// Its identity in the replicated log; absent until the cluster's record exists.
+    #[serde(default)]
+    pub node: Option<NodeId>,
+    /// What it is in the cluster for.
+    #[serde(default)]
+    pub role: HostRole,
+    /// Counts how often the host was fenced: a lease of an older epoch is void.
+    #[serde(default)]
+    pub fence_epoch: u64,
+}
+
+/// What a member is in the cluster for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HostRole {
+    /// It runs machines, and may vote.
+    #[default]
+    Host,
+    /// It votes and runs no machine, so that two hosts have a majority when one is lost.
+    Witness,
 }
 
 /// A change of a host's settings.
@@ -29,6 +49,15 @@ pub struct HostStatus {
     pub boot_id: String,
     /// Its state survives a reboot.
     pub durable: bool,
+    /// Where other members reach it (`address:port`), the best first.
+    #[serde(default)]
+    pub addresses: Vec<String>,
+    /// The newest feature level it knows.
+    #[serde(default)]
+    pub level: u16,
+    /// When its certificate as a member ends.
+    #[serde(default)]
+    pub certificate_ends: Option<Timestamp>,
 }
 
 resource! {

@@ -58,6 +58,10 @@ macro_rules! ids {
 ids! {
     /// A host: one machine running `hostd`.
     HostId,
+    /// A cluster of hosts; a host alone is a cluster of one.
+    ClusterId,
+    /// A join token.
+    JoinTokenId,
     /// A virtual machine; the same UUID is its libvirt domain's.
     VmId,
     /// A disk of a virtual machine.
@@ -76,4 +80,59 @@ ids! {
     SessionId,
     /// One submitted request; the same id submitted twice acts once.
     RequestId,
+}
+
+/// A member's identity in the replicated log: random, never used again. A host that leaves and joins gets a new one, so
+/// that nothing it wrote before is taken for what it writes now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, ToSchema)]
+#[schema(value_type = String, example = "9f86d081884c7d65")]
+pub struct NodeId(pub u64);
+
+impl NodeId {
+    /// A fresh one. Never call this in `apply`.
+    pub fn random() -> Self {
+        let (high, low) = Uuid::new_v4().as_u64_pair();
+        // Both halves carry fixed bits of the UUID; mixed, every bit is random.
+        Self(high ^ low.rotate_left(32))
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl FromStr for NodeId {
+    type Err = BadNodeId;
+    fn from_str(text: &str) -> Result<Self, BadNodeId> {
+        let digits = text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        u64::from_str_radix(text, 16).ok().filter(|_| digits).map(Self).ok_or(BadNodeId)
+    }
+}
+
+/// The text is not a node's identity (16 hexadecimal digits).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BadNodeId;
+
+impl fmt::Display for BadNodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a node's identity (16 hexadecimal digits)")
+    }
+}
+
+impl std::error::Error for BadNodeId {}
+
+// As text: JSON's numbers lose the lower bits of some.
+impl Serialize for NodeId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for NodeId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
 }

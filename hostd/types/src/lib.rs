@@ -8,6 +8,7 @@
 //! `status` is what its owner last saw and changes only by a report command of a reconciler.
 
 pub mod access;
+pub mod cluster;
 pub mod command;
 pub mod event;
 pub mod host;
@@ -25,6 +26,7 @@ pub mod vm_request;
 pub mod volume;
 
 pub use access::*;
+pub use cluster::*;
 pub use command::{Command, Entry, Outcome};
 pub use event::*;
 pub use host::*;

@@ -89,6 +89,10 @@ impl Meta {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
+    /// The cluster.
+    Cluster,
+    /// A join token.
+    JoinToken,
     /// A host.
     Host,
     /// A virtual machine.
@@ -115,6 +119,8 @@ impl Kind {
     /// The kind's name in tables, events and the SSE stream.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Kind::Cluster => "cluster",
+            Kind::JoinToken => "join_token",
             Kind::Host => "host",
             Kind::Vm => "vm",
             Kind::Volume => "volume",

@@ -30,6 +30,8 @@ pub enum ProblemKind {
     BadRequest,
     /// The cluster's majority can't be reached.
     NoQuorum,
+    /// This host was removed from the cluster it asks.
+    Removed,
     /// Something needed (libvirt, storage) does not answer at the moment.
     Unavailable,
     /// This host, guest or version can't do it.
@@ -52,6 +54,7 @@ impl ProblemKind {
             | ProblemKind::WrongState
             | ProblemKind::Conflict
             | ProblemKind::Cancelled => 409,
+            ProblemKind::Removed => 410,
             ProblemKind::Invalid => 422,
             ProblemKind::TooMany => 429,
             ProblemKind::Internal => 500,
@@ -76,6 +79,7 @@ impl ProblemKind {
             ProblemKind::Internal => "internal",
             ProblemKind::Unsupported => "unsupported",
             ProblemKind::NoQuorum => "no-quorum",
+            ProblemKind::Removed => "removed",
             ProblemKind::Unavailable => "unavailable",
             ProblemKind::Capacity => "capacity",
         }
@@ -96,6 +100,7 @@ impl ProblemKind {
             ProblemKind::Internal => "Something went wrong in the host",
             ProblemKind::Unsupported => "Not supported here",
             ProblemKind::NoQuorum => "The cluster's majority is out of reach",
+            ProblemKind::Removed => "Removed from the cluster",
             ProblemKind::Unavailable => "Not available at the moment",
             ProblemKind::Capacity => "Not enough room",
         }

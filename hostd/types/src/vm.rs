@@ -140,6 +140,9 @@ pub struct VmSpec {
     pub description: String,
     /// The host that runs it.
     pub host: HostId,
+    /// Counts the machine's placements: only the host named by the newest one may run it.
+    #[serde(default)]
+    pub placement_epoch: u64,
     /// Virtual CPUs.
     pub cpus: u32,
     /// Memory, MiB.

@@ -32,6 +32,7 @@ const PROBLEMS: [ProblemKind; 15] = [
     ProblemKind::Capacity,
     ProblemKind::Unavailable,
     ProblemKind::NoQuorum,
+    ProblemKind::Removed,
     ProblemKind::Unauthenticated,
     ProblemKind::Forbidden,
     ProblemKind::TooMany,
@@ -89,6 +90,9 @@ impl HelpTopic {
             }
             ProblemKind::NoQuorum => {
                 "The majority of the cluster can't be reached. A lone host is its own majority and never says this."
+            }
+            ProblemKind::Removed => {
+                "Somebody removed this host from its cluster. Its machines and disks are where they were. Make it a cluster of its own again on its Cluster page; then it can join as a new host."
             }
             ProblemKind::Unauthenticated => {
                 "The session ended, or the name or password is wrong. Log in again; after a few wrong passwords there is a short wait."

@@ -58,6 +58,7 @@ pub(crate) fn vm(name: &str, state: VmState) -> Vm {
             name: name.into(),
             description: format!("Serves {name} to everyone"),
             host: HostId::new(),
+            placement_epoch: 0,
             cpus: 4,
             memory_mib: 4096,
             firmware: Firmware::Uefi,
@@ -307,7 +308,12 @@ pub(crate) fn host(text: &str, live: bool) -> HostView {
         live,
         clock_back_s: live.then_some(86_400),
     };
-    let spec = HostSpec { name: format!("qx-1{text}") };
+    let spec = HostSpec {
+        name: format!("qx-1{text}"),
+        node: Some(NodeId(0x9f86_d081_884c_7d65)),
+        role: HostRole::Host,
+        fence_epoch: 0,
+    };
     HostView {
         host: Host { id: HostId::new(), meta: meta(), spec, status: HostStatus::default() },
         facts,

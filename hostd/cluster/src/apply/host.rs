@@ -20,7 +20,7 @@ fn report(scope: &mut Scope<'_>, id: HostId, name: &str, status: &HostStatus) ->
             host
         }
         None => {
-            let spec = HostSpec { name: name.to_owned() };
+            let spec = HostSpec { name: name.to_owned(), node: None, role: HostRole::Host, fence_epoch: 0 };
             let host = Host { id, meta: scope.created(), spec, status: status.clone() };
             scope.insert(&host)?;
             host

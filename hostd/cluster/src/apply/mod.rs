@@ -5,6 +5,7 @@
 //! the [`Entry`]. A refusal leaves no trace but its answer. A failure of the database stops consensus on this host.
 
 mod access;
+mod cluster;
 mod event;
 mod host;
 mod image;
@@ -181,6 +182,7 @@ fn dispatch(scope: &mut Scope<'_>) -> Step<Done> {
         Command::Network(command) => network::apply(scope, command),
         Command::Task(command) => task::apply(scope, command),
         Command::Access(command) => access::apply(scope, command),
+        Command::Cluster(command) => cluster::apply(scope, command),
         Command::Audit(command) => event::audit(scope, command),
     }
 }

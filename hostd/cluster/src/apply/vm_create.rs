@@ -34,6 +34,7 @@ pub(crate) fn create(scope: &mut Scope<'_>, id: VmId, host: HostId, asked: &Crea
         name: asked.name.clone(),
         description: asked.description.clone(),
         host,
+        placement_epoch: 0,
         cpus: asked.cpus,
         memory_mib: asked.memory_mib,
         firmware: asked.firmware,

@@ -5,6 +5,7 @@ use crate::error::{ClusterError, StateError};
 use crate::raft::{LogId, TypeConfig};
 use crate::record;
 use crate::reserve::Reserve;
+use hostd_types::NodeId;
 use openraft::storage::LogFlushed;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::path::Path;
@@ -81,9 +82,7 @@ pub(crate) fn open(
     let node = match get("node")? {
         Some(bytes) => u64::from_be_bytes(bytes.try_into().map_err(|_| record::RecordError::Short(0))?),
         None => {
-            let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
-            // Both halves carry fixed bits of the UUID; mixed, every bit is random.
-            let node = high ^ low.rotate_left(32);
+            let node = NodeId::random().0;
             let put = "INSERT INTO meta (key, value) VALUES (?1, ?2)";
             db.execute(put, params!["node", node.to_be_bytes()])?;
             node

@@ -32,6 +32,7 @@ pub(crate) fn vm(name: &str) -> Vm {
             name: name.into(),
             description: String::new(),
             host: HostId::new(),
+            placement_epoch: 0,
             cpus: 1,
             memory_mib: 512,
             firmware: Firmware::Bios,

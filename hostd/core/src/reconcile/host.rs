@@ -46,6 +46,8 @@ impl Core {
             version: self.settings().version.clone(),
             boot_id: self.0.machine.boot_id.clone(),
             durable: !self.settings().live,
+            level: LEVEL,
+            ..HostStatus::default()
         };
         if self.store().host(self.host()).await?.is_some_and(|host| host.status == status) {
             return Ok(false);

@@ -99,7 +99,7 @@ impl Wakes {
                 self.vms.notify_one();
             }
             Kind::Host => self.host.notify_one(),
-            Kind::Event | Kind::User | Kind::Token | Kind::Session => {}
+            Kind::Cluster | Kind::JoinToken | Kind::Event | Kind::User | Kind::Token | Kind::Session => {}
         }
     }
     fn ring_all(&self) {

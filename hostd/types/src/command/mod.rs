@@ -5,10 +5,12 @@
 //! format: variants and fields are only ever added; names are written out, so order does not matter.
 
 mod access;
+mod cluster;
 mod storage;
 mod vm;
 
 pub use access::AccessCommand;
+pub use cluster::ClusterCommand;
 pub use storage::{ImageCommand, VolumeCommand};
 pub use vm::{TaskEnd, VmCommand};
 
@@ -64,6 +66,8 @@ pub enum Command {
     Task(TaskCommand),
     /// About users, sessions and tokens.
     Access(AccessCommand),
+    /// About the cluster itself.
+    Cluster(ClusterCommand),
     /// A line for the audit trail alone: a refusal, or something observed.
     Audit(AuditCommand),
 }
@@ -210,6 +214,17 @@ impl Command {
                 AccessCommand::Logout { .. } => "session.logout",
                 AccessCommand::CreateToken { .. } => "token.create",
                 AccessCommand::RevokeToken { .. } => "token.revoke",
+            }
+            .into(),
+            Command::Cluster(c) => match c {
+                ClusterCommand::Found { .. } => "cluster.found",
+                ClusterCommand::Raise { .. } => "cluster.raise",
+                ClusterCommand::Edit { .. } => "cluster.edit",
+                ClusterCommand::CreateToken { .. } => "cluster.create_token",
+                ClusterCommand::RevokeToken { .. } => "cluster.revoke_token",
+                ClusterCommand::Join { .. } => "cluster.join",
+                ClusterCommand::Import { .. } => "cluster.import",
+                ClusterCommand::Remove { .. } => "cluster.remove",
             }
             .into(),
             Command::Audit(c) => c.action.clone(),

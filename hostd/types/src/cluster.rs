@@ -1,0 +1,121 @@
+//! The cluster: what all its members share, and how another host gets in.
+
+use crate::meta::resource;
+use crate::*;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Newest feature level this version knows: commands and tables of a higher one are refused.
+pub const LEVEL: u16 = 2;
+/// Seconds a join token is valid at most.
+pub const JOIN_TOKEN_MAX_S: u32 = 24 * 3600;
+
+/// What is wanted of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ClusterSpec {
+    /// Name, for people; the first host's name at first.
+    pub name: String,
+    /// Most members that vote: 3, 5 or 7. The rest follow as learners.
+    pub voters: u8,
+}
+
+/// What the cluster is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ClusterStatus {
+    /// Commands and tables up to this level may be used: every member knows them.
+    pub level: u16,
+    /// Counts recoveries by hand: members of an older generation are refused and must join again.
+    pub generation: u64,
+    /// Authorities whose certificates are valid, the one that signs last. Two during a rotation.
+    pub authorities: Vec<Authority>,
+}
+
+resource! {
+    /// The cluster.
+    ClusterRecord, ClusterId, ClusterSpec, ClusterStatus, Kind::Cluster
+}
+
+/// A certificate authority of the cluster.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Authority {
+    /// Its certificate, PEM.
+    pub certificate: String,
+    /// Its key, encrypted with the secret that members keep outside the state.
+    #[schema(ignore)]
+    pub sealed_key: String,
+    /// When it ends.
+    pub ends: Timestamp,
+}
+
+impl std::fmt::Debug for Authority {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Authority").field("ends", &self.ends).finish_non_exhaustive()
+    }
+}
+
+/// Permission for one host to join, once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JoinToken {
+    /// Identifier (not the secret).
+    pub id: JoinTokenId,
+    /// Bookkeeping.
+    pub meta: Meta,
+    /// When it ends.
+    pub expires_at: Timestamp,
+    /// Who joined with it.
+    pub used_by: Option<JoinTokenUse>,
+}
+
+/// Who joined with a token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JoinTokenUse {
+    /// The host.
+    pub host: HostId,
+    /// Its identity in the log.
+    pub node: NodeId,
+    /// Its name.
+    pub name: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A member that was removed. It is told so when it comes back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RemovedHost {
+    /// Its identity in the log, never used again.
+    pub node: NodeId,
+    /// The host.
+    pub host: HostId,
+    /// Its name then.
+    pub name: String,
+    /// When.
+    pub at: Timestamp,
+    /// By whom.
+    pub by: Actor,
+}
+
+/// Rows of one host that move with it from one cluster into another, with their ids.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Belongings {
+    /// Its networks.
+    pub networks: Vec<Network>,
+    /// Its images.
+    pub images: Vec<Image>,
+    /// Its volumes.
+    pub volumes: Vec<Volume>,
+    /// Its machines.
+    pub vms: Vec<Vm>,
+}
+
+/// A name that another thing of the cluster has already, and the name it will get instead.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Clash {
+    /// What it is.
+    pub kind: Kind,
+    /// Its id.
+    pub id: String,
+    /// The name it has.
+    pub name: String,
+    /// The name it will have.
+    pub becomes: String,
+}
