@@ -23,7 +23,7 @@ pub(crate) const TOPICS: [(&str, &str, &str); 10] = [
 ];
 
 /// Every kind of problem, for the page that explains them.
-const PROBLEMS: [ProblemKind; 15] = [
+const PROBLEMS: [ProblemKind; 16] = [
     ProblemKind::Invalid,
     ProblemKind::Exists,
     ProblemKind::NotFound,
