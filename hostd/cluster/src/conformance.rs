@@ -4,7 +4,7 @@ use crate::apply;
 use crate::log_store::LogStore;
 use crate::raft::{Batch, LogId, RaftEntry, Results, StorageError, StorageIoError, TypeConfig};
 use crate::reserve::Reserve;
-use crate::schema::{self, TABLES};
+use crate::schema;
 use crate::snapshot::Snapshots;
 use crate::state_machine::StateMachine;
 use crate::writer::Writer;
@@ -43,18 +43,28 @@ fn storage_meets_openrafts_own_suite() {
     Suite::test_all(Builder).unwrap();
 }
 
-/// All rows of all tables but the `left_out`, hashed.
-fn dump(db: &Connection, left_out: &[&str]) -> blake3::Hash {
+/// All tables and indexes, and all rows of all tables but the `left_out`, hashed.
+pub(crate) fn dump(db: &Connection, left_out: &[&str]) -> blake3::Hash {
     let mut hasher = blake3::Hasher::new();
-    for (table, order) in TABLES.into_iter().filter(|(table, _)| !left_out.contains(table)) {
-        let mut rows = db.prepare(&format!("SELECT * FROM {table} ORDER BY {order}")).unwrap();
+    let mut add = |name: &str, sql: &str| {
+        let mut rows = db.prepare(sql).unwrap();
         let width = rows.column_count();
         let mut rows = rows.query([]).unwrap();
         while let Some(row) = rows.next().unwrap() {
             for n in 0..width {
-                hasher.update(format!("{table} {n} {:?};", row.get::<_, Value>(n).unwrap()).as_bytes());
+                hasher.update(format!("{name} {n} {:?};", row.get::<_, Value>(n).unwrap()).as_bytes());
             }
         }
+    };
+    add("schema", "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name");
+    add("version", "PRAGMA user_version");
+    for table in schema::tables(db, "main").unwrap() {
+        if left_out.contains(&table.as_str()) {
+            continue;
+        }
+        let width = db.prepare(&format!("SELECT * FROM {table}")).unwrap().column_count();
+        let order: Vec<String> = (1..=width).map(|n| n.to_string()).collect();
+        add(&table, &format!("SELECT * FROM {table} ORDER BY {}", order.join(", ")));
     }
     hasher.finalize()
 }

@@ -101,6 +101,16 @@ pub enum StateError {
         /// Newest version known here.
         known: u16,
     },
+    /// An entry raises the level above what this version knows.
+    #[error("entry {index} raises the level to {found}, this version knows up to {known}")]
+    LevelTooNew {
+        /// Its index.
+        index: u64,
+        /// The level it asks for.
+        found: u16,
+        /// Newest level known here.
+        known: u16,
+    },
     /// A snapshot can't be used.
     #[error("the snapshot can't be used: {0}")]
     Snapshot(String),

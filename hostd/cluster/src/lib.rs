@@ -13,6 +13,7 @@
 //! is decided by the rows in `apply`. One host is a group of one voter; there is no other way to write.
 
 mod apply;
+mod clash;
 mod commit_times;
 mod error;
 mod local;

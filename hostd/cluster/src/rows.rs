@@ -94,6 +94,18 @@ impl Resource for Host {
     columns!();
 }
 
+impl Resource for ClusterRecord {
+    const TABLE: &'static str = "cluster";
+    const KIND: Kind = Kind::Cluster;
+    const NOUN: &'static str = "cluster";
+    const EXTRA: &'static [&'static str] = &[];
+    const SORT: &'static [Sort] = &[text("name", "name")];
+    fn extra(&self) -> Vec<Value> {
+        Vec::new()
+    }
+    columns!();
+}
+
 impl Resource for Vm {
     const TABLE: &'static str = "vm";
     const KIND: Kind = Kind::Vm;

@@ -1,29 +1,20 @@
-//! The tables of `state.db`, its schema number, and opening it as the one writer.
+//! The tables of `state.db`, level by level, and opening it as the one writer.
+//!
+//! A fresh database has level 1, so that a log means the same from its first entry on every version; a command in the
+//! log raises the level, on every host at the same entry. A database that comes from elsewhere brings its own tables.
 
 use crate::error::{ClusterError, StateError};
-use rusqlite::{Connection, OpenFlags};
+use hostd_types::LEVEL;
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use std::path::Path;
 use std::time::Duration;
 
-/// Schema this version writes and the newest it reads.
-pub(crate) const SCHEMA: i64 = 1;
-
-/// Every replicated table with the order that makes a dump of it comparable.
-pub(crate) const TABLES: [(&str, &str); 13] = [
-    ("raft_meta", "id"),
-    ("request", "id"),
-    ("host", "id"),
-    ("vm", "id"),
-    ("nic", "vm, slot"),
-    ("volume", "id"),
-    ("image", "id"),
-    ("network", "id"),
-    ("task", "id"),
-    ("event", "seq"),
-    ("user", "id"),
-    ("session", "id"),
-    ("token", "id"),
-];
+/// Level of a fresh database.
+const FIRST: u16 = 1;
+/// The level that knows clusters: their record, join tokens, and who was removed.
+pub(crate) const FEDERATION: u16 = 2;
+/// What each level above the first adds to the tables, in order.
+const MIGRATIONS: &[(u16, &str)] = &[(FEDERATION, ADD_FEDERATION)];
 
 const CREATE: &str = "
 CREATE TABLE raft_meta (
@@ -108,6 +99,24 @@ CREATE TABLE token (
 CREATE INDEX token_expires ON token (expires);
 ";
 
+const ADD_FEDERATION: &str = "
+CREATE TABLE cluster (
+    id TEXT PRIMARY KEY, name TEXT NOT NULL COLLATE NOCASE, created INTEGER NOT NULL,
+    meta TEXT NOT NULL, spec TEXT NOT NULL, status TEXT NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE join_token (
+    id TEXT PRIMARY KEY, secret TEXT NOT NULL UNIQUE, expires INTEGER NOT NULL, body TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX join_token_expires ON join_token (expires);
+
+CREATE TABLE removed (
+    node TEXT PRIMARY KEY, host TEXT NOT NULL, name TEXT NOT NULL COLLATE NOCASE, at INTEGER NOT NULL,
+    body TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX removed_host ON removed (host);
+CREATE INDEX removed_at ON removed (at);
+
+CREATE UNIQUE INDEX host_node ON host (json_extract(spec, '$.node'));
+";
+
 /// Opens or makes state.db for its writer.
 pub(crate) fn open_state(path: &Path) -> Result<Connection, StateError> {
     let mut db = Connection::open(path)?;
@@ -116,23 +125,104 @@ pub(crate) fn open_state(path: &Path) -> Result<Connection, StateError> {
     db.pragma_update(None, "journal_mode", "WAL")?;
     // Safe because the log is synced before anything is applied, and is purged only below a synced snapshot.
     db.pragma_update(None, "synchronous", "NORMAL")?;
-    let tx = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let made: bool =
         tx.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'raft_meta'", [], |r| r.get(0))?;
     if !made {
-        tx.execute_batch(CREATE)?;
-        tx.pragma_update(None, "user_version", SCHEMA)?;
+        create(&tx)?;
     }
     tx.commit()?;
     Ok(db)
 }
 
-/// Refuses a state.db of a newer schema, reading only.
-pub(crate) fn check_state(path: &Path) -> Result<(), ClusterError> {
-    check_version(path, SCHEMA, schema_of)
+fn create(tx: &Transaction<'_>) -> Result<(), StateError> {
+    tx.execute_batch(CREATE)?;
+    tx.pragma_update(None, "user_version", FIRST)?;
+    Ok(())
 }
 
-/// Schema number of a state database; 0 of an empty file.
+/// Adds what the levels above `from` up to `to` need, inside the caller's transaction; `to` is a level this version knows.
+pub(crate) fn migrate(db: &Connection, from: u16, to: u16) -> Result<(), StateError> {
+    for (_, sql) in MIGRATIONS.iter().filter(|(level, _)| (from + 1..=to).contains(level)) {
+        db.execute_batch(sql)?;
+    }
+    db.execute("UPDATE raft_meta SET schema = ?1, feature_level = ?1", [to])?;
+    db.pragma_update(None, "user_version", to)?;
+    Ok(())
+}
+
+/// Level of the state: commands and tables up to it may be used.
+pub(crate) fn level(db: &Connection) -> Result<u16, StateError> {
+    Ok(db.prepare_cached("SELECT feature_level FROM raft_meta")?.query_row([], |r| r.get(0))?)
+}
+
+/// Empties the state for a host that begins anew: a fresh database's tables, in one transaction, for readers too.
+#[allow(dead_code)] // For whoever takes a host from one cluster into another.
+pub(crate) fn reset(db: &mut Connection) -> Result<(), StateError> {
+    let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    drop_tables(&tx)?;
+    create(&tx)?;
+    tx.commit()?;
+    Ok(())
+}
+
+/// Takes all tables with their indexes out of `db`.
+fn drop_tables(db: &Connection) -> Result<(), StateError> {
+    for table in tables(db, "main")? {
+        db.execute_batch(&format!("DROP TABLE main.{}", quoted(&table)))?;
+    }
+    Ok(())
+}
+
+/// Puts the tables of the attached database `from`, their indexes and their rows in the place of all that `db` has, in
+/// one transaction: readers see the old state or the new one, and the level becomes that of `from`.
+pub(crate) fn replace(db: &mut Connection, from: &str) -> Result<(), StateError> {
+    let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    drop_tables(&tx)?;
+    for sql in definitions(&tx, from, "table")? {
+        tx.execute_batch(&sql)?;
+    }
+    for table in tables(&tx, from)? {
+        let table = quoted(&table);
+        tx.execute_batch(&format!("INSERT INTO main.{table} SELECT * FROM {from}.{table}"))?;
+    }
+    for sql in definitions(&tx, from, "index")? {
+        tx.execute_batch(&sql)?;
+    }
+    let version: i64 = tx.query_row(&format!("PRAGMA {from}.user_version"), [], |r| r.get(0))?;
+    tx.pragma_update(Some("main"), "user_version", version)?;
+    tx.commit()?;
+    Ok(())
+}
+
+/// Names of the tables of `database`, in their order; SQLite's own are not among them.
+pub(crate) fn tables(db: &Connection, database: &str) -> Result<Vec<String>, StateError> {
+    let sql = format!(
+        "SELECT name FROM {database}.sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!' \
+         ORDER BY name"
+    );
+    Ok(db.prepare(&sql)?.query_map([], |r| r.get(0))?.collect::<Result<_, _>>()?)
+}
+
+/// What makes the tables or indexes (`kind`) of `database`; those that SQLite makes by itself have none.
+fn definitions(db: &Connection, database: &str, kind: &str) -> Result<Vec<String>, StateError> {
+    let sql = format!(
+        "SELECT sql FROM {database}.sqlite_schema WHERE type = ?1 AND sql IS NOT NULL \
+         AND name NOT LIKE 'sqlite!_%' ESCAPE '!' ORDER BY name"
+    );
+    Ok(db.prepare(&sql)?.query_map([kind], |r| r.get(0))?.collect::<Result<_, _>>()?)
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// Refuses a state.db of a newer level, reading only.
+pub(crate) fn check_state(path: &Path) -> Result<(), ClusterError> {
+    check_version(path, i64::from(LEVEL), schema_of)
+}
+
+/// Level of a state database, by its header or its row, whichever is higher; 0 of an empty file.
 pub(crate) fn schema_of(db: &Connection) -> rusqlite::Result<i64> {
     let header: i64 = db.query_row("PRAGMA user_version", [], |r| r.get(0))?;
     let made: bool =

@@ -3,7 +3,8 @@
 use crate::error::StateError;
 use crate::raft::{LogId, SnapshotFile, SnapshotMeta, StoredMembership, TypeConfig};
 use crate::record;
-use crate::schema::{SCHEMA, TABLES, schema_of};
+use crate::schema::{self, schema_of};
+use hostd_types::LEVEL;
 use openraft::Snapshot;
 use rusqlite::{Connection, OpenFlags};
 use std::fs::File;
@@ -114,7 +115,7 @@ impl Snapshots {
         let source = if here { from } else { &part };
         inspect(source)?;
         live.execute("ATTACH ?1 AS snapshot", [path_text(source)?])?;
-        let replaced = replace(live);
+        let replaced = schema::replace(live, "snapshot");
         live.execute_batch("DETACH snapshot")?;
         replaced?;
         checkpoint(live)?;
@@ -123,18 +124,6 @@ impl Snapshots {
         }
         Ok(())
     }
-}
-
-/// Replaces every table in one transaction, so that readers see the old state or the new one.
-fn replace(live: &mut Connection) -> Result<(), StateError> {
-    let tx = live.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    for (table, _) in TABLES {
-        tx.execute_batch(&format!(
-            "DELETE FROM main.{table}; INSERT INTO main.{table} SELECT * FROM snapshot.{table};"
-        ))?;
-    }
-    tx.commit()?;
-    Ok(())
 }
 
 /// Moves the write-ahead log into the database, synced, as far as readers allow.
@@ -147,8 +136,8 @@ pub(crate) fn checkpoint(db: &Connection) -> Result<(), StateError> {
 fn inspect(path: &Path) -> Result<Position, StateError> {
     let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let found = schema_of(&db)?;
-    if found != SCHEMA {
-        return Err(StateError::Snapshot(format!("its schema is {found}, this version reads {SCHEMA}")));
+    if !(1..=i64::from(LEVEL)).contains(&found) {
+        return Err(StateError::Snapshot(format!("its level is {found}, this version knows up to {LEVEL}")));
     }
     position(&db)
 }

@@ -165,9 +165,128 @@ fn other_commands() -> Vec<Command> {
     ]
 }
 
+fn cluster_commands() -> Vec<Command> {
+    let (host, token) = (HostId::from_uuid(uuid(2)), JoinTokenId::from_uuid(uuid(11)));
+    let (node, secret) = (NodeId(0x9f86_d081_884c_7d65), SecretHash("cd".repeat(32)));
+    let at = Timestamp::from_unix(1_800_000_000);
+    let authority = Authority {
+        certificate: "-----BEGIN".into(),
+        sealed_key: "c2VhbGVk".into(),
+        ends: at.plus_seconds(60),
+    };
+    let status = HostStatus {
+        version: "0.2.0".into(),
+        boot_id: "b".into(),
+        durable: true,
+        addresses: vec!["192.0.2.7:8444".into(), "[2001:db8::7]:8444".into()],
+        level: 2,
+        certificate_ends: Some(at),
+    };
+    let commands = vec![
+        ClusterCommand::Found {
+            id: ClusterId::from_uuid(uuid(12)),
+            name: "rack".into(),
+            authority,
+            host,
+            node,
+        },
+        ClusterCommand::Raise { level: 2 },
+        ClusterCommand::Edit { name: Some("lab".into()), voters: Some(3) },
+        ClusterCommand::CreateToken { id: token, secret: secret.clone(), expires_at: at },
+        ClusterCommand::RevokeToken { id: token },
+        ClusterCommand::Join {
+            token,
+            secret,
+            host,
+            node,
+            name: "h2".into(),
+            role: HostRole::Witness,
+            status,
+        },
+        ClusterCommand::Import { host, belongings: belongings(host) },
+        ClusterCommand::Remove { host },
+    ];
+    commands.into_iter().map(Command::Cluster).collect()
+}
+
+/// One row of each kind, with every field set.
+fn belongings(host: HostId) -> Belongings {
+    let (vm, image, volume, network) = (
+        VmId::from_uuid(uuid(1)),
+        ImageId::from_uuid(uuid(3)),
+        VolumeId::from_uuid(uuid(4)),
+        NetworkId::from_uuid(uuid(5)),
+    );
+    let (task, at) = (TaskId::from_uuid(uuid(6)), Timestamp::from_unix(1_800_000_000));
+    let meta = Meta::created(at, &Actor::Host { id: host });
+    let network = Network {
+        id: network,
+        meta: meta.clone(),
+        spec: NetworkSpec {
+            name: "lan".into(),
+            description: "d".into(),
+            host,
+            mode: NetworkMode::Nat { subnet: "10.200.0.0/24".parse().unwrap() },
+            bridge: derived_bridge(network),
+            task: Some(task),
+        },
+        status: NetworkStatus { phase: Phase::Ready, active: true, fault: Some("no DHCP".into()) },
+    };
+    let image = Image {
+        id: image,
+        meta: meta.clone(),
+        spec: ImageSpec {
+            name: "debian".into(),
+            description: "12".into(),
+            host,
+            announced_bytes: Some(1000),
+            expected_sha256: Some("ab".repeat(32)),
+            task,
+        },
+        status: ImageStatus {
+            phase: Phase::Ready,
+            content: Some(content(ImageKind::Disk)),
+            fault: Some("the file is missing".into()),
+        },
+    };
+    let volume = Volume {
+        id: volume,
+        meta: meta.clone(),
+        spec: VolumeSpec {
+            name: "web-disk0".into(),
+            host,
+            pool: "local".into(),
+            format: DiskFormat::Qcow2,
+            size_bytes: GIB,
+            image: Some(image.id),
+            vm: Some(vm),
+            task: Some(task),
+        },
+        status: VolumeStatus { phase: Phase::Ready, fault: Some("the file is missing".into()) },
+    };
+    let spec = VmSpec {
+        name: "web".into(),
+        description: "d".into(),
+        host,
+        placement_epoch: 4,
+        cpus: 2,
+        memory_mib: 512,
+        firmware: Firmware::Uefi,
+        boot: vec![BootDevice::Disk],
+        autostart: true,
+        disks: vec![VmDisk { volume: volume.id, bus: DiskBus::Virtio }],
+        cdrom: Some(image.id),
+        nics: vec![VmNic { network: network.id, mac: "52:54:00:00:00:01".into(), model: NicModel::Virtio }],
+        power: Some(PowerRequest { seq: 3, action: PowerAction::Start, task, at, deadline_s: 60 }),
+        deleting: Some(Deletion { disks: true, task }),
+    };
+    let vm = Vm { id: vm, meta, spec, status: running() };
+    Belongings { networks: vec![network], images: vec![image], volumes: vec![volume], vms: vec![vm] }
+}
+
 /// Every command with the name of its file.
 fn all() -> Vec<(String, Entry)> {
-    let commands = [vm_commands(), storage_commands(), other_commands()].concat();
+    let commands = [vm_commands(), storage_commands(), other_commands(), cluster_commands()].concat();
     let by = Actor::User { id: UserId::from_uuid(uuid(7)), name: "admin".into(), token: Some("ci".into()) };
     let entry = |command: Command| Entry {
         version: ENTRY_VERSION,

@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used)] // The helpers of tests are tests too.
 
 mod access;
+mod cluster_record;
 mod fixture;
 mod golden;
 mod image;
+mod join_token;
 mod kill;
 mod listing;
 mod network;

@@ -135,12 +135,12 @@ fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
 #[tokio::test]
 async fn databases_of_a_newer_version_are_refused_and_left_untouched() {
     let changes = [
-        ("state.db", "UPDATE raft_meta SET schema = 99"),
-        ("state.db", "PRAGMA user_version = 99"),
-        ("log.db", "PRAGMA user_version = 99"),
-        ("local.db", "PRAGMA user_version = 99"),
+        ("state.db", "UPDATE raft_meta SET schema = 99", i64::from(LEVEL)),
+        ("state.db", "PRAGMA user_version = 99", i64::from(LEVEL)),
+        ("log.db", "PRAGMA user_version = 99", 1),
+        ("local.db", "PRAGMA user_version = 99", 1),
     ];
-    for (file, change) in changes {
+    for (file, change, newest) in changes {
         let f = Fixture::new().await;
         let id = f.ready_vm("web").await;
         f.cluster.shutdown().await;
@@ -148,7 +148,8 @@ async fn databases_of_a_newer_version_are_refused_and_left_untouched() {
         let before = files(f.path());
         assert_eq!(before.len(), 4, "three databases and the reserve");
         let error = Cluster::open(f.path()).await.err().expect("an error");
-        let ClusterError::TooNew { found: 99, known: 1, .. } = &error else { panic!("{error}") };
+        let ClusterError::TooNew { found: 99, known, .. } = &error else { panic!("{error}") };
+        assert_eq!(*known, newest, "{file}");
         let words = error.to_string();
         for part in [file, "99", "newer version", "Nothing was changed"] {
             assert!(words.contains(part), "{words}");

@@ -50,14 +50,18 @@ pub struct HostStatus {
     /// Its state survives a reboot.
     pub durable: bool,
     /// Where other members reach it (`address:port`), the best first.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<String>,
-    /// The newest feature level it knows.
-    #[serde(default)]
+    /// The newest feature level it knows; 0 when it told none, as the first versions do.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub level: u16,
     /// When its certificate as a member ends.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_ends: Option<Timestamp>,
+}
+
+fn is_zero(level: &u16) -> bool {
+    *level == 0
 }
 
 resource! {

@@ -1,5 +1,6 @@
 //! Hosts report themselves; people name them.
 
+use super::join::was_removed;
 use super::scope::Scope;
 use super::{Done, Step};
 use hostd_types::command::HostCommand;
@@ -20,6 +21,12 @@ fn report(scope: &mut Scope<'_>, id: HostId, name: &str, status: &HostStatus) ->
             host
         }
         None => {
+            // A member comes by joining; a report of one that was removed was on its way.
+            if scope.cluster()?.is_some() {
+                let removed = scope.removed_host(id)?;
+                let unknown = || Problem::not_found("host", id);
+                return Err(removed.as_ref().map_or_else(unknown, was_removed).into());
+            }
             let spec = HostSpec { name: name.to_owned(), node: None, role: HostRole::Host, fence_epoch: 0 };
             let host = Host { id, meta: scope.created(), spec, status: status.clone() };
             scope.insert(&host)?;

@@ -38,11 +38,16 @@ fn prune(scope: &mut Scope<'_>, before: Timestamp) -> Step<Done> {
         Ok(ids)
     };
     let (sessions, tokens) = (ended("session")?, ended("token")?);
-    let detail = format!(
+    let mut detail = format!(
         "removed {tasks} tasks and {events} events older than {before}, {} ended sessions and {} ended tokens",
         sessions.len(),
         tokens.len()
     );
+    if scope.cluster()?.is_some() {
+        // Until then they tell who joined with them.
+        let joins = scope.db.execute("DELETE FROM join_token WHERE expires < ?1", [before_ms])?;
+        detail = format!("{detail}, {joins} ended join tokens");
+    }
     for id in sessions {
         scope.changed(Kind::Session, id);
     }

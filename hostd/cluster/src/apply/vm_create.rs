@@ -4,7 +4,7 @@ use super::lookup::refuse;
 use super::scope::Scope;
 use super::volume::POOL;
 use super::{Done, Step};
-use hostd_types::name::NAME_MAX;
+use crate::clash::suffixed;
 use hostd_types::*;
 use rusqlite::params;
 
@@ -114,11 +114,7 @@ fn volume_name(scope: &Scope<'_>, vm: &str, index: usize) -> Step<String> {
     let mut suffix = format!("-disk{index}");
     let mut next = 2_u64;
     loop {
-        let mut room = NAME_MAX.saturating_sub(suffix.len()).min(vm.len());
-        while !vm.is_char_boundary(room) {
-            room -= 1;
-        }
-        let name = format!("{}{suffix}", &vm[..room]);
+        let name = suffixed(vm, &suffix);
         if !scope.name_taken::<Volume>(&name)? {
             return Ok(name);
         }
@@ -154,10 +150,17 @@ fn plug_in(scope: &mut Scope<'_>, vm: VmId, host: HostId, index: usize, nic: &Ne
         let detail = format!("The hardware address {mac} is in use on the network {name}; choose another.");
         return Err(refuse(ProblemKind::Conflict, &format!("/nics/{index}/mac"), detail));
     }
-    let slot = i64::try_from(index).unwrap_or(i64::MAX);
-    scope
-        .db
-        .prepare_cached("INSERT INTO nic (vm, slot, network, mac) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![vm.to_string(), slot, nic.network.to_string(), mac])?;
+    scope.write_nic(vm, index, nic.network, &mac)?;
     Ok(VmNic { network: nic.network, mac, model: nic.model })
+}
+
+impl Scope<'_> {
+    /// Writes that card `index` of a machine has the address `mac` on `network`.
+    pub(crate) fn write_nic(&self, vm: VmId, index: usize, network: NetworkId, mac: &str) -> Step {
+        let slot = i64::try_from(index).unwrap_or(i64::MAX);
+        self.db
+            .prepare_cached("INSERT INTO nic (vm, slot, network, mac) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![vm.to_string(), slot, network.to_string(), mac])?;
+        Ok(())
+    }
 }

@@ -1,6 +1,7 @@
 //! Typed reads of `state.db` over read-only connections. Errors are storage failures, told as `internal`.
 
 mod access;
+mod cluster;
 mod list;
 mod records;
 mod resources;
@@ -10,7 +11,7 @@ use crate::rows::Resource;
 use hostd_types::*;
 use list::Listing;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteRow};
-use sqlx::{AssertSqlSafe, Row, SqlitePool};
+use sqlx::{AssertSqlSafe, Row, SqliteConnection, SqlitePool};
 use std::path::Path;
 use std::time::Duration;
 
@@ -59,11 +60,8 @@ impl Store {
 
     /// All resources for which `condition` holds with `value`, by name.
     async fn all<T: Resource>(&self, condition: &'static str, value: String) -> Result<Vec<T>, Problem> {
-        let sql =
-            format!("SELECT id, meta, spec, status FROM {} WHERE {condition} ORDER BY name, id", T::TABLE);
-        let rows =
-            sqlx::query(AssertSqlSafe(sql)).bind(value).fetch_all(&self.0).await.map_err(read_failed)?;
-        rows.iter().map(resource).collect()
+        let mut db = self.0.acquire().await.map_err(read_failed)?;
+        all_of(&mut db, condition, value).await
     }
 
     async fn page<T: Resource>(&self, params: &ListParams) -> Result<Page<T>, Problem> {
@@ -80,6 +78,17 @@ impl Store {
         let items = found.rows.iter().map(resource).collect::<Result<_, _>>()?;
         Ok(Page { items, total: found.total, next: found.next })
     }
+}
+
+/// All resources for which `condition` holds with `value`, by name.
+async fn all_of<T: Resource>(
+    db: &mut SqliteConnection,
+    condition: &'static str,
+    value: String,
+) -> Result<Vec<T>, Problem> {
+    let sql = format!("SELECT id, meta, spec, status FROM {} WHERE {condition} ORDER BY name, id", T::TABLE);
+    let rows = sqlx::query(AssertSqlSafe(sql)).bind(value).fetch_all(db).await.map_err(read_failed)?;
+    rows.iter().map(resource).collect()
 }
 
 /// A resource from its columns id, meta, spec, status.

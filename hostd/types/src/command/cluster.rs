@@ -20,7 +20,8 @@ pub enum ClusterCommand {
         /// The founder's identity in the log.
         node: NodeId,
     },
-    /// Allow commands and tables up to this level. Refused below the present one; above [`LEVEL`] consensus stops here.
+    /// Allow commands and tables up to this level. Up to the present one nothing happens; above [`LEVEL`] consensus stops
+    /// here.
     Raise {
         /// The level.
         level: u16,
