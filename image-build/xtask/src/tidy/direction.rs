@@ -4,13 +4,14 @@ use super::Finding;
 use serde_json::Value;
 
 /// A crate of ours and the crates of ours it may use. Read it downwards: what is above knows nothing of what is below.
-const OURS: [(&str, &[&str]); 12] = [
+const OURS: [(&str, &[&str]); 13] = [
     ("hostd-types", &[]),
     ("hostd-run", &[]),
+    ("hostd-peer", &["hostd-types"]),
     ("hostd-cluster", &["hostd-types", "hostd-run"]),
     ("hostd-net", &["hostd-types", "hostd-run"]),
     ("hostd-virt", &["hostd-types", "hostd-run"]),
-    ("hostd-core", &["hostd-types", "hostd-run", "hostd-cluster", "hostd-net", "hostd-virt"]),
+    ("hostd-core", &["hostd-types", "hostd-run", "hostd-peer", "hostd-cluster", "hostd-net", "hostd-virt"]),
     ("hostd-edge", &["hostd-types", "hostd-core"]),
     ("webui", &["hostd-types", "hostd-core", "hostd-edge"]),
     ("hostd", &["hostd-types", "hostd-core", "hostd-edge", "webui"]),

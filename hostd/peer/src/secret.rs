@@ -1,0 +1,122 @@
+//! The cluster's secret: what every member keeps outside the replicated state, and what it seals.
+
+use crate::PeerError;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
+use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::rand::{SecureRandom, SystemRandom};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
+use zeroize::{Zeroize, Zeroizing};
+
+/// How a sealed text begins; another way of sealing would begin otherwise.
+const SEALED: &str = "c1.";
+/// Keeps this use of the secret apart from others.
+const PURPOSE: &str = "quantix 2026 sealing of the authority's key";
+
+/// 32 random bytes that every member has. Whoever reads the replicated state without them can't sign certificates.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret([u8; 32]);
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl Secret {
+    /// A fresh one.
+    ///
+    /// # Errors
+    /// The system gives no random numbers.
+    pub fn generate() -> Result<Self, PeerError> {
+        random().map(Self)
+    }
+
+    /// Encrypts a text so that only who has this secret reads it, and only beside the same `context`.
+    pub(crate) fn seal(&self, text: &str, context: &[u8]) -> Result<String, PeerError> {
+        let nonce: [u8; NONCE_LEN] = random()?;
+        let mut sealed = Zeroizing::new(text.as_bytes().to_vec());
+        self.key()
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(context), &mut *sealed)
+            .map_err(|_| PeerError::Sealed)?;
+        Ok(format!("{SEALED}{}", BASE64.encode([nonce.as_slice(), &sealed].concat())))
+    }
+
+    /// Decrypts what [`Self::seal`] made.
+    pub(crate) fn open(&self, sealed: &str, context: &[u8]) -> Result<Zeroizing<String>, PeerError> {
+        let text = sealed.strip_prefix(SEALED).ok_or(PeerError::Sealed)?;
+        let bytes = BASE64.decode(text).map_err(|_| PeerError::Sealed)?;
+        let (nonce, rest) = bytes.split_first_chunk::<NONCE_LEN>().ok_or(PeerError::Sealed)?;
+        let mut rest = Zeroizing::new(rest.to_vec());
+        let opened = self
+            .key()
+            .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(context), &mut rest)
+            .map_err(|_| PeerError::Sealed)?;
+        std::str::from_utf8(opened).map(|text| Zeroizing::new(text.to_owned())).map_err(|_| PeerError::Sealed)
+    }
+
+    fn key(&self) -> LessSafeKey {
+        let key = Zeroizing::new(blake3::derive_key(PURPOSE, &self.0));
+        let key =
+            UnboundKey::new(&CHACHA20_POLY1305, key.as_slice()).expect("the key has the cipher's length");
+        LessSafeKey::new(key)
+    }
+}
+
+/// Random bytes from the system.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], PeerError> {
+    let mut bytes = [0; N];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| PeerError::Random)?;
+    Ok(bytes)
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// As text in base64: members hand it to a host that joins, over a connection that proved itself.
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = Zeroizing::new(BASE64.encode(self.0));
+        serializer.serialize_str(&text)
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let wrong = || serde::de::Error::custom("not a cluster's secret (32 bytes in base64)");
+        let text = Zeroizing::new(String::deserialize(deserializer)?);
+        let bytes = Zeroizing::new(BASE64.decode(text.as_bytes()).map_err(|_| wrong())?);
+        bytes.as_slice().try_into().map(Self).map_err(|_| wrong())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sealed_opens_with_the_same_secret_and_context_alone() {
+        let (secret, other) = (Secret::generate().expect("random"), Secret::generate().expect("random"));
+        let sealed = secret.seal("a key", b"certificate").expect("sealed");
+        assert_eq!(secret.open(&sealed, b"certificate").expect("opened").as_str(), "a key");
+        assert!(matches!(other.open(&sealed, b"certificate"), Err(PeerError::Sealed)));
+        assert!(matches!(secret.open(&sealed, b"another"), Err(PeerError::Sealed)));
+        for cut in 0..sealed.len() {
+            assert!(secret.open(&sealed[..cut], b"certificate").is_err());
+        }
+        assert_ne!(sealed, secret.seal("a key", b"certificate").expect("sealed"), "a nonce is used once");
+    }
+
+    #[test]
+    fn it_travels_as_text_and_shows_nothing() {
+        let secret = Secret::generate().expect("random");
+        let text = serde_json::to_string(&secret).expect("text");
+        assert_eq!(serde_json::from_str::<Secret>(&text).expect("read"), secret);
+        assert!(serde_json::from_str::<Secret>("\"c2hvcnQ\"").is_err());
+        assert_eq!(format!("{secret:?}"), "Secret(…)");
+    }
+}
