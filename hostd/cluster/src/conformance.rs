@@ -69,7 +69,7 @@ pub(crate) fn dump(db: &Connection, left_out: &[&str]) -> blake3::Hash {
     hasher.finalize()
 }
 
-fn apply_all(entries: &[RaftEntry], cuts: &[usize]) -> (Connection, Vec<Results>) {
+pub(crate) fn apply_all(entries: &[RaftEntry], cuts: &[usize]) -> (Connection, Vec<Results>) {
     let dir = tempfile::tempdir().unwrap();
     let mut db = schema::open_state(&dir.path().join("state.db")).unwrap();
     let mut results = Vec::new();
@@ -83,7 +83,7 @@ fn apply_all(entries: &[RaftEntry], cuts: &[usize]) -> (Connection, Vec<Results>
 }
 
 /// Packs commands into log entries of the sizes `packs`, in turn.
-fn pack(commands: &[Entry], packs: &[usize]) -> Vec<RaftEntry> {
+pub(crate) fn pack(commands: &[Entry], packs: &[usize]) -> Vec<RaftEntry> {
     let mut entries = Vec::new();
     let mut rest = commands;
     for size in packs.iter().copied().cycle() {
@@ -164,8 +164,77 @@ fn command() -> impl Strategy<Value = Command> {
     ]
 }
 
+/// A cluster of one: what it takes before anything else about clusters is accepted.
+pub(crate) fn founding() -> [Command; 2] {
+    let authority = Authority {
+        certificate: "c".into(),
+        sealed_key: "k".into(),
+        ends: Timestamp::from_unix(2_000_000_000),
+    };
+    let found = ClusterCommand::Found {
+        id: ClusterId::from_uuid(id(0, 10)),
+        name: "rack".into(),
+        authority,
+        host: HostId::from_uuid(id(0, 1)),
+        node: NodeId(100),
+    };
+    [ClusterCommand::Raise { level: LEVEL }, found].map(Command::Cluster)
+}
+
+/// Hosts that come, bring rows along, and go, in the same small world.
+fn federation() -> impl Strategy<Value = Command> {
+    let n = 0_u8..3;
+    let host = |n: u8| HostId::from_uuid(id(n, 1));
+    let token = |n: u8| JoinTokenId::from_uuid(id(n, 11));
+    let secret = |n: u8| SecretHash(format!("secret{n}"));
+    let join = move |(n, shown, of, node): (u8, u8, u8, u8)| ClusterCommand::Join {
+        token: token(n),
+        secret: secret(if shown == 0 { n + 1 } else { n }),
+        host: host(of),
+        node: NodeId(u64::from(node)),
+        name: "h".into(),
+        role: HostRole::Host,
+        status: HostStatus::default(),
+    };
+    let import = move |(n, of, name): (u8, u8, u8)| {
+        let meta = Meta::created(Timestamp::from_unix(1_800_000_000), &Actor::Console);
+        let spec = VolumeSpec {
+            name: format!("v{name}"),
+            host: host(of),
+            pool: "local".into(),
+            format: DiskFormat::Raw,
+            size_bytes: 1 << 20,
+            image: None,
+            vm: None,
+            task: Some(TaskId::from_uuid(id(1, 8))),
+        };
+        let status = VolumeStatus { phase: Phase::Ready, fault: None };
+        let volume = |n| Volume {
+            id: VolumeId::from_uuid(id(n, 12)),
+            meta: meta.clone(),
+            spec: spec.clone(),
+            status: status.clone(),
+        };
+        let belongings = Belongings { volumes: vec![volume(n), volume(n + 8)], ..Belongings::default() };
+        ClusterCommand::Import { host: host(of), belongings }
+    };
+    let expires_at = Timestamp::from_unix(1_800_001_400);
+    prop_oneof![
+        2 => n.clone().prop_map(move |n| {
+            ClusterCommand::CreateToken { id: token(n), secret: secret(n), expires_at }
+        }),
+        1 => n.clone().prop_map(move |n| ClusterCommand::RevokeToken { id: token(n) }),
+        4 => (n.clone(), 0_u8..6, 0_u8..3, 0_u8..4).prop_map(join),
+        3 => (n.clone(), 0_u8..3, n.clone()).prop_map(import),
+        2 => n.clone().prop_map(move |n| ClusterCommand::Remove { host: host(n) }),
+        1 => n.clone().prop_map(|n| ClusterCommand::Edit { name: Some(format!("c{n}")), voters: Some(3) }),
+        1 => (0_u16..=LEVEL).prop_map(|level| ClusterCommand::Raise { level }),
+    ]
+    .prop_map(Command::Cluster)
+}
+
 /// Wraps commands with ids and times of their own; every request comes twice now and then.
-fn entries(commands: Vec<(Command, bool)>) -> Vec<Entry> {
+pub(crate) fn entries(commands: Vec<(Command, bool)>) -> Vec<Entry> {
     let host = HostId::from_uuid(id(0, 1));
     let first =
         Command::Host(HostCommand::Report { id: host, name: "h".into(), status: HostStatus::default() });
@@ -193,11 +262,16 @@ proptest! {
 
     #[test]
     fn the_same_commands_make_the_same_state_however_they_are_cut(
-        commands in prop::collection::vec((command(), prop::bool::weighted(0.2)), 1..60),
+        commands in prop::collection::vec(
+            (prop_oneof![command(), federation()], prop::bool::weighted(0.2)),
+            1..60,
+        ),
+        founded in prop::bool::weighted(0.8),
         packs in prop::collection::vec(1_usize..7, 1..5),
         cuts in prop::collection::vec(0_usize..6, 0..20),
     ) {
-        let commands = entries(commands);
+        let first = founding().into_iter().filter(|_| founded).map(|command| (command, false));
+        let commands = entries(first.chain(commands).collect());
         // One command an entry, all in one transaction.
         let (single, alone) = apply_all(&pack(&commands, &[1]), &[]);
         // The same entries, cut into transactions elsewhere: every table is the same.

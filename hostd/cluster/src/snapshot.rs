@@ -145,3 +145,88 @@ fn inspect(path: &Path) -> Result<Position, StateError> {
 fn path_text(path: &Path) -> Result<&str, StateError> {
     path.to_str().ok_or_else(|| StateError::Snapshot(format!("the path {} is not UTF-8", path.display())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::{apply_all, dump, entries, founding, pack};
+    use crate::{Store, apply};
+    use tokio_util::sync::CancellationToken;
+
+    /// A snapshot of what `commands` make in a database of its own, and the dump of that.
+    fn snapshot(dir: &Path, commands: &[crate::raft::RaftEntry]) -> (SnapshotFile, blake3::Hash) {
+        let (db, _) = apply_all(commands, &[]);
+        let file = dir.join(format!("{}.db", commands.len()));
+        db.execute("VACUUM INTO ?1", [path_text(&file).unwrap()]).unwrap();
+        (SnapshotFile(file), dump(&db, &[]))
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_snapshot_brings_its_own_level_and_readers_go_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.db");
+        let alone = pack(&entries(vec![]), &[1]);
+        let federated = pack(&entries(founding().map(|command| (command, false)).into()), &[1]);
+        let (low, low_dump) = snapshot(dir.path(), &alone);
+        let (high, high_dump) = snapshot(dir.path(), &federated);
+
+        let mut live = schema::open_state(&path).unwrap();
+        let fresh = dump(&live, &[]);
+        let snapshots = Snapshots::open(&dir.path().join("snapshot"), &path).unwrap();
+        let store = Store::open(&path).await.unwrap();
+        // Statements prepared before any change, and a reader that never pauses.
+        assert_eq!((store.hosts().await.unwrap(), store.cluster().await.unwrap()), (vec![], None));
+        snapshots.install(&mut live, &low).unwrap();
+        let stop = CancellationToken::new();
+        let reader = tokio::spawn({
+            let (store, stop) = (store.clone(), stop.clone());
+            async move {
+                let mut seen = [0_u32; 2];
+                while !stop.is_cancelled() {
+                    let hosts = store.hosts().await.expect("a read of the hosts");
+                    assert_eq!(hosts.len(), 1, "a state in between was seen");
+                    let cluster = store.cluster().await.expect("a read of the cluster");
+                    seen[usize::from(cluster.is_some())] += 1;
+                }
+                seen
+            }
+        });
+        for _ in 0..20 {
+            snapshots.install(&mut live, &high).unwrap();
+            assert_eq!(dump(&live, &[]), high_dump);
+            assert!(store.cluster().await.unwrap().is_some());
+            assert_eq!((store.level().await.unwrap(), schema_of(&live).unwrap()), (2, 2));
+            snapshots.install(&mut live, &low).unwrap();
+            assert_eq!(dump(&live, &[]), low_dump);
+            assert_eq!(store.cluster().await.unwrap(), None);
+            assert_eq!((store.level().await.unwrap(), schema_of(&live).unwrap()), (1, 1));
+        }
+        stop.cancel();
+        let seen = reader.await.unwrap();
+        assert!(seen.iter().all(|reads| *reads > 0), "{seen:?}");
+
+        schema::reset(&mut live).unwrap();
+        assert_eq!(dump(&live, &[]), fresh);
+        assert_eq!(store.hosts().await.unwrap(), []);
+        // The writer goes on, too: it has statements prepared for other tables of the same names.
+        apply::entries(&mut live, &federated).unwrap();
+        assert_eq!(dump(&live, &[]), high_dump);
+        assert_eq!(store.hosts().await.unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_snapshot_of_a_newer_level_is_refused_and_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.db");
+        let mut live = schema::open_state(&path).unwrap();
+        let before = dump(&live, &[]);
+        let snapshots = Snapshots::open(&dir.path().join("snapshot"), &path).unwrap();
+        let (newer, _) = snapshot(dir.path(), &pack(&entries(vec![]), &[1]));
+        let db = Connection::open(&newer.0).unwrap();
+        db.execute("UPDATE raft_meta SET schema = ?1", [LEVEL + 1]).unwrap();
+        drop(db);
+        let refused = snapshots.install(&mut live, &newer);
+        assert!(matches!(refused, Err(StateError::Snapshot(_))), "{refused:?}");
+        assert_eq!(dump(&live, &[]), before);
+    }
+}
