@@ -1,8 +1,10 @@
-//! Links against each other over loopback sockets. The tests own what a member of a cluster sees of its peers; they must
-//! not know how frames look.
+//! Links against each other over loopback sockets. The tests own what a member of a cluster sees of its peers, and what
+//! strangers do to it.
 
 mod authorities;
 mod calls;
+mod hostile;
 mod identities;
+mod pinned;
 mod site;
 mod streams;
