@@ -105,8 +105,8 @@ impl Link {
     }
 
     /// Uses this identity from now on, or none. Connections stay when it is the same member in the same generation and
-    /// nobody is trusted less than before, as after a renewal; all others end, and what was learned of other nodes is
-    /// forgotten when the cluster is another.
+    /// nobody is trusted less than before, as after a renewal; all others end. When the cluster is another than before,
+    /// all addresses but the overrides are forgotten: set those of the new cluster after this.
     ///
     /// # Errors
     /// TLS can't use the identity; the one before stays.
