@@ -1,26 +1,36 @@
 //! A host for one test, and the words tests speak to it in.
 
+use crate::admin::Admin;
+pub use crate::admin::PATIENCE;
 use futures_util::{Stream, StreamExt};
 use hyper::Method;
-use lab::bootsector;
 use lab::host::Host;
 use lab::http::{Answer, Http, Target};
-use lab::wait;
-use serde_json::{Value, json};
+use serde_json::Value;
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
-/// How long a task may take here; emulation on a loaded machine is slow.
-pub const PATIENCE: Duration = Duration::from_secs(90);
-
 pub struct Bed {
     pub host: Host,
-    pub console: Http,
+    admin: Admin,
     dir: TempDir,
+}
+
+impl Deref for Bed {
+    type Target = Admin;
+    fn deref(&self) -> &Admin {
+        &self.admin
+    }
+}
+
+impl DerefMut for Bed {
+    fn deref_mut(&mut self) -> &mut Admin {
+        &mut self.admin
+    }
 }
 
 impl Bed {
@@ -30,14 +40,14 @@ impl Bed {
             eprintln!("skipped: {why}");
             return None;
         }
-        let dir = tempfile::Builder::new().prefix("qx").tempdir_in("/tmp").unwrap();
+        let dir = scratch();
         let host = Host::start(&program(), dir.path()).await.unwrap();
-        let console = host.console();
-        Some(Self { host, console, dir })
+        let admin = Admin::of(&host);
+        Some(Self { host, admin, dir })
     }
 
     pub fn state(&self) -> PathBuf {
-        self.dir.path().join("state")
+        self.host.state()
     }
 
     pub fn scratch(&self) -> &Path {
@@ -47,7 +57,7 @@ impl Bed {
     /// Kills the daemon as a crash would and starts it again.
     pub async fn crash(&mut self) {
         self.host.restart().await.unwrap();
-        self.console = self.host.console();
+        self.admin = Admin::of(&self.host);
     }
 
     /// Stops the daemon as the init system does.
@@ -55,100 +65,9 @@ impl Bed {
         self.host.terminate().await.unwrap();
     }
 
-    pub async fn get(&mut self, path: &str) -> Value {
-        self.console.get(&format!("/api/v1/{path}")).await.unwrap()
-    }
-
-    pub async fn ask(&mut self, method: Method, path: &str, body: Value) -> Answer {
-        let body = Some(body).filter(|b| !b.is_null());
-        self.console.send(method, &format!("/api/v1/{path}"), body.as_ref()).await.unwrap()
-    }
-
-    pub async fn post(&mut self, path: &str, body: Value) -> Answer {
-        self.ask(Method::POST, path, body).await
-    }
-
-    pub async fn delete(&mut self, path: &str) -> Answer {
-        self.ask(Method::DELETE, path, Value::Null).await
-    }
-
-    /// Waits for the task of an accepted request to end; answers the task.
-    pub async fn ended(&mut self, answer: &Answer) -> Value {
-        assert_eq!(answer.status, 202, "{}", answer.text());
-        let accepted = answer.json().unwrap();
-        let task = accepted["task"].as_str().unwrap().to_owned();
-        assert_eq!(answer.headers["location"], format!("/api/v1/tasks/{task}"));
-        self.task_ended(&task).await
-    }
-
-    pub async fn task_ended(&mut self, task: &str) -> Value {
-        let (path, socket) = (format!("/api/v1/tasks/{task}"), self.host.socket());
-        let what = format!("the end of task {task}");
-        let ended = wait::until(&what, PATIENCE, || {
-            let (path, mut http) = (path.clone(), Http::new(Target::Unix(socket.clone())));
-            async move {
-                let task = http.get(&path).await?;
-                Ok((task["state"] != "running").then_some(task))
-            }
-        });
-        ended.await.unwrap_or_else(|error| panic!("{error:#}\n{}", self.host.log_tail()))
-    }
-
-    /// Waits for the task to succeed; answers the id of what it was about.
-    pub async fn done(&mut self, answer: &Answer) -> String {
-        let task = self.ended(answer).await;
-        assert_eq!(task["state"], "succeeded", "{task:#}");
-        answer.json().unwrap()["id"].as_str().unwrap().to_owned()
-    }
-
-    /// A machine made of `extra` over the least that is needed.
-    pub async fn create_vm(&mut self, name: &str, extra: Value) -> String {
-        let mut body = json!({"name": name, "cpus": 1, "memory_mib": 32});
-        body.as_object_mut().unwrap().extend(extra.as_object().cloned().unwrap_or_default());
-        let answer = self.post("vms", body).await;
-        self.done(&answer).await
-    }
-
-    pub async fn power(&mut self, vm: &str, action: &str) -> Value {
-        let answer = self.post(&format!("vms/{vm}/power"), json!({"action": action, "deadline_s": 5})).await;
-        self.ended(&answer).await
-    }
-
-    /// Waits until the machine is in `state`.
-    pub async fn vm_is(&mut self, vm: &str, state: &str) {
-        let (path, socket) = (format!("/api/v1/vms/{vm}"), self.host.socket());
-        let what = format!("machine {vm} {state}");
-        let seen = wait::until(&what, PATIENCE, || {
-            let (path, mut http) = (path.clone(), Http::new(Target::Unix(socket.clone())));
-            async move {
-                let now = http.get(&path).await?;
-                Ok((now["vm"]["status"]["state"] == state).then_some(()))
-            }
-        });
-        seen.await.unwrap_or_else(|error| panic!("{error:#}\n{}", self.host.log_tail()));
-    }
-
-    pub async fn upload(&mut self, name: &str, content: Vec<u8>) -> Answer {
-        let path = format!("/api/v1/images?name={name}");
-        let kind = Some("application/octet-stream");
-        self.console.send_bytes(Method::POST, &path, kind, content.into()).await.unwrap()
-    }
-
-    /// An image of a disk that prints `line` on the serial port when booted; answers its id.
-    pub async fn boot_image(&mut self, name: &str, line: &str) -> String {
-        let answer = self.upload(name, bootsector::image(line, 1 << 20)).await;
-        assert_eq!(answer.status, 201, "{}", answer.text());
-        answer.json().unwrap()["id"].as_str().unwrap().to_owned()
-    }
-
     /// A client over TLS that is nobody yet.
     pub fn network(&self) -> Http {
         Http::new(Target::Tls(self.host.address()))
-    }
-
-    /// Name and generated password of the administrator, as the local console shows them.
-    pub async fn credentials(&self) -> Value {
-        self.host.console().get("/api/v1/banner").await.unwrap()["administrator"].clone()
     }
 
     /// A client over TLS, logged in as the administrator, as a browser would be.
@@ -188,6 +107,11 @@ impl Bed {
     pub fn pool_files(&self, folder: &str) -> Vec<String> {
         files(&self.host.pool().join(folder))
     }
+}
+
+/// A directory whose path is short, as socket paths are limited.
+pub fn scratch() -> TempDir {
+    tempfile::Builder::new().prefix("qx").tempdir_in("/tmp").unwrap()
 }
 
 /// The program under test.

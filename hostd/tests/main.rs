@@ -1,10 +1,13 @@
 //! The real daemon with a real libvirt and QEMU, driven through its API and its command line.
 //!
 //! Every test has a private host of its own (`lab::host`): namespaces, a libvirtd, a scratch directory. Guests are
-//! emulated. Without root or without libvirt a test says `skipped: why`. `api/` mirrors `/api/v1`; `fault/` breaks things.
+//! emulated. Without root or without libvirt a test says `skipped: why`. `api/` mirrors `/api/v1`; `fault/` breaks things;
+//! `cluster/` is about several hosts on one switch (`lab::fleet`).
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod admin;
 mod bed;
+mod fleet;
 
 mod api {
     mod access;
@@ -30,4 +33,8 @@ mod fault {
     mod libvirt;
     mod schema;
     mod space;
+}
+
+mod cluster {
+    mod switch;
 }

@@ -1,13 +1,16 @@
 //! The daemon on the build machine: in a private libvirt host of its own, with a network card that the machine (and so
 //! a browser) can reach.
 
+use crate::cable::Cable;
 use crate::http::{Http, Target};
 use crate::libvirt::Libvirtd;
 use crate::wait;
 use anyhow::{Context, Result, bail};
 use hyper::Method;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 /// Where the daemon keeps sockets, seen from inside.
@@ -24,7 +27,7 @@ pub struct Host {
     pub libvirt: Libvirtd,
     program: PathBuf,
     dir: PathBuf,
-    address: String,
+    cable: Cable,
     daemon: Option<Child>,
 }
 
@@ -39,20 +42,28 @@ impl Host {
     /// # Errors
     /// When either does not answer in time.
     pub async fn start(program: &Path, dir: &Path) -> Result<Self> {
-        std::fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
-        let dir = dir.canonicalize()?;
-        let libvirt_dir = dir.join("lv");
-        std::fs::create_dir_all(&libvirt_dir)?;
-        let libvirt = Libvirtd::start(&libvirt_dir)?;
-        let address = connect_network(&libvirt)?;
-        let mut host = Self { libvirt, program: program.to_owned(), dir, address, daemon: None };
+        let mut host = Self::prepare(program, dir, "")?;
         host.restart().await?;
         Ok(host)
     }
 
+    /// Starts libvirt alone, on a machine called `name` (none: as this one is); the daemon is started by
+    /// [`Self::restart`]. Blocks until libvirt answers.
+    ///
+    /// # Errors
+    /// When it does not answer in time.
+    pub fn prepare(program: &Path, dir: &Path, name: &str) -> Result<Self> {
+        let libvirt_dir = dir.join("lv");
+        std::fs::create_dir_all(&libvirt_dir).with_context(|| dir.display().to_string())?;
+        let dir = dir.canonicalize()?;
+        let libvirt = Libvirtd::start_as(&libvirt_dir, name)?;
+        let cable = Cable::plug(libvirt.namespaces())?;
+        Ok(Self { libvirt, program: program.to_owned(), dir, cable, daemon: None })
+    }
+
     /// `address:port` of its HTTPS listener.
     pub fn address(&self) -> String {
-        format!("{}:{PORT}", self.address)
+        format!("{}:{PORT}", self.cable.address)
     }
 
     /// The address for a browser.
@@ -86,6 +97,11 @@ impl Host {
         self.daemon.as_ref().map(Child::id)
     }
 
+    /// Where the daemon keeps its state.
+    pub fn state(&self) -> PathBuf {
+        self.dir.join("state")
+    }
+
     /// The storage pool's directory.
     pub fn pool(&self) -> PathBuf {
         self.dir.join("pools/local")
@@ -114,14 +130,30 @@ impl Host {
     /// When it does not run or does not end in time.
     pub async fn terminate(&mut self) -> Result<()> {
         let mut daemon = self.daemon.take().context("hostd does not run")?;
-        let pid = nix::unistd::Pid::from_raw(i32::try_from(daemon.id())?);
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM)?;
+        kill(Pid::from_raw(i32::try_from(daemon.id())?), Signal::SIGTERM)?;
         wait::until("hostd's end", ANSWER, || {
             let ended = daemon.try_wait();
             async move { Ok(ended?) }
         })
         .await?;
         Ok(())
+    }
+
+    /// Sends the daemon a signal: `SIGSTOP` makes it answer nobody, `SIGCONT` lets it go on.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = self.pid().context("hostd does not run")?;
+        Ok(kill(Pid::from_raw(i32::try_from(pid)?), signal)?)
+    }
+
+    /// Cuts the power: daemon, libvirt and guests are gone at once; what is on disk stays.
+    ///
+    /// # Errors
+    /// When it is off already.
+    pub fn cut_power(self) -> Result<()> {
+        self.libvirt.namespaces().kill()
     }
 
     /// From the next start on the daemon is run by `program`, which gets its arguments.
@@ -135,12 +167,13 @@ impl Host {
     /// When the program can't be started.
     pub fn spawn(&mut self) -> Result<()> {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log())?;
-        let mut command = self.libvirt.command_inside(&self.program);
-        command.arg("run").arg("--state-dir").arg(self.dir.join("state"));
-        command.arg("--pool-dir").arg(self.dir.join("pools")).args(["--run-dir", RUN_DIR]);
-        command.args(["--listen", &format!("0.0.0.0:{PORT}")]);
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        self.daemon = Some(command.spawn().context("starting hostd")?);
+        let said = log.try_clone()?;
+        self.daemon = Some(self.libvirt.namespaces().spawn(&self.program, |command| {
+            command.arg("run").arg("--state-dir").arg(self.state());
+            command.arg("--pool-dir").arg(self.dir.join("pools")).args(["--run-dir", RUN_DIR]);
+            command.args(["--listen", &format!("0.0.0.0:{PORT}")]);
+            command.stdin(Stdio::null()).stdout(said).stderr(log);
+        })?);
         Ok(())
     }
 
@@ -173,38 +206,19 @@ impl Host {
 
     /// The last 2,000 characters of the daemon's log.
     pub fn log_tail(&self) -> String {
-        let log = std::fs::read_to_string(self.log()).unwrap_or_default();
-        let skip = log.chars().count().saturating_sub(2000);
-        log.chars().skip(skip).collect()
+        log_tail(&self.log())
     }
+}
+
+/// The last 2,000 characters of a log; nothing when it is not there.
+pub fn log_tail(log: &Path) -> String {
+    let log = std::fs::read_to_string(log).unwrap_or_default();
+    let skip = log.chars().count().saturating_sub(2000);
+    log.chars().skip(skip).collect()
 }
 
 impl Drop for Host {
     fn drop(&mut self) {
         let _ = self.kill();
     }
-}
-
-/// Lays a cable from the machine into the private network, and returns the address inside. Interface and subnet are
-/// chosen by this process's id, so several test beds can stand beside each other. The kernel removes both ends with the
-/// private network.
-fn connect_network(libvirt: &Libvirtd) -> Result<String> {
-    let pid = std::process::id();
-    let outer = format!("qx{pid}");
-    let (high, low) = ((pid >> 6) & 0xff, (pid & 0x3f) * 4);
-    let (near, far) = (format!("10.213.{high}.{}/30", low + 1), format!("10.213.{high}.{}", low + 2));
-    libvirt.run_inside("ip", &["link", "add", "uplink0", "type", "veth", "peer", "name", &outer])?;
-    libvirt.run_inside("ip", &["link", "set", &outer, "netns", &pid.to_string()])?;
-    libvirt.run_inside("ip", &["addr", "add", &format!("{far}/30"), "dev", "uplink0"])?;
-    libvirt.run_inside("ip", &["link", "set", "uplink0", "up"])?;
-    // No IPv6 address may come seconds later: Chromium drops what it is loading when the machine's network changes.
-    let quiet = ["link", "set", &outer, "addrgenmode", "none"];
-    let address = ["addr", "add", &near, "dev", &outer];
-    for words in [quiet.as_slice(), address.as_slice(), ["link", "set", &outer, "up"].as_slice()] {
-        let status = Command::new("ip").args(words).status().context("starting ip")?;
-        if !status.success() {
-            bail!("ip {} failed", words.join(" "));
-        }
-    }
-    Ok(far)
 }

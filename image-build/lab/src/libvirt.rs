@@ -1,10 +1,9 @@
-//! A private libvirt host: `libvirtd` with its own configuration, state, network and `/dev` (without `/dev/kvm`, so
-//! that guests are emulated alike everywhere), in namespaces of its own. Needs root.
-//!
-//! A keeper process holds the namespaces. It reads a pipe whose other end lives here: when this process goes away,
-//! even by SIGKILL, the keeper kills everything in its mount namespace (`libvirtd`, QEMU, `hostd`) and ends.
+//! A private libvirt host: `libvirtd` with its own configuration, state, network, processes and `/dev` (without
+//! `/dev/kvm`, so that guests are emulated alike everywhere), in namespaces of its own. Needs root.
 
-use anyhow::{Context, Result, bail, ensure};
+use crate::namespaces::Namespaces;
+use anyhow::{Context, Result, bail};
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -13,15 +12,27 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// Waits for the end of its input, then kills everything else in its mount namespace.
+/// Sets the host up and keeps it: `$1` is its directory, `$2` its name (none: the machine's), then what is replaced
+/// (`name:/target`), `--`, and the devices it has.
 const KEEPER: &str = r#"
-own=$(readlink /proc/$$/ns/mnt)
+set -e
+dir=$1; name=$2; shift 2
+while [ "$1" != -- ]; do mount --bind "$dir/${1%%:*}" "${1#*:}"; shift; done
+shift
+[ -z "$name" ] || hostname "$name"
+# A new sysfs shows this network's links.
+mount -t sysfs sysfs /sys
+ip link set lo up
+mount -t tmpfs -o mode=755 dev "$dir/dev"
+mkdir "$dir/dev/net" "$dir/dev/pts" "$dir/dev/shm"
+for node; do [ ! -e "/dev/$node" ] || cp -a "/dev/$node" "$dir/dev/$node"; done
+ln -s /proc/self/fd "$dir/dev/fd"
+ln -s pts/ptmx "$dir/dev/ptmx"
+mount --bind /dev/pts "$dir/dev/pts"
+mount --bind /dev/shm "$dir/dev/shm"
+mount --rbind "$dir/dev" /dev
 echo ready
 cat >/dev/null
-for p in /proc/[0-9]*; do
-  [ "$p" = "/proc/$$" ] && continue
-  [ "$(readlink "$p/ns/mnt" 2>/dev/null)" = "$own" ] && kill -9 "${p#/proc/}" 2>/dev/null
-done
 exit 0
 "#;
 
@@ -34,6 +45,10 @@ const PRIVATE: [(&str, &str); 5] = [
     ("run", "/run"),
 ];
 
+/// Files that are replaced inside when the host has its own.
+const FILES: [(&str, &str); 2] =
+    [("hostname", "/etc/hostname"), ("boot-id", "/proc/sys/kernel/random/boot_id")];
+
 /// Device nodes a guest or daemon may need; `kvm` is left out on purpose.
 const NODES: [&str; 8] = ["null", "zero", "full", "random", "urandom", "tty", "net/tun", "loop-control"];
 
@@ -44,8 +59,9 @@ const ANSWER: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub struct Libvirtd {
     dir: PathBuf,
-    keeper: Child,
     daemon: Option<Child>,
+    /// Last, as it ends after the daemon.
+    namespaces: Namespaces,
 }
 
 impl Libvirtd {
@@ -69,22 +85,33 @@ impl Libvirtd {
     /// # Errors
     /// When a namespace or mount is refused or the daemon does not answer within 20 s.
     pub fn start(dir: &Path) -> Result<Self> {
+        Self::start_as(dir, "")
+    }
+
+    /// As [`Self::start`], with a name of its own instead of the machine's.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_as(dir: &Path, name: &str) -> Result<Self> {
         if let Some(why) = Self::missing() {
             bail!("no private libvirt host here: {why}");
         }
         let dir = dir.canonicalize().with_context(|| dir.display().to_string())?;
-        write_configuration(&dir)?;
-        let mut keeper = Command::new("unshare")
-            .args(["--mount", "--net", "--uts", "--ipc", "--propagation", "private", "sh", "-c", KEEPER])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("unshare")?;
-        let mut ready = [0_u8; 6];
-        let mut out = keeper.stdout.take().context("the keeper's output")?;
-        std::io::Read::read_exact(&mut out, &mut ready).context("the keeper did not start")?;
-        let mut host = Self { dir, keeper, daemon: None };
-        host.mount_private()?;
+        write_configuration(&dir, name)?;
+        let mut binds = Vec::new();
+        for (from, target) in PRIVATE {
+            fs::create_dir_all(target).with_context(|| target.to_owned())?;
+            binds.push(format!("{from}:{target}"));
+        }
+        binds.extend(
+            FILES.iter().filter(|(from, _)| dir.join(from).exists()).map(|(f, t)| format!("{f}:{t}")),
+        );
+        let mut args: Vec<&OsStr> = vec![dir.as_os_str(), name.as_ref()];
+        args.extend(binds.iter().map(OsStr::new));
+        args.push("--".as_ref());
+        args.extend(NODES.iter().map(OsStr::new));
+        let namespaces = Namespaces::machine(KEEPER, &args)?;
+        let mut host = Self { dir, namespaces, daemon: None };
         host.restart()?;
         Ok(host)
     }
@@ -111,13 +138,14 @@ impl Libvirtd {
         self.daemon.as_ref().map(Child::id)
     }
 
-    /// A command that will run `program` inside the same namespaces; it execs, so the child's process id is the
-    /// program's own. Its working directory is `/`.
-    pub fn command_inside(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let mut command = Command::new("nsenter");
-        command.arg("--target").arg(self.keeper.id().to_string());
-        command.args(["--mount", "--net", "--uts", "--ipc", "--"]).arg(program);
-        command
+    /// The namespaces it is in.
+    pub fn namespaces(&self) -> &Namespaces {
+        &self.namespaces
+    }
+
+    /// A command that will run `program` inside the same namespaces. Its working directory is `/`.
+    pub fn command_inside(&self, program: impl AsRef<OsStr>) -> Command {
+        self.namespaces.command(program)
     }
 
     /// Runs `program` with `args` inside and returns its output.
@@ -125,10 +153,7 @@ impl Libvirtd {
     /// # Errors
     /// When it can't be started or fails; the message holds what it said.
     pub fn run_inside(&self, program: &str, args: &[&str]) -> Result<String> {
-        let output = self.command_inside(program).args(args).output().with_context(|| program.to_owned())?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "{program} {args:?}: {}: {said}", output.status);
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        self.namespaces.run(program, args)
     }
 
     /// Kills the daemon as `kill -9` does; guests go on running.
@@ -150,9 +175,10 @@ impl Libvirtd {
         if self.daemon.is_some() {
             self.kill()?;
         }
-        let mut command = self.command_inside("libvirtd");
-        command.args(["--pid-file", "/run/libvirtd.pid"]).stdin(Stdio::null()).stdout(Stdio::null());
-        self.daemon = Some(command.stderr(Stdio::null()).spawn().context("libvirtd")?);
+        self.daemon = Some(self.namespaces.spawn("libvirtd", |command| {
+            command.args(["--pid-file", "/run/libvirtd.pid"]).stdin(Stdio::null());
+            command.stdout(Stdio::null()).stderr(Stdio::null());
+        })?);
         let uri = self.uri();
         let begun = Instant::now();
         while begun.elapsed() < ANSWER {
@@ -206,39 +232,12 @@ impl Libvirtd {
         let skip = log.chars().count().saturating_sub(2000);
         log.chars().skip(skip).collect()
     }
-
-    fn mount_private(&self) -> Result<()> {
-        let path = |p: &Path| p.display().to_string();
-        for (name, target) in PRIVATE {
-            fs::create_dir_all(target).with_context(|| target.to_owned())?;
-            self.run_inside("mount", &["--bind", &path(&self.dir.join(name)), target])?;
-        }
-        // A new sysfs shows this network namespace's links.
-        self.run_inside("mount", &["-t", "sysfs", "sysfs", "/sys"])?;
-        self.run_inside("ip", &["link", "set", "lo", "up"])?;
-        let dev = self.dir.join("dev");
-        self.run_inside("mount", &["-t", "tmpfs", "-o", "mode=755", "dev", &path(&dev)])?;
-        for sub in ["net", "pts", "shm"] {
-            self.run_inside("mkdir", &[&path(&dev.join(sub))])?;
-        }
-        for node in NODES.iter().filter(|n| Path::new("/dev").join(n).exists()) {
-            self.run_inside("cp", &["-a", &format!("/dev/{node}"), &path(&dev.join(node))])?;
-        }
-        for (link, target) in [("fd", "/proc/self/fd"), ("ptmx", "pts/ptmx")] {
-            self.run_inside("ln", &["-s", target, &path(&dev.join(link))])?;
-        }
-        for sub in ["pts", "shm"] {
-            self.run_inside("mount", &["--bind", &format!("/dev/{sub}"), &path(&dev.join(sub))])?;
-        }
-        self.run_inside("mount", &["--rbind", &path(&dev), "/dev"])?;
-        Ok(())
-    }
 }
 
 impl Drop for Libvirtd {
     fn drop(&mut self) {
-        drop(self.keeper.stdin.take()); // the keeper kills everything inside and ends
-        let _ = self.keeper.wait();
+        // The namespaces end once nothing is left inside that somebody must wait for.
+        let _ = self.namespaces.kill();
         if let Some(mut daemon) = self.daemon.take() {
             let _ = daemon.kill();
             let _ = daemon.wait();
@@ -246,14 +245,23 @@ impl Drop for Libvirtd {
     }
 }
 
-fn write_configuration(dir: &Path) -> Result<()> {
+fn write_configuration(dir: &Path, name: &str) -> Result<()> {
     for stale in ["run", "dev"] {
         let _ = fs::remove_dir_all(dir.join(stale));
     }
     for name in ["etc/qemu/networks", "lib", "cache", "log", "run/libvirt", "run/lock", "dev"] {
         fs::create_dir_all(dir.join(name))?;
     }
-    let uuid = fs::read_to_string("/proc/sys/kernel/random/uuid")?;
+    let random = || fs::read_to_string("/proc/sys/kernel/random/uuid");
+    fs::write(dir.join("boot-id"), random()?)?;
+    if !name.is_empty() {
+        fs::write(dir.join("hostname"), format!("{name}\n"))?;
+    }
+    // It stays the same over the host's restarts.
+    if !dir.join("uuid").exists() {
+        fs::write(dir.join("uuid"), random()?)?;
+    }
+    let uuid = fs::read_to_string(dir.join("uuid"))?;
     let daemon = format!(
         "host_uuid = \"{}\"\nunix_sock_group = \"root\"\nauth_unix_ro = \"none\"\nauth_unix_rw = \"none\"\n\
          max_clients = 500\nmax_workers = 40\nmax_client_requests = 64\nkeepalive_interval = 5\n\
