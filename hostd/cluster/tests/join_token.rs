@@ -10,12 +10,12 @@ fn secret() -> SecretHash {
 }
 
 impl Fixture {
-    /// A token that is valid for `seconds`.
+    /// A token that is valid for `seconds` from its own entry on.
     pub async fn join_token(&self, seconds: i64) -> JoinTokenId {
         let id = JoinTokenId::new();
         // The hash differs from token to token.
         let secret = SecretHash(format!("{}{id}", secret().0));
-        let expires_at = self.now().plus_seconds(seconds);
+        let expires_at = self.now().plus_seconds(1 + seconds);
         self.ok(Command::Cluster(ClusterCommand::CreateToken { id, secret, expires_at })).await;
         id
     }
@@ -94,7 +94,7 @@ async fn a_wrong_ended_or_revoked_token_lets_nobody_in() {
     let again = f.refused(Command::Cluster(ClusterCommand::RevokeToken { id: revoked })).await;
     assert_eq!(again.kind, ProblemKind::NotFound);
 
-    // The next entry's clock is one second on.
+    // The next entry is one second later: a token has ended at its end.
     let short = f.join_token(1).await;
     let ended = f.refused(join(short, host, node, "h2")).await;
     assert_eq!(ended.kind, ProblemKind::Forbidden);
