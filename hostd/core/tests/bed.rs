@@ -101,8 +101,7 @@ impl Bed {
     /// Process id of a machine's QEMU.
     pub fn qemu(&self, name: &str) -> i32 {
         let libvirt = self.libvirt.as_ref().expect("a bed with libvirt");
-        let file = libvirt.outside(Path::new("/run/libvirt/qemu").join(format!("{name}.pid")).as_path());
-        std::fs::read_to_string(file).expect("a pid file").trim().parse().expect("a number")
+        libvirt.qemu(name).expect("its QEMU")
     }
 
     /// Names of the files of a directory of the pool.

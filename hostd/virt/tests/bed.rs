@@ -93,8 +93,7 @@ impl Bed {
 
     /// Process id of the machine's QEMU.
     pub fn qemu(&self, name: &str) -> i32 {
-        let file = self.host.outside(format!("/run/libvirt/qemu/{name}.pid").as_ref());
-        std::fs::read_to_string(&file).expect("a pid file").trim().parse().expect("a number")
+        self.host.qemu(name).expect("its QEMU")
     }
 }
 

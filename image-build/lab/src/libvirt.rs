@@ -138,6 +138,16 @@ impl Libvirtd {
         self.daemon.as_ref().map(Child::id)
     }
 
+    /// The process id of a domain's QEMU, seen from outside.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn qemu(&self, domain: &str) -> Result<i32> {
+        let file = self.outside(&Path::new("/run/libvirt/qemu").join(format!("{domain}.pid")));
+        let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+        self.namespaces.outer_pid(text.trim().parse()?)
+    }
+
     /// The namespaces it is in.
     pub fn namespaces(&self) -> &Namespaces {
         &self.namespaces

@@ -67,6 +67,23 @@ impl Namespaces {
         self.first.id()
     }
 
+    /// The id, seen from outside, of a process that is called `inner` inside.
+    ///
+    /// # Errors
+    /// When there is no such process.
+    pub fn outer_pid(&self, inner: i32) -> Result<i32> {
+        let space = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/pid"));
+        let own = space(&self.pid().to_string()).context("the first process is gone")?;
+        let named = std::fs::read_dir("/proc")?.flatten().filter_map(|e| e.file_name().into_string().ok());
+        let ours = |pid: &String| pid.parse::<i32>().is_ok() && space(pid).is_ok_and(|s| s == own);
+        let found = named.filter(ours).find(|pid| {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            let ids = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
+            ids.split_whitespace().next_back() == Some(&inner.to_string())
+        });
+        Ok(found.with_context(|| format!("no process {inner} is inside"))?.parse()?)
+    }
+
     /// A command that will run `program` inside. What is spawned is `nsenter`, which waits for the program.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         self.enter(program.as_ref(), &["--pid"])
