@@ -6,7 +6,7 @@ use crate::raft::{Batch, LogId, RaftEntry, Results, StorageError, StorageIoError
 use crate::reserve::Reserve;
 use crate::schema;
 use crate::snapshot::Snapshots;
-use crate::state_machine::StateMachine;
+use crate::state_machine::{Own, StateMachine};
 use crate::writer::Writer;
 use hostd_types::command::*;
 use hostd_types::*;
@@ -30,9 +30,10 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, TempDir> for Builder {
             let log = LogStore::open(&dir.path().join("log.db"), u64::MAX, reserve.clone())?;
             let writer = Writer::spawn("state-writer", schema::open_state(&state)?)?;
             let snapshots = Snapshots::open(&dir.path().join("snapshot"), &state)?;
+            let own = Own { host: HostId::new(), dir: dir.path().to_owned() };
             let (changes, _) = broadcast::channel(8);
-            let (revision, _) = watch::channel(0);
-            Ok((dir, log, StateMachine { writer, snapshots, reserve, changes, revision }))
+            let (revision, replaced) = (watch::Sender::new(0), watch::Sender::new(0));
+            Ok((dir, log, StateMachine { writer, snapshots, reserve, own, changes, replaced, revision }))
         };
         build().map_err(|e| StorageIoError::write(AnyError::new(&e)).into())
     }

@@ -13,11 +13,19 @@
 //! is decided by the rows in `apply`. One host is a group of one voter; there is no other way to write.
 
 mod apply;
+mod beat;
+mod carrier;
 mod clash;
 mod commit_times;
+mod contact;
+mod elect;
+mod engine;
 mod error;
+mod frame;
+mod group;
 mod local;
 mod log_store;
+mod membership;
 mod open;
 mod peers;
 mod proposals;
@@ -26,23 +34,36 @@ pub mod record;
 mod remembered;
 mod reserve;
 mod rows;
+mod runtime;
 mod schema;
+mod serve;
 mod snapshot;
 mod state_machine;
 mod store;
+mod switch;
 mod writer;
 
+pub use beat::Known;
+pub use carrier::{Carrier, CarryError, Lane, NoCarrier};
 pub use error::{ClusterError, StateError};
+pub use group::{Group, Member};
 pub use local::Local;
+pub use membership::Pace;
 pub use open::Settings;
 pub use remembered::Remembered;
 pub use store::Store;
+pub use switch::{Destination, Switch};
 
+use beat::Pulses;
+use contact::Contacts;
+use engine::Engine;
 use hostd_types::*;
 use open::Opened;
+use peers::Peers;
 use proposals::Proposals;
+use serve::Answers;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{broadcast, watch};
@@ -54,10 +75,11 @@ use tokio_util::task::TaskTracker;
 pub struct Cluster(Arc<Inner>);
 
 struct Inner {
+    dir: PathBuf,
     host: HostId,
-    raft: raft::Raft,
-    log: log_store::LogStore,
-    state: state_machine::StateMachine,
+    engine: Engine,
+    answers: Answers,
+    pulses: Pulses,
     store: Store,
     local: Local,
     proposals: Proposals,
@@ -86,32 +108,39 @@ pub struct ClusterHealth {
 }
 
 impl Cluster {
-    /// Opens (or at first start makes) log.db, state.db and local.db in `dir`; returns when this host can propose.
+    /// Opens (or at first start makes) log.db, state.db and local.db in `dir`; returns when consensus runs, and when this
+    /// host can propose if it is alone. `carrier` is the way to other members.
     ///
     /// # Errors
     /// [`ClusterError`]; databases of a newer version are left untouched.
-    pub async fn open(dir: &Path) -> Result<Self, ClusterError> {
-        Self::open_with(dir, Settings::default()).await
-    }
-
-    /// [`Cluster::open`] with other sizes.
-    ///
-    /// # Errors
-    /// The same.
-    pub async fn open_with(dir: &Path, settings: Settings) -> Result<Self, ClusterError> {
-        let Opened { lock, host, local, log, state, state_path, raft, reserve, revision } =
-            open::open(dir, &settings).await?;
+    pub async fn open(
+        dir: &Path,
+        settings: Settings,
+        carrier: Arc<dyn Carrier>,
+    ) -> Result<Self, ClusterError> {
+        let contacts = Contacts::default();
+        let peers = Peers::new(carrier, contacts.clone());
+        let Opened { lock, host, local, state_path, engine, reserve, revision } =
+            open::open(dir, &settings, peers).await?;
         let store = Store::open(&state_path).await?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let proposals = Proposals::start(raft.clone(), stop.clone(), &tasks, settings.queue);
-        tasks.spawn(snapshot_when_grown(raft.clone(), log.clone(), stop.clone()));
+        let proposals = Proposals::start(engine.clone(), stop.clone(), &tasks, settings.queue);
+        let pulses = Pulses::new(contacts);
+        let answers = Answers::new(engine.clone(), proposals.clone(), pulses.clone());
+        tasks.spawn(snapshot_when_grown(engine.clone(), stop.clone()));
         tasks.spawn(refill_when_spent(reserve.clone(), stop.clone()));
+        tasks.spawn(elect::kick(engine.clone(), stop.clone()));
+        tasks.spawn(beat::beat(engine.clone(), pulses.clone(), stop.clone()));
+        let follow =
+            membership::follow(engine.clone(), store.clone(), pulses.clone(), settings.pace, stop.clone());
+        tasks.spawn(follow);
         let lock = Mutex::new(Some(lock));
         Ok(Self(Arc::new(Inner {
+            dir: dir.to_owned(),
             host,
-            raft,
-            log,
-            state,
+            engine,
+            answers,
+            pulses,
             store,
             local,
             proposals,
@@ -121,6 +150,11 @@ impl Cluster {
             tasks,
             lock,
         })))
+    }
+
+    /// This host's identity in the group's log.
+    pub fn node(&self) -> NodeId {
+        self.0.engine.node()
     }
 
     /// This host's id, made at first open.
@@ -152,7 +186,7 @@ impl Cluster {
 
     /// After every apply, one [`Change`] a row touched. A listener that lags must read everything again.
     pub fn changes(&self) -> broadcast::Receiver<Change> {
-        self.0.state.changes.subscribe()
+        self.0.engine.state().changes.subscribe()
     }
 
     /// Index of the last applied entry.
@@ -167,11 +201,11 @@ impl Cluster {
 
     /// Numbers for the host page.
     pub async fn health(&self) -> ClusterHealth {
-        let metrics = self.0.raft.metrics().borrow().clone();
-        let [fsync_p50_ms, fsync_p99_ms] = self.0.log.times().quantiles([0.5, 0.99]);
+        let (metrics, log) = (self.0.engine.metrics(), self.0.engine.log());
+        let [fsync_p50_ms, fsync_p99_ms] = log.times().quantiles([0.5, 0.99]);
         ClusterHealth {
             last_applied: *self.0.revision.borrow(),
-            last_log: self.0.log.ends().1.map_or(0, |id| id.index),
+            last_log: log.ends().1.map_or(0, |id| id.index),
             snapshot: metrics.snapshot.map_or(0, |id| id.index),
             fsync_p50_ms,
             fsync_p99_ms,
@@ -179,25 +213,43 @@ impl Cluster {
         }
     }
 
+    /// Answers a frame that the member `from` sent; who it is was proved by whoever carries frames.
+    pub async fn serve(&self, from: NodeId, frame: &[u8]) -> Vec<u8> {
+        self.0.answers.answer(from, frame).await
+    }
+
+    /// How the group stands, as this host sees it.
+    pub fn group(&self) -> Group {
+        group::of(&self.0.engine, &self.0.pulses)
+    }
+
+    /// What this host tells the others of itself from now on, with every beat; they get it as it is.
+    pub fn set_digest(&self, digest: String) {
+        self.0.pulses.set_digest(digest);
+    }
+
+    /// Changes when the whole state becomes another one: everything must be read again.
+    pub fn state_changed(&self) -> watch::Receiver<u64> {
+        self.0.engine.state().replaced.subscribe()
+    }
+
     /// Makes a snapshot of the state now and drops what the log needs no more; returns when it has been asked for.
     ///
     /// # Errors
     /// `internal` when consensus has stopped.
     pub async fn snapshot(&self) -> Result<(), Problem> {
-        self.0.raft.trigger().snapshot().await.map_err(error::read_failed)
+        self.0.engine.raft().trigger().snapshot().await.map_err(error::read_failed)
     }
 
     /// Stops consensus and closes the databases; the directory can be opened again then.
     pub async fn shutdown(&self) {
         self.0.stop.cancel();
         self.0.tasks.close();
-        if let Err(error) = self.0.raft.shutdown().await {
-            tracing::warn!(%error, "consensus ended in a panic");
-        }
+        self.0.engine.stop().await;
         self.0.tasks.wait().await;
         self.0.store.close().await;
-        self.0.state.writer.close().await;
-        self.0.log.close().await;
+        self.0.engine.state().writer.close().await;
+        self.0.engine.log().close().await;
         self.0.local.close().await;
         drop(self.0.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
@@ -216,11 +268,10 @@ async fn refill_when_spent(reserve: reserve::Reserve, stop: CancellationToken) {
 }
 
 /// Snapshots the state whenever the log has grown by its limit, besides the snapshots by number of entries.
-async fn snapshot_when_grown(raft: raft::Raft, log: log_store::LogStore, stop: CancellationToken) {
-    while stop.run_until_cancelled(log.grown()).await.is_some() {
-        if let Err(error) = raft.trigger().snapshot().await {
+async fn snapshot_when_grown(engine: Engine, stop: CancellationToken) {
+    while stop.run_until_cancelled(engine.log().grown()).await.is_some() {
+        if let Err(error) = engine.raft().trigger().snapshot().await {
             tracing::error!(%error, "consensus has stopped; no snapshot");
-            return;
         }
     }
 }

@@ -1,28 +1,23 @@
 //! Opening a state directory: check everything, touch nothing unknown, then start consensus and lead at once when alone.
 
+use crate::engine::Engine;
 use crate::error::{ClusterError, StateError};
 use crate::local::{LOCAL_FORMAT, Local};
 use crate::log_store::LogStore;
+use crate::membership::Pace;
 use crate::peers::Peers;
-use crate::raft::Raft;
 use crate::reserve::Reserve;
 use crate::snapshot::{self, Snapshots};
-use crate::state_machine::StateMachine;
+use crate::state_machine::{Own, StateMachine};
 use crate::writer::Writer;
-use crate::{log_store, proposals, schema};
+use crate::{log_store, proposals, schema, switch};
 use hostd_types::HostId;
-use openraft::{Config, ServerState, SnapshotPolicy};
-use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::{broadcast, watch};
 
 /// Changes a slow listener may be behind before it must read everything again.
 const CHANGES_KEPT: usize = 1024;
-/// How long a lone voter may take to lead; it is a matter of one fsync.
-const LEAD_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Sizes that tests make small.
 #[derive(Debug, Clone)]
@@ -37,6 +32,8 @@ pub struct Settings {
     pub queue: usize,
     /// Bytes kept on the file system for when it is full.
     pub reserve_bytes: u64,
+    /// When members become voters and cease to be.
+    pub pace: Pace,
 }
 
 impl Default for Settings {
@@ -48,6 +45,7 @@ impl Default for Settings {
             queue: proposals::QUEUE,
             // Many times the largest transaction, and little beside what a live system keeps in memory.
             reserve_bytes: 8 << 20,
+            pace: Pace::default(),
         }
     }
 }
@@ -57,16 +55,14 @@ pub(crate) struct Opened {
     pub(crate) lock: File,
     pub(crate) host: HostId,
     pub(crate) local: Local,
-    pub(crate) log: LogStore,
-    pub(crate) state: StateMachine,
     pub(crate) state_path: PathBuf,
-    pub(crate) raft: Raft,
+    pub(crate) engine: Engine,
     pub(crate) reserve: Reserve,
     pub(crate) revision: watch::Receiver<u64>,
 }
 
 /// Opens `dir`; returns when this host can propose.
-pub(crate) async fn open(dir: &Path, settings: &Settings) -> Result<Opened, ClusterError> {
+pub(crate) async fn open(dir: &Path, settings: &Settings, peers: Peers) -> Result<Opened, ClusterError> {
     let lock = lock(dir)?;
     let [log_path, state_path, local_path] = ["log.db", "state.db", "local.db"].map(|name| dir.join(name));
     schema::check_state(&state_path)?;
@@ -84,6 +80,7 @@ pub(crate) async fn open(dir: &Path, settings: &Settings) -> Result<Opened, Clus
     let db = reserve.retry(|| schema::open_state(&state_path));
     let mut db = db.map_err(|e| wrong(&state_path, e))?;
     let snapshots = Snapshots::open(&dir.join("snapshot"), &state_path).map_err(|e| wrong(&state_path, e))?;
+    switch::resume(dir, &log, &mut db, &snapshots).await.map_err(|e| wrong(&state_path, e))?;
     reconcile(dir, &log, &mut db, &snapshots)?;
 
     let (revision_out, revision) = watch::channel(0);
@@ -91,9 +88,12 @@ pub(crate) async fn open(dir: &Path, settings: &Settings) -> Result<Opened, Clus
     let position = snapshot::position(&db).map_err(|e| wrong(&state_path, e))?;
     revision_out.send_replace(position.applied.map_or(0, |id| id.index));
     let writer = Writer::spawn("state-writer", db).map_err(|e| wrong(&state_path, e.into()))?;
-    let state = StateMachine { writer, snapshots, reserve: reserve.clone(), changes, revision: revision_out };
-    let raft = start(&log, &state, settings).await?;
-    Ok(Opened { lock, host, local, log, state, state_path, raft, reserve, revision })
+    let own = Own { host, dir: dir.to_owned() };
+    let (reserved, replaced) = (reserve.clone(), watch::Sender::new(0));
+    let state =
+        StateMachine { writer, snapshots, reserve: reserved, own, changes, replaced, revision: revision_out };
+    let engine = Engine::start(log, state, peers, settings.clone()).await?;
+    Ok(Opened { lock, host, local, state_path, engine, reserve, revision })
 }
 
 /// Makes `dir` and takes it for this process.
@@ -137,7 +137,9 @@ fn reconcile(
         position = snapshot::position(db).map_err(failed)?;
     }
     let membership = position.membership.membership();
-    if position.applied.is_some() && membership.get_node(&log.node()).is_none() {
+    // A member that was removed knows that from its state, and has a log.
+    let fresh = log.ends() == (None, None);
+    if fresh && position.applied.is_some() && membership.get_node(&log.node()).is_none() {
         return Err(inconsistent(
             "log.db is new, but state.db has a history with another one. Put the log.db that belongs to it back, \
              or move the whole directory away to start empty"
@@ -149,44 +151,4 @@ fn reconcile(
 
 fn number(at: Option<crate::raft::LogId>) -> String {
     at.map_or_else(|| "none".into(), |id| id.index.to_string())
-}
-
-/// Starts consensus. A lone voter leads when this returns, and has applied its whole log.
-async fn start(log: &LogStore, state: &StateMachine, settings: &Settings) -> Result<Raft, ClusterError> {
-    let failed = |e: &dyn std::fmt::Display| ClusterError::Raft(e.to_string());
-    let config = Config {
-        cluster_name: "quantix".into(),
-        // Longer than a slow fsync: a heartbeat's time limit is its interval.
-        heartbeat_interval: 500,
-        election_timeout_min: 1000,
-        election_timeout_max: 2000,
-        snapshot_policy: SnapshotPolicy::LogsSinceLast(settings.snapshot_entries),
-        max_in_snapshot_log_to_keep: settings.keep_entries,
-        // A follower further behind than what is kept gets the snapshot.
-        replication_lag_threshold: settings.keep_entries.saturating_mul(2),
-        ..Config::default()
-    };
-    let config = config.validate().map_err(|e| failed(&e))?;
-    let node = log.node();
-    let raft =
-        Raft::new(node, Arc::new(config), Peers, log.clone(), state.clone()).await.map_err(|e| failed(&e))?;
-    if !raft.is_initialized().await.map_err(|e| failed(&e))? {
-        raft.initialize(BTreeSet::from([node])).await.map_err(|e| failed(&e))?;
-    }
-    let alone = {
-        let metrics = raft.metrics().borrow().clone();
-        let voters: Vec<u64> = metrics.membership_config.voter_ids().collect();
-        voters.is_empty() || voters == [node]
-    };
-    if alone {
-        // Nobody else can object, so there is no election timeout to wait for. A leader that comes back leads already.
-        raft.trigger().elect().await.map_err(|e| failed(&e))?;
-        let leads = |m: &openraft::RaftMetrics<u64, openraft::EmptyNode>| m.state == ServerState::Leader;
-        let metrics =
-            raft.wait(Some(LEAD_DEADLINE)).metrics(leads, "lead alone").await.map_err(|e| failed(&e))?;
-        if metrics.last_applied.map(|id| id.index) != metrics.last_log_index {
-            proposals::barrier(&raft).await.map_err(ClusterError::Raft)?;
-        }
-    }
-    Ok(raft)
 }

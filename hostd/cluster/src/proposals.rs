@@ -1,13 +1,18 @@
 //! Commands on their way into the log: those that wait become one entry, so that they share one fsync.
 
+use crate::carrier::Lane;
+use crate::engine::{self, Engine};
+use crate::frame::{Frame, Reply};
 use crate::raft::{Batch, Raft, Results, TypeConfig};
 use crate::record;
 use hostd_types::command::ENTRY_VERSION;
-use hostd_types::{Entry, Outcome, Problem, ProblemKind};
-use openraft::error::{ClientWriteError, RaftError};
+use hostd_types::{Entry, NodeId, Outcome, Problem, ProblemKind};
+use openraft::error::{ClientWriteError, Fatal, RaftError};
 use openraft::raft::ClientWriteResult;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -21,6 +26,12 @@ const BATCH_BYTES: usize = 256 << 10;
 const COMMAND_BYTES: usize = 1 << 20;
 /// Entries under way at once: one being written, one being gathered.
 const IN_FLIGHT: usize = 2;
+/// How long a command waits for a leader and a majority: longer than an election takes.
+const PATIENCE: Duration = Duration::from_secs(8);
+/// How often a leader is looked for meanwhile, at least.
+const AGAIN: Duration = Duration::from_millis(100);
+/// How long an answer waits for this host to have applied what the leader did.
+const CATCH_UP: Duration = Duration::from_secs(5);
 /// Seconds after which a refused client may try again.
 const RETRY_S: u32 = 1;
 
@@ -37,10 +48,10 @@ struct Proposal {
 pub(crate) struct Proposals(mpsc::Sender<Proposal>);
 
 impl Proposals {
-    /// Starts gathering for `raft` until `stop`.
-    pub(crate) fn start(raft: Raft, stop: CancellationToken, tasks: &TaskTracker, queue: usize) -> Self {
+    /// Starts gathering for `engine` until `stop`.
+    pub(crate) fn start(engine: Engine, stop: CancellationToken, tasks: &TaskTracker, queue: usize) -> Self {
         let (proposals, waiting) = mpsc::channel(queue);
-        tasks.spawn(gather(raft, waiting, stop, tasks.clone()));
+        tasks.spawn(gather(engine, waiting, stop, tasks.clone()));
         Self(proposals)
     }
 
@@ -79,7 +90,7 @@ fn stopped() -> Problem {
 }
 
 async fn gather(
-    raft: Raft,
+    engine: Engine,
     mut waiting: mpsc::Receiver<Proposal>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -106,36 +117,109 @@ async fn gather(
         }
         let (entries, answers): (Vec<Entry>, Vec<Answer>) =
             batch.into_iter().map(|p| (p.entry, p.answer)).unzip();
-        match raft.client_write_ff(Batch(Arc::new(entries))).await {
-            Ok(written) => {
-                tasks.spawn(async move {
-                    respond(answers, written.await.ok());
-                    drop(slot);
-                });
+        // Written here, in order, before the next entry is gathered; awaited beside it.
+        let written = begin(&engine, &entries).await;
+        let (engine, stop) = (engine.clone(), stop.clone());
+        tasks.spawn(async move {
+            let settled = stop.run_until_cancelled(settle(&engine, entries, written)).await;
+            match settled.unwrap_or_else(|| Err(stopped())) {
+                Ok(results) => respond(answers, results),
+                Err(problem) => fail(answers, &problem),
             }
-            Err(fatal) => {
-                tracing::error!(error = %fatal, "consensus has stopped on this host; no change is accepted until hostd restarts");
-                fail(answers, &halted());
-            }
+            drop(slot);
+        });
+    }
+}
+
+/// An entry on its way through consensus on this host.
+type Written = oneshot::Receiver<ClientWriteResult<TypeConfig>>;
+
+/// Gives `entries` to consensus when this host leads.
+async fn begin(engine: &Engine, entries: &[Entry]) -> Result<Option<Written>, Problem> {
+    let metrics = engine.metrics();
+    match &metrics.running_state {
+        // Stopped on purpose: it starts again in another group.
+        Ok(()) | Err(Fatal::Stopped) => {}
+        Err(_) => return Err(halted()),
+    }
+    if !engine::leads(&metrics) {
+        return Ok(None);
+    }
+    let batch = Batch(Arc::new(entries.to_vec()));
+    match engine.raft().client_write_ff(batch).await {
+        Ok(written) => Ok(Some(written)),
+        Err(Fatal::Stopped) => Ok(None),
+        Err(fatal) => {
+            tracing::error!(error = %fatal, "consensus has stopped on this host; no change is accepted until hostd restarts");
+            Err(halted())
         }
     }
 }
 
-fn respond(answers: Vec<Answer>, written: Option<ClientWriteResult<TypeConfig>>) {
-    match written {
-        Some(Ok(response)) => {
-            let results: Results = response.data;
-            for (answer, result) in answers.into_iter().zip(results) {
-                // The asker may have gone away; the command acted all the same.
-                let _ = answer.send(result);
+/// Sees `entries` through: here when this host leads, by the leader otherwise, again when the leader changes. A command
+/// that acted already answers what it did, so trying again is safe.
+async fn settle(
+    engine: &Engine,
+    entries: Vec<Entry>,
+    written: Result<Option<Written>, Problem>,
+) -> Result<Results, Problem> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut written = written?;
+    loop {
+        if let Some(written) = written.take() {
+            let waited = async {
+                // A lone voter waits for its own disk alone, however long that takes.
+                if engine::alone(&engine.metrics()) {
+                    return written.await.ok();
+                }
+                tokio::time::timeout_at(deadline, written).await.ok()?.ok()
+            };
+            match waited.await {
+                Some(Ok(response)) => return Ok(response.data),
+                Some(Err(ClientWriteError::ForwardToLeader(_))) => {}
+                Some(Err(ClientWriteError::ChangeMembershipError(error))) => {
+                    tracing::error!(%error, "consensus refused a command as if it changed the membership");
+                    return Err(halted());
+                }
+                None => {}
             }
         }
-        Some(Err(ClientWriteError::ForwardToLeader(_))) => fail(answers, &no_leader()),
-        Some(Err(ClientWriteError::ChangeMembershipError(error))) => {
-            tracing::error!(%error, "consensus refused a command as if it changed the membership");
-            fail(answers, &halted());
+        if let Some(results) = forward(engine, &entries, deadline).await {
+            return Ok(results);
         }
-        None => fail(answers, &halted()),
+        if Instant::now() >= deadline {
+            return Err(no_leader());
+        }
+        let _ = tokio::time::timeout(AGAIN, engine.raft().server_metrics().changed()).await;
+        written = begin(engine, &entries).await?;
+    }
+}
+
+/// Lets the leader, another host, do it; answers once this host has applied it, too.
+async fn forward(engine: &Engine, entries: &[Entry], deadline: Instant) -> Option<Results> {
+    let leader = engine.metrics().current_leader.filter(|leader| *leader != engine.node().0)?;
+    let frame = Frame::Propose(entries.to_vec()).encode().ok()?;
+    let within = deadline.saturating_duration_since(Instant::now());
+    match engine.peers().ask(leader, Lane::Work, frame, within).await {
+        Ok(Reply::Propose(results)) => {
+            let index = results.iter().flatten().map(|outcome| outcome.index).max().unwrap_or(0);
+            let mut revision = engine.state().revision.subscribe();
+            // Whoever reads next must see it; a host that is far behind answers all the same.
+            let _ = tokio::time::timeout(CATCH_UP, revision.wait_for(|at| *at >= index)).await;
+            Some(results)
+        }
+        Ok(_) => None,
+        Err(error) => {
+            tracing::debug!(leader = %NodeId(leader), %error, "the leader did not take a command");
+            None
+        }
+    }
+}
+
+fn respond(answers: Vec<Answer>, results: Results) {
+    for (answer, result) in answers.into_iter().zip(results) {
+        // The asker may have gone away; the command acted all the same.
+        let _ = answer.send(result);
     }
 }
 
@@ -153,9 +237,12 @@ fn halted() -> Problem {
     )
 }
 
-fn no_leader() -> Problem {
-    Problem::new(ProblemKind::NoQuorum, "The cluster has no leader at the moment; try again.")
-        .retry_after(RETRY_S)
+pub(crate) fn no_leader() -> Problem {
+    Problem::new(
+        ProblemKind::NoQuorum,
+        "The majority of the cluster can't be reached, so nothing can be changed. Machines keep running.",
+    )
+    .retry_after(RETRY_S)
 }
 
 /// Writes an empty entry and waits until it and all before it are applied.

@@ -63,14 +63,14 @@ impl From<Members> for Membership {
 }
 
 /// Encodes by field names.
-fn encode_named<T: Serialize>(value: &T) -> Result<Vec<u8>, RecordError> {
+pub(crate) fn encode_named<T: Serialize>(value: &T) -> Result<Vec<u8>, RecordError> {
     let mut bytes = Vec::with_capacity(512);
     let mut out = rmp_serde::Serializer::new(&mut bytes).with_struct_map().with_human_readable();
     value.serialize(&mut out)?;
     Ok(bytes)
 }
 
-fn decode_named<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RecordError> {
+pub(crate) fn decode_named<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RecordError> {
     let mut input = rmp_serde::Deserializer::from_read_ref(bytes).with_human_readable();
     Ok(T::deserialize(&mut input)?)
 }

@@ -44,6 +44,7 @@ fn target(command: &Command) -> String {
     match command {
         Command::Host(HostCommand::Report { id, .. }) => id.to_string(),
         Command::Host(HostCommand::Rename { id, name }) => format!("{id} {name}"),
+        Command::Host(HostCommand::SetLeaving { id, leaving }) => format!("{id} {leaving}"),
         Command::Vm(c) => match c {
             VmCommand::Create { vm, .. } => format!("{} {}", vm.name, digest(&as_asked(vm))),
             VmCommand::Edit { id, edit, .. } => format!("{id} {}", digest(edit)),

@@ -157,7 +157,6 @@ pub(crate) fn level(db: &Connection) -> Result<u16, StateError> {
 }
 
 /// Empties the state for a host that begins anew: a fresh database's tables, in one transaction, for readers too.
-#[allow(dead_code)] // For whoever takes a host from one cluster into another.
 pub(crate) fn reset(db: &mut Connection) -> Result<(), StateError> {
     let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     drop_tables(&tx)?;

@@ -90,6 +90,15 @@ impl Snapshots {
         Ok(())
     }
 
+    /// Drops the current snapshot: it is one of another group. Blocks.
+    pub(crate) fn forget(&self) -> Result<(), StateError> {
+        match std::fs::remove_file(self.current_path()) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            Ok(()) | Err(_) => {}
+        }
+        Ok(File::open(&self.0.dir)?.sync_all()?)
+    }
+
     /// The current snapshot, if there is one. Blocks.
     pub(crate) fn current(&self) -> Result<Option<Snapshot<TypeConfig>>, StateError> {
         let path = self.current_path();

@@ -8,12 +8,22 @@ use crate::raft::{
 };
 use crate::reserve::Reserve;
 use crate::snapshot::{self, Snapshots};
+use crate::switch;
 use crate::writer::Writer;
-use hostd_types::Change;
+use hostd_types::command::ClusterCommand;
+use hostd_types::{Change, Command, HostId};
 use openraft::storage::RaftStateMachine;
 use openraft::{AnyError, OptionalSend, RaftSnapshotBuilder, Snapshot};
 use rusqlite::Connection;
+use std::path::PathBuf;
 use tokio::sync::{broadcast, watch};
+
+/// The host a state belongs to.
+#[derive(Debug, Clone)]
+pub(crate) struct Own {
+    pub(crate) host: HostId,
+    pub(crate) dir: PathBuf,
+}
 
 /// Handle of the state machine; cheap to clone.
 #[derive(Clone)]
@@ -21,12 +31,24 @@ pub(crate) struct StateMachine {
     pub(crate) writer: Writer<Connection>,
     pub(crate) snapshots: Snapshots,
     pub(crate) reserve: Reserve,
+    /// Whose state this is, and where what it had is kept when it is removed.
+    pub(crate) own: Own,
     pub(crate) changes: broadcast::Sender<Change>,
+    /// Counts how often the whole state became another one.
+    pub(crate) replaced: watch::Sender<u64>,
     pub(crate) revision: watch::Sender<u64>,
 }
 
 fn any(error: StateError) -> AnyError {
     AnyError::new(&error)
+}
+
+/// Whether an entry takes `host` out of the cluster.
+fn removes(entry: &RaftEntry, host: HostId) -> bool {
+    let openraft::EntryPayload::Normal(batch) = &entry.payload else { return false };
+    batch.0.iter().any(|entry| {
+        matches!(&entry.command, Command::Cluster(ClusterCommand::Remove { host: gone }) if *gone == host)
+    })
 }
 
 /// Runs something that blocks on a file.
@@ -71,7 +93,14 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         let entries: Vec<RaftEntry> = entries.into_iter().collect();
         let Some(last) = entries.last().map(|e| e.log_id) else { return Ok(Vec::new()) };
         let reserve = self.reserve.clone();
-        let applied = self.writer.run(move |db| reserve.retry(|| apply::entries(db, &entries)));
+        let own = self.own.clone();
+        let applied = self.writer.run(move |db| {
+            if entries.iter().any(|entry| removes(entry, own.host)) {
+                // What this host has is dropped from the state it shares; it still has it.
+                switch::keep_aside(&own.dir, db)?;
+            }
+            reserve.retry(|| apply::entries(db, &entries))
+        });
         let applied = applied.await.map_err(|e| {
             tracing::error!(error = %e, upto = last.index, "applying to state.db failed; consensus stops on this host, machines keep running");
             StorageIoError::apply(last, any(e))
@@ -104,6 +133,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             StorageIoError::write_snapshot(Some(meta.signature()), any(e))
         })?;
         self.revision.send_replace(meta.last_log_id.map_or(0, |id| id.index));
+        self.replaced.send_modify(|count| *count += 1);
         Ok(())
     }
 

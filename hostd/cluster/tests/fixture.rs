@@ -1,13 +1,19 @@
 //! A cluster of one in a scratch directory, with a clock that counts entries.
 
-use hostd_cluster::{Cluster, Settings};
+use hostd_cluster::{Carrier, Cluster, NoCarrier, Settings};
 use hostd_types::command::*;
 use hostd_types::*;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use tempfile::TempDir;
 
 pub const GIB: u64 = 1 << 30;
+
+/// No way to other members.
+pub fn alone() -> Arc<dyn Carrier> {
+    Arc::new(NoCarrier)
+}
 
 pub struct Fixture {
     pub dir: TempDir,
@@ -24,7 +30,7 @@ impl Fixture {
 
     pub async fn with(settings: Settings) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let cluster = Cluster::open_with(dir.path(), settings).await.unwrap();
+        let cluster = Cluster::open(dir.path(), settings, alone()).await.unwrap();
         let host = cluster.host();
         let fixture = Self { dir, cluster, host, clock: AtomicI64::new(1_800_000_000) };
         let report = HostCommand::Report { id: host, name: "h1".into(), status: HostStatus::default() };
@@ -39,7 +45,7 @@ impl Fixture {
     /// Closes and opens again.
     pub async fn reopen(mut self, settings: Settings) -> Self {
         self.cluster.shutdown().await;
-        self.cluster = Cluster::open_with(self.dir.path(), settings).await.unwrap();
+        self.cluster = Cluster::open(self.dir.path(), settings, alone()).await.unwrap();
         self
     }
 

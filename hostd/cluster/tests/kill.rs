@@ -1,6 +1,6 @@
 //! kill -9 at random moments: what was acknowledged is there afterwards, and the databases are whole.
 
-use crate::fixture::{blank_vm, create, off, vm_report};
+use crate::fixture::{alone, blank_vm, create, off, vm_report};
 use hostd_cluster::{Cluster, Settings};
 use hostd_types::command::*;
 use hostd_types::*;
@@ -25,7 +25,7 @@ fn settings() -> Settings {
 #[ignore = "run by the test below in a process of its own"]
 async fn make_machines_until_killed() {
     let dir = std::env::var_os(DIR).expect("the directory");
-    let cluster = Cluster::open_with(Path::new(&dir), settings()).await.unwrap();
+    let cluster = Cluster::open(Path::new(&dir), settings(), alone()).await.unwrap();
     let host = cluster.host();
     let propose = |command| {
         let entry = Entry {
@@ -105,7 +105,7 @@ async fn every_acknowledged_machine_survives_kill_9_at_random() {
 }
 
 async fn check(dir: &Path, acknowledged: &BTreeSet<VmId>, highest: u64, round: u64) {
-    let cluster = Cluster::open_with(dir, settings()).await.unwrap();
+    let cluster = Cluster::open(dir, settings(), alone()).await.unwrap();
     let health = cluster.health().await;
     assert!(health.last_applied >= highest, "round {round}: {health:?}, acknowledged {highest}");
     let vms = cluster.store().vms_on(cluster.host()).await.unwrap();

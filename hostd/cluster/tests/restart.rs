@@ -96,7 +96,7 @@ async fn a_state_that_nothing_can_bring_back_is_an_error_with_the_way_out() {
     f.cluster.shutdown().await;
     std::fs::remove_file(f.path().join("state.db")).unwrap();
     std::fs::remove_dir_all(f.path().join("snapshot")).unwrap();
-    let error = Cluster::open(f.path()).await.err().expect("an error");
+    let error = Cluster::open(f.path(), Settings::default(), alone()).await.err().expect("an error");
     assert!(matches!(error, ClusterError::Inconsistent { .. }), "{error}");
     assert!(error.to_string().contains("backup"), "{error}");
 }
@@ -107,14 +107,14 @@ async fn a_new_log_beside_an_old_state_is_refused() {
     f.ready_vm("web").await;
     f.cluster.shutdown().await;
     std::fs::remove_file(f.path().join("log.db")).unwrap();
-    let error = Cluster::open(f.path()).await.err().expect("an error");
+    let error = Cluster::open(f.path(), Settings::default(), alone()).await.err().expect("an error");
     assert!(matches!(error, ClusterError::Inconsistent { .. }), "{error}");
 }
 
 #[tokio::test]
 async fn a_second_process_is_kept_out() {
     let f = Fixture::new().await;
-    let error = Cluster::open(f.path()).await.err().expect("an error");
+    let error = Cluster::open(f.path(), Settings::default(), alone()).await.err().expect("an error");
     assert!(matches!(error, ClusterError::InUse { .. }), "{error}");
     f.ready_vm("web").await;
 }
@@ -147,7 +147,7 @@ async fn databases_of_a_newer_version_are_refused_and_left_untouched() {
         Connection::open(f.path().join(file)).unwrap().execute_batch(change).unwrap();
         let before = files(f.path());
         assert_eq!(before.len(), 4, "three databases and the reserve");
-        let error = Cluster::open(f.path()).await.err().expect("an error");
+        let error = Cluster::open(f.path(), Settings::default(), alone()).await.err().expect("an error");
         let ClusterError::TooNew { found: 99, known, .. } = &error else { panic!("{error}") };
         assert_eq!(*known, newest, "{file}");
         let words = error.to_string();

@@ -20,6 +20,9 @@ pub struct HostSpec {
     /// Counts how often the host was fenced: a lease of an older epoch is void.
     #[serde(default)]
     pub fence_epoch: u64,
+    /// It is about to leave: it hands over its vote first.
+    #[serde(default)]
+    pub leaving: bool,
 }
 
 /// What a member is in the cluster for.

@@ -60,8 +60,13 @@ fn found(
             scope.update(&founder)?;
         }
         None => {
-            let spec =
-                HostSpec { name: name.to_owned(), node: Some(node), role: HostRole::Host, fence_epoch: 0 };
+            let spec = HostSpec {
+                name: name.to_owned(),
+                node: Some(node),
+                role: HostRole::Host,
+                fence_epoch: 0,
+                leaving: false,
+            };
             scope.insert(&Host { id: host, meta: scope.created(), spec, status: HostStatus::default() })?;
         }
     }

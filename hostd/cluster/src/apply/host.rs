@@ -10,6 +10,7 @@ pub(crate) fn apply(scope: &mut Scope<'_>, command: &HostCommand) -> Step<Done> 
     match command {
         HostCommand::Report { id, name, status } => report(scope, *id, name, status),
         HostCommand::Rename { id, name } => rename(scope, *id, name),
+        HostCommand::SetLeaving { id, leaving } => set_leaving(scope, *id, *leaving),
     }
 }
 
@@ -27,7 +28,13 @@ fn report(scope: &mut Scope<'_>, id: HostId, name: &str, status: &HostStatus) ->
                 let unknown = || Problem::not_found("host", id);
                 return Err(removed.as_ref().map_or_else(unknown, was_removed).into());
             }
-            let spec = HostSpec { name: name.to_owned(), node: None, role: HostRole::Host, fence_epoch: 0 };
+            let spec = HostSpec {
+                name: name.to_owned(),
+                node: None,
+                role: HostRole::Host,
+                fence_epoch: 0,
+                leaving: false,
+            };
             let host = Host { id, meta: scope.created(), spec, status: status.clone() };
             scope.insert(&host)?;
             host
@@ -48,4 +55,12 @@ fn rename(scope: &mut Scope<'_>, id: HostId, name: &str) -> Step<Done> {
     let subject = host.subject();
     scope.accepted(&subject, format!("was {before}"))?;
     Ok(Done::about(subject))
+}
+
+fn set_leaving(scope: &mut Scope<'_>, id: HostId, leaving: bool) -> Step<Done> {
+    let mut host = scope.get::<Host>(id)?;
+    host.spec.leaving = leaving;
+    scope.touch(&mut host);
+    scope.update(&host)?;
+    Ok(Done::about(host.subject()))
 }

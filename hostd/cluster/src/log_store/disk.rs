@@ -39,6 +39,8 @@ pub(crate) enum Request {
     Truncate { since: u64, done: Done },
     /// Drop this position and all below.
     Purge { upto: LogId, done: Done },
+    /// Forget everything and go on as another member of another group.
+    Reset { node: u64, joins: bool, done: Done },
     /// Read records, first and last index included.
     Read { first: u64, last: u64, done: oneshot::Sender<Result<Vec<Vec<u8>>, StateError>> },
     /// Write what is left and end.
@@ -48,6 +50,7 @@ pub(crate) enum Request {
 /// What an opened log holds.
 pub(crate) struct Found {
     pub(crate) node: u64,
+    pub(crate) joins: bool,
     pub(crate) vote: Option<Vec<u8>>,
     pub(crate) committed: Option<Vec<u8>>,
     pub(crate) purged: Option<Vec<u8>>,
@@ -94,8 +97,9 @@ pub(crate) fn open(
         .query_map([keep], |r| r.get(0))?
         .collect::<Result<Vec<Vec<u8>>, _>>()?;
     newest.reverse();
-    let found =
-        Found { node, vote: get("vote")?, committed: get("committed")?, purged: get("purged")?, newest };
+    let joins = get("joins")?.is_some();
+    let (vote, committed, purged) = (get("vote")?, get("committed")?, get("purged")?);
+    let found = Found { node, joins, vote, committed, purged, newest };
     Ok((Disk { db, times, reserve, committed: None, failed: None }, found))
 }
 
@@ -150,7 +154,10 @@ impl Disk {
             // A dropped receiver means that nobody waits for the answer any more.
             match request {
                 Request::Append { flushed, .. } => flushed.log_io_completed(self.outcome()),
-                Request::Vote { done, .. } | Request::Truncate { done, .. } | Request::Purge { done, .. } => {
+                Request::Vote { done, .. }
+                | Request::Truncate { done, .. }
+                | Request::Purge { done, .. }
+                | Request::Reset { done, .. } => {
                     let _ = done.send(self.outcome().map_err(StateError::Io));
                 }
                 Request::Committed(_) => {}
@@ -181,7 +188,8 @@ impl Disk {
                 Request::Append { .. }
                 | Request::Vote { .. }
                 | Request::Truncate { .. }
-                | Request::Purge { .. } => writes = true,
+                | Request::Purge { .. }
+                | Request::Reset { .. } => writes = true,
                 Request::Committed(value) => self.committed = Some(std::mem::take(value)),
                 Request::Read { .. } => {}
                 Request::Close(_) => writes |= self.committed.is_some(),
@@ -230,6 +238,13 @@ fn write(db: &Connection, request: &Request) -> Result<(), StateError> {
         Request::Purge { upto, .. } => {
             put(db, "purged", &record::encode_log_id(upto))?;
             db.execute("DELETE FROM log WHERE idx <= ?1", [index(upto.index)])?;
+        }
+        Request::Reset { node, joins, .. } => {
+            db.execute_batch("DELETE FROM log; DELETE FROM meta")?;
+            put(db, "node", &node.to_be_bytes())?;
+            if *joins {
+                put(db, "joins", &[])?;
+            }
         }
         Request::Committed(_) | Request::Read { .. } | Request::Close(_) => {}
     }

@@ -18,7 +18,7 @@ use openraft::{AnyError, LogState, OptionalSend, RaftLogReader};
 use std::fmt::Debug;
 use std::ops::{Bound, RangeBounds};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use tail::Tail;
@@ -32,7 +32,9 @@ const READ_MAX: u64 = 512;
 pub(crate) struct LogStore(Arc<Shared>);
 
 struct Shared {
-    node: u64,
+    node: AtomicU64,
+    /// Others will make it a member of their group; it does not found one.
+    joins: AtomicBool,
     tail: Mutex<Tail>,
     requests: mpsc::Sender<Request>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -61,7 +63,8 @@ impl LogStore {
         let (requests, queue) = mpsc::channel();
         let thread = std::thread::Builder::new().name("log-writer".into()).spawn(|| disk.serve(queue))?;
         Ok(Self(Arc::new(Shared {
-            node: found.node,
+            node: AtomicU64::new(found.node),
+            joins: AtomicBool::new(found.joins),
             tail: Mutex::new(tail),
             requests,
             thread: Mutex::new(Some(thread)),
@@ -74,7 +77,22 @@ impl LogStore {
 
     /// This log's identity in the group.
     pub(crate) fn node(&self) -> u64 {
-        self.0.node
+        self.0.node.load(Ordering::Acquire)
+    }
+
+    /// It waits for others to make it a member, and founds no group of its own.
+    pub(crate) fn joins(&self) -> bool {
+        self.0.joins.load(Ordering::Acquire)
+    }
+
+    /// Forgets everything and goes on as `node`, which `joins` a group or founds one. Only while consensus is stopped.
+    pub(crate) async fn reset(&self, node: u64, joins: bool) -> Result<(), StateError> {
+        let asked = self.ask(|done| Request::Reset { node, joins, done }).await;
+        asked.map_err(|error| StateError::Io(std::io::Error::other(error)))?;
+        *self.tail() = Tail::default();
+        self.0.node.store(node, Ordering::Release);
+        self.0.joins.store(joins, Ordering::Release);
+        Ok(())
     }
 
     /// How long commits took.

@@ -35,6 +35,18 @@ impl Store {
         rows.first().map(|row| body(row, 0)).transpose()
     }
 
+    /// The join token of this id, for who shows its secret.
+    pub async fn join_token_with(
+        &self,
+        id: JoinTokenId,
+        secret: &SecretHash,
+    ) -> Result<Option<JoinToken>, Problem> {
+        let rows =
+            self.federated("SELECT body FROM join_token WHERE secret = ?", Some(secret.0.clone())).await?;
+        let token: Option<JoinToken> = rows.first().map(|row| body(row, 0)).transpose()?;
+        Ok(token.filter(|token| token.id == id))
+    }
+
     /// The members that were removed, the latest first.
     pub async fn removed(&self) -> Result<Vec<RemovedHost>, Problem> {
         let rows = self.federated("SELECT body FROM removed ORDER BY at DESC, node", None).await?;

@@ -92,6 +92,13 @@ pub enum HostCommand {
         /// Its new name.
         name: String,
     },
+    /// It is about to leave and gives up its vote, or stays after all.
+    SetLeaving {
+        /// The host.
+        id: HostId,
+        /// It leaves.
+        leaving: bool,
+    },
 }
 
 /// Commands about networks.
@@ -168,6 +175,7 @@ impl Command {
         match self {
             Command::Host(HostCommand::Report { .. }) => "host.report".into(),
             Command::Host(HostCommand::Rename { .. }) => "host.rename".into(),
+            Command::Host(HostCommand::SetLeaving { .. }) => "host.set_leaving".into(),
             Command::Vm(c) => match c {
                 VmCommand::Create { .. } => "vm.create".into(),
                 VmCommand::Edit { .. } => "vm.edit".into(),

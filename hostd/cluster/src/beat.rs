@@ -1,0 +1,176 @@
+//! Signs of life. Every member beats to the leader every two seconds and learns in the answer what the leader knows of
+//! all; nothing of it enters the log.
+
+use crate::carrier::Lane;
+use crate::contact::Contacts;
+use crate::engine::Engine;
+use crate::frame::{Beat, Frame, Pulse, Reply, Told};
+use hostd_types::NodeId;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// Time between two beats.
+pub(crate) const EVERY: Duration = Duration::from_secs(2);
+/// Time for one beat.
+const WITHIN: Duration = Duration::from_secs(2);
+
+/// What is known of a member, however old it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// Since when it has not been heard of: by the leader, and from there to here.
+    pub silent: Option<Duration>,
+    /// The last entry it is known to have.
+    pub matched: Option<u64>,
+    /// What it last told of itself, and how long ago.
+    pub digest: Option<(String, Duration)>,
+}
+
+/// A member as this host last learned of it.
+#[derive(Debug, Clone)]
+struct Heard {
+    answered: Option<Instant>,
+    matched: Option<u64>,
+    digest: Option<(String, Instant)>,
+}
+
+/// What this host knows of all members; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Pulses(Arc<Inner>);
+
+struct Inner {
+    own: watch::Sender<String>,
+    members: Mutex<BTreeMap<NodeId, Heard>>,
+    contacts: Contacts,
+}
+
+impl Pulses {
+    pub(crate) fn new(contacts: Contacts) -> Self {
+        let (own, _) = watch::channel(String::new());
+        Self(Arc::new(Inner { own, members: Mutex::default(), contacts }))
+    }
+
+    fn members(&self) -> MutexGuard<'_, BTreeMap<NodeId, Heard>> {
+        self.0.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets what this host tells of itself with its next beat.
+    pub(crate) fn set_digest(&self, digest: String) {
+        self.0.own.send_replace(digest);
+    }
+
+    /// What is known of every member.
+    pub(crate) fn known(&self) -> BTreeMap<NodeId, Known> {
+        let now = Instant::now();
+        let age = |heard: &Heard| Known {
+            silent: heard.answered.map(|at| now.saturating_duration_since(at)),
+            matched: heard.matched,
+            digest: heard
+                .digest
+                .as_ref()
+                .map(|(text, at)| (text.clone(), now.saturating_duration_since(*at))),
+        };
+        self.members().iter().map(|(node, heard)| (*node, age(heard))).collect()
+    }
+
+    /// Forgets members that are none any more.
+    pub(crate) fn keep(&self, wanted: impl Fn(NodeId) -> bool) {
+        self.members().retain(|node, _| wanted(*node));
+    }
+
+    /// A member beat to this host, the leader.
+    pub(crate) fn heard(&self, from: NodeId, beat: Beat) {
+        let now = Instant::now();
+        let heard =
+            Heard { answered: Some(now), matched: Some(beat.applied), digest: Some((beat.digest, now)) };
+        self.members().insert(from, heard);
+    }
+
+    /// What this host, the leader, knows of all.
+    pub(crate) fn tell(&self) -> Pulse {
+        let millis = |of: Duration| u64::try_from(of.as_millis()).unwrap_or(u64::MAX);
+        let told = |(node, known): (NodeId, Known)| Told {
+            node,
+            answered_ms: known.silent.map(millis),
+            matched: known.matched,
+            digest: known.digest.map(|(text, age)| (text, millis(age))),
+        };
+        Pulse { members: self.known().into_iter().map(told).collect() }
+    }
+
+    /// The leader told what it knows. Something older than what is known already is left out.
+    fn learn(&self, pulse: Pulse) {
+        let now = Instant::now();
+        let at = |ms: u64| now.checked_sub(Duration::from_millis(ms)).unwrap_or(now);
+        let mut members = self.members();
+        for told in pulse.members {
+            let answered = told.answered_ms.map(at);
+            let digest = told.digest.map(|(text, age)| (text, at(age)));
+            match members.get_mut(&told.node) {
+                Some(known) => {
+                    known.answered = known.answered.max(answered);
+                    known.matched = known.matched.max(told.matched);
+                    if digest.as_ref().map(|d| d.1) > known.digest.as_ref().map(|d| d.1) {
+                        known.digest = digest;
+                    }
+                }
+                None => {
+                    members.insert(told.node, Heard { answered, matched: told.matched, digest });
+                }
+            }
+        }
+    }
+
+    /// Takes over what consensus knows: who answered this leader, and how far they are.
+    fn note_consensus(&self, engine: &Engine) {
+        let metrics = engine.metrics();
+        let contacts = self.0.contacts.all();
+        let mut members = self.members();
+        for (node, matched) in metrics.replication.into_iter().flatten() {
+            let node = NodeId(node);
+            let heard = members.entry(node).or_insert(Heard { answered: None, matched: None, digest: None });
+            heard.answered = heard.answered.max(contacts.get(&node).map(|contact| contact.last));
+            heard.matched = heard.matched.max(matched.map(|id| id.index));
+        }
+    }
+}
+
+/// Beats until `stop`.
+pub(crate) async fn beat(engine: Engine, pulses: Pulses, stop: CancellationToken) {
+    let mut tick = tokio::time::interval(EVERY);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut own = pulses.0.own.subscribe();
+    loop {
+        let ticked = async {
+            tokio::select! {
+                _ = tick.tick() => {}
+                // News of this host is not held back, but not sent more often than twice a second either.
+                Ok(()) = own.changed() => tokio::time::sleep(EVERY / 4).await,
+            }
+        };
+        if stop.run_until_cancelled(ticked).await.is_none() {
+            return;
+        }
+        let metrics = engine.metrics();
+        let applied = metrics.last_applied.map_or(0, |id| id.index);
+        let beat = Beat { applied, digest: own.borrow_and_update().clone() };
+        if metrics.state == openraft::ServerState::Leader {
+            pulses.note_consensus(&engine);
+            pulses.heard(engine.node(), beat);
+            continue;
+        }
+        let Some(leader) = metrics.current_leader else { continue };
+        let Ok(frame) = Frame::Beat(beat).encode() else { continue };
+        match engine.peers().ask(leader, Lane::Consensus, frame, WITHIN).await {
+            Ok(Reply::Pulse(pulse)) => {
+                pulses.learn(pulse);
+                engine.peers().contacts.answered(NodeId(leader));
+            }
+            Ok(_) => {}
+            Err(error) => tracing::debug!(leader = %NodeId(leader), %error, "a beat was not answered"),
+        }
+    }
+}

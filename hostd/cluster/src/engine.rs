@@ -1,0 +1,171 @@
+//! Consensus as it runs now. A host that joins or leaves stops one group and starts in another without a restart: the
+//! handle stays, what is behind it changes.
+
+use crate::error::ClusterError;
+use crate::log_store::LogStore;
+use crate::open::Settings;
+use crate::peers::Peers;
+use crate::proposals;
+use crate::raft::Raft;
+use crate::state_machine::StateMachine;
+use hostd_types::NodeId;
+use openraft::{Config, ServerState, SnapshotPolicy};
+use std::collections::BTreeSet;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Longest time between two signs of life of a leader. Longer than a slow fsync: it limits each of them, too.
+pub(crate) const HEARTBEAT: Duration = Duration::from_millis(500);
+/// Shortest and longest silence of a leader after which others stand for election.
+const ELECTION: [Duration; 2] = [Duration::from_millis(1000), Duration::from_millis(2000)];
+/// How long a lone voter may take to lead; it is a matter of one fsync.
+const LEAD_DEADLINE: Duration = Duration::from_secs(30);
+/// How long a member may take to install a snapshot.
+const INSTALL: Duration = Duration::from_secs(600);
+
+/// Numbers consensus tells.
+pub(crate) type Metrics = openraft::RaftMetrics<u64, openraft::EmptyNode>;
+
+/// Handle; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Engine(Arc<Inner>);
+
+struct Inner {
+    raft: RwLock<Raft>,
+    /// Counts starts, so that whoever follows one consensus notices the next.
+    starts: watch::Sender<u64>,
+    log: LogStore,
+    state: StateMachine,
+    peers: Peers,
+    settings: Settings,
+}
+
+impl Engine {
+    /// Starts consensus. A lone voter leads when this returns, and has applied its whole log.
+    pub(crate) async fn start(
+        log: LogStore,
+        state: StateMachine,
+        peers: Peers,
+        settings: Settings,
+    ) -> Result<Self, ClusterError> {
+        let raft = start(&log, &state, &peers, &settings).await?;
+        let (starts, _) = watch::channel(0);
+        let engine = Inner { raft: RwLock::new(raft), starts, log, state, peers, settings };
+        Ok(Self(Arc::new(engine)))
+    }
+
+    /// Consensus as it runs now.
+    pub(crate) fn raft(&self) -> Raft {
+        self.0.raft.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// This host in it.
+    pub(crate) fn node(&self) -> NodeId {
+        NodeId(self.0.log.node())
+    }
+
+    /// Its numbers at this moment.
+    pub(crate) fn metrics(&self) -> Metrics {
+        self.raft().metrics().borrow().clone()
+    }
+
+    /// The other members.
+    pub(crate) fn peers(&self) -> &Peers {
+        &self.0.peers
+    }
+
+    pub(crate) fn log(&self) -> &LogStore {
+        &self.0.log
+    }
+
+    pub(crate) fn state(&self) -> &StateMachine {
+        &self.0.state
+    }
+
+    /// Changes with every start.
+    pub(crate) fn starts(&self) -> watch::Receiver<u64> {
+        self.0.starts.subscribe()
+    }
+
+    /// This host leads, and a majority answered it within the shortest silence that would make others stand.
+    pub(crate) fn leads(&self) -> bool {
+        leads(&self.metrics())
+    }
+
+    /// Ends consensus; it stays ended until [`Engine::restart`].
+    pub(crate) async fn stop(&self) {
+        if let Err(error) = self.raft().shutdown().await {
+            tracing::warn!(%error, "consensus ended in a panic");
+        }
+    }
+
+    /// Starts consensus again on what log and state hold now.
+    pub(crate) async fn restart(&self) -> Result<(), ClusterError> {
+        let Inner { log, state, peers, settings, .. } = &*self.0;
+        let raft = start(log, state, peers, settings).await?;
+        *self.0.raft.write().unwrap_or_else(PoisonError::into_inner) = raft;
+        self.0.starts.send_modify(|count| *count += 1);
+        Ok(())
+    }
+}
+
+/// See [`Engine::leads`].
+pub(crate) fn leads(metrics: &Metrics) -> bool {
+    let silence = metrics.millis_since_quorum_ack.unwrap_or(u64::MAX);
+    let heard = alone(metrics) || u128::from(silence) <= ELECTION[1].as_millis();
+    metrics.state == ServerState::Leader && heard
+}
+
+/// This host is the only voter: nobody can object to what it decides.
+pub(crate) fn alone(metrics: &Metrics) -> bool {
+    metrics.membership_config.voter_ids().eq([metrics.id])
+}
+
+async fn start(
+    log: &LogStore,
+    state: &StateMachine,
+    peers: &Peers,
+    settings: &Settings,
+) -> Result<Raft, ClusterError> {
+    let failed = |e: &dyn std::fmt::Display| ClusterError::Raft(e.to_string());
+    let millis = |of: Duration| u64::try_from(of.as_millis()).unwrap_or(u64::MAX);
+    let config = Config {
+        cluster_name: "quantix".into(),
+        heartbeat_interval: millis(HEARTBEAT),
+        election_timeout_min: millis(ELECTION[0]),
+        election_timeout_max: millis(ELECTION[1]),
+        install_snapshot_timeout: millis(INSTALL),
+        snapshot_policy: SnapshotPolicy::LogsSinceLast(settings.snapshot_entries),
+        max_in_snapshot_log_to_keep: settings.keep_entries,
+        // A follower further behind than what is kept gets the snapshot.
+        replication_lag_threshold: settings.keep_entries.saturating_mul(2),
+        ..Config::default()
+    };
+    let config = config.validate().map_err(|e| failed(&e))?;
+    let node = log.node();
+    let raft = Raft::new(node, Arc::new(config), peers.clone(), log.clone(), state.clone()).await;
+    let raft = raft.map_err(|e| failed(&e))?;
+    if !raft.is_initialized().await.map_err(|e| failed(&e))? {
+        if log.joins() {
+            // Others will make it a member; founding a group of its own would split it from them.
+            return Ok(raft);
+        }
+        raft.initialize(BTreeSet::from([node])).await.map_err(|e| failed(&e))?;
+    }
+    let lone = {
+        let metrics = raft.metrics().borrow().clone();
+        alone(&metrics) || metrics.membership_config.voter_ids().next().is_none()
+    };
+    if lone {
+        // Nobody else can object, so there is no election timeout to wait for. A leader that comes back leads already.
+        raft.trigger().elect().await.map_err(|e| failed(&e))?;
+        let leads = |m: &Metrics| m.state == ServerState::Leader;
+        let metrics =
+            raft.wait(Some(LEAD_DEADLINE)).metrics(leads, "lead alone").await.map_err(|e| failed(&e))?;
+        if metrics.last_applied.map(|id| id.index) != metrics.last_log_index {
+            proposals::barrier(&raft).await.map_err(ClusterError::Raft)?;
+        }
+    }
+    Ok(raft)
+}

@@ -1,0 +1,190 @@
+//! From one group into another: a host that joins a cluster leaves its own behind, a host that leaves one founds its own.
+//!
+//! A journal beside the databases makes it resumable: it is written before the first thing changes and removed when the
+//! host's belongings are in the other group. Until then every start finds it and does again what may be half done.
+
+use crate::Cluster;
+use crate::engine::Engine;
+use crate::error::{ClusterError, StateError};
+use crate::log_store::LogStore;
+use crate::schema;
+use crate::store::Store;
+use hostd_types::{Belongings, NodeId, Problem, ProblemKind};
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// Name of the journal in the state directory.
+const JOURNAL: &str = "switch.json";
+/// Where the databases of the group left behind are kept.
+const ARCHIVE: &str = "left-behind";
+
+/// A move from one group into another.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Switch {
+    /// This host's identity in the new group's log; never one it had before.
+    pub node: NodeId,
+    /// What the new group is.
+    pub into: Destination,
+    /// What it takes along.
+    pub belongings: Belongings,
+    /// What whoever asked for the move needs to finish it, such as keys; kept with the journal, readable by root alone.
+    pub carried: serde_json::Value,
+}
+
+/// The group a host moves into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Destination {
+    /// A cluster that others are members of: they make this host one.
+    Cluster,
+    /// A group of its own.
+    Alone,
+}
+
+impl Cluster {
+    /// Leaves the present group, keeping its databases aside, and starts in another, with an empty state. Returns when
+    /// consensus runs there. Reads answer from the old state until then and from the new one after.
+    ///
+    /// # Errors
+    /// `wrong-state` while another move is not finished; `internal` when something can't be written: the move is done
+    /// again at the next start if it had begun.
+    pub async fn switch(&self, switch: &Switch) -> Result<(), Problem> {
+        if self.switching().await?.is_some() {
+            let detail = "The host is on its way into another cluster already; wait for that to end.";
+            return Err(Problem::wrong_state(detail));
+        }
+        let (dir, journal) = (self.0.dir.clone(), switch.clone());
+        blocking(move || write(&dir, &journal)).await?;
+        self.0.engine.stop().await;
+        let moved = carry_out(&self.0.dir, &self.0.engine, switch).await;
+        self.0.engine.state().replaced.send_modify(|count| *count += 1);
+        moved.map_err(|error| {
+            tracing::error!(%error, "moving into another group failed; it is tried again at the next start");
+            Problem::new(
+                ProblemKind::Internal,
+                "The host can't move into the other cluster. Its log says why.",
+            )
+        })
+    }
+
+    /// The move that is not finished, if there is one.
+    ///
+    /// # Errors
+    /// `internal` when the journal can't be read.
+    pub async fn switching(&self) -> Result<Option<Switch>, Problem> {
+        let dir = self.0.dir.clone();
+        blocking(move || read(&dir)).await
+    }
+
+    /// Everything on this host, also when the cluster has removed it and dropped its rows already.
+    ///
+    /// # Errors
+    /// `internal` when the state can't be read.
+    pub async fn own_belongings(&self) -> Result<Belongings, Problem> {
+        let host = self.host();
+        if self.store().host(host).await?.is_some() {
+            return self.store().belongings(host).await;
+        }
+        let kept = self.0.dir.join(ARCHIVE).join("state.db");
+        if !kept.exists() {
+            return Ok(Belongings::default());
+        }
+        let kept = Store::open(&kept).await.map_err(Problem::from)?;
+        let belongings = kept.belongings(host).await;
+        kept.close().await;
+        belongings
+    }
+
+    /// The move is finished: its belongings are in the other group.
+    ///
+    /// # Errors
+    /// `internal` when the journal can't be removed.
+    pub async fn switched(&self) -> Result<(), Problem> {
+        let dir = self.0.dir.clone();
+        blocking(move || Ok(fs::remove_file(dir.join(JOURNAL)).and_then(|()| sync(&dir))?)).await
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StateError> + Send + 'static,
+) -> Result<T, Problem> {
+    let done = tokio::task::spawn_blocking(work).await.unwrap_or(Err(StateError::Closed));
+    done.map_err(|error| {
+        tracing::error!(%error, "the journal of a move into another group failed");
+        Problem::new(ProblemKind::Internal, "The host can't write its state. Its log says why.")
+    })
+}
+
+async fn carry_out(dir: &Path, engine: &Engine, switch: &Switch) -> Result<(), ClusterError> {
+    let failed = |source: StateError| ClusterError::Database { file: dir.into(), source };
+    let (log, state) = (engine.log(), engine.state());
+    let aside = dir.to_owned();
+    state.writer.run(move |db| keep_aside(&aside, db)).await.map_err(failed)?;
+    state.writer.run(schema::reset).await.map_err(failed)?;
+    state.snapshots.forget().map_err(failed)?;
+    log.reset(switch.node.0, switch.into == Destination::Cluster).await.map_err(failed)?;
+    state.revision.send_replace(0);
+    engine.restart().await
+}
+
+/// At a start: does again what a move may have left half done, before consensus begins.
+pub(crate) async fn resume(
+    dir: &Path,
+    log: &LogStore,
+    db: &mut rusqlite::Connection,
+    snapshots: &crate::snapshot::Snapshots,
+) -> Result<(), StateError> {
+    let Some(switch) = read(dir)? else { return Ok(()) };
+    if log.node() == switch.node.0 {
+        return Ok(());
+    }
+    tracing::warn!(node = %switch.node, "going on with a move into another group");
+    keep_aside(dir, db)?;
+    schema::reset(db)?;
+    snapshots.forget()?;
+    log.reset(switch.node.0, switch.into == Destination::Cluster).await
+}
+
+/// Keeps a copy of the state that is about to be dropped. A copy that is there is newer than nothing: it is replaced only
+/// by a whole one with something in it.
+pub(crate) fn keep_aside(dir: &Path, db: &mut rusqlite::Connection) -> Result<(), StateError> {
+    if crate::snapshot::position(db)?.applied.is_none() {
+        return Ok(());
+    }
+    let archive = dir.join(ARCHIVE);
+    fs::create_dir_all(&archive)?;
+    let part = archive.join("state.part");
+    match fs::remove_file(&part) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+        Ok(()) | Err(_) => {}
+    }
+    let text = part.to_str().ok_or_else(|| StateError::Snapshot("the path is not UTF-8".into()))?;
+    db.execute("VACUUM INTO ?1", [text])?;
+    File::open(&part)?.sync_all()?;
+    fs::rename(&part, archive.join("state.db"))?;
+    Ok(sync(&archive)?)
+}
+
+fn write(dir: &Path, switch: &Switch) -> Result<(), StateError> {
+    let (path, part) = (dir.join(JOURNAL), dir.join("switch.part"));
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+    file.write_all(&serde_json::to_vec(switch)?)?;
+    file.sync_all()?;
+    fs::rename(&part, &path)?;
+    Ok(sync(dir)?)
+}
+
+fn read(dir: &Path) -> Result<Option<Switch>, StateError> {
+    match fs::read(dir.join(JOURNAL)) {
+        Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn sync(dir: &Path) -> std::io::Result<()> {
+    File::open(dir)?.sync_all()
+}
