@@ -24,6 +24,9 @@ pub struct RunArgs {
     /// Address of the pages and the API.
     #[arg(long, env = "QUANTIX_LISTEN", default_value = "[::]:8443")]
     pub listen: SocketAddr,
+    /// Address of the port for other members of the cluster.
+    #[arg(long, env = "QUANTIX_PEER_LISTEN", default_value = "[::]:8444")]
+    peer_listen: SocketAddr,
     /// The libvirt to use.
     #[arg(long, env = "QUANTIX_LIBVIRT_URI", default_value = "qemu:///system")]
     libvirt_uri: String,
@@ -106,6 +109,8 @@ impl RunArgs {
             state_dir: self.state_dir.clone(),
             pool_dir: self.pool_dir.clone(),
             run_dir: self.run_dir.clone(),
+            peer_listen: self.peer_listen,
+            site_listen: self.listen,
             libvirt_uri: self.libvirt_uri.clone(),
             force_emulation: self.force_emulation,
             live,

@@ -1,6 +1,5 @@
 //! The host's certificate: self-signed, made at the first start, the same ever after.
 
-use crate::address;
 use anyhow::{Context, Result, anyhow};
 use axum_server::tls_rustls::RustlsConfig;
 use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair};
@@ -89,7 +88,7 @@ fn ends_soon(cert: &CertificateDer<'_>) -> Result<bool> {
 fn make() -> Result<(String, String)> {
     let host = hostd_core::hostname();
     let mut names = vec![host.clone(), "localhost".into(), "127.0.0.1".into(), "::1".into()];
-    names.extend(address::addresses().iter().map(ToString::to_string));
+    names.extend(hostd_core::addresses().iter().map(ToString::to_string));
     names.dedup();
     let mut params = CertificateParams::new(names).context("naming the host in its certificate")?;
     let now = OffsetDateTime::now_utc();

@@ -17,6 +17,7 @@ mod ctx;
 mod error;
 mod facts;
 mod faults;
+mod federation;
 mod live;
 mod pool;
 mod query;
@@ -32,7 +33,11 @@ mod view;
 
 pub use console::{ConsoleStream, Duplex};
 pub use ctx::{Caller, Ctx};
-pub use facts::hostname;
+pub use facts::{addresses, hostname};
+pub use federation::{
+    Admission, AdmissionPreview, AdmissionRequest, ClusterView, Condition, HostPulse, JoinPreview, Liveness,
+    MemberAddress, MemberRole, MemberView, NewJoinToken, Quorum,
+};
 pub use hostd_cluster::ClusterHealth;
 pub use hostd_virt::kvm_probe_child;
 pub use live::Changes;

@@ -1,5 +1,6 @@
 //! Where this daemon keeps things and how it reaches libvirt.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Validated settings, parsed by the binary.
@@ -11,6 +12,10 @@ pub struct Settings {
     pub pool_dir: PathBuf,
     /// Volatile files: consoles, generated configuration, the initial password (`/run/quantix`).
     pub run_dir: PathBuf,
+    /// Address of the port for other members.
+    pub peer_listen: SocketAddr,
+    /// Address of the pages and the API, for join tokens.
+    pub site_listen: SocketAddr,
     /// libvirt's address (`qemu:///system`).
     pub libvirt_uri: String,
     /// Never use hardware virtualization, even where it works.
@@ -21,4 +26,11 @@ pub struct Settings {
     pub version: String,
     /// This program, for its helper modes such as `hostd kvm-probe`.
     pub program: PathBuf,
+}
+
+impl Settings {
+    /// Where keys and certificates are kept.
+    pub fn keys_dir(&self) -> PathBuf {
+        self.state_dir.join("keys")
+    }
 }

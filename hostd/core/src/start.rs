@@ -2,9 +2,10 @@
 
 use crate::access::{Hasher, InitialPassword, LastSeen, Limiter};
 use crate::console::{Serials, Tickets};
-use crate::error::{internal, net};
+use crate::error::{chain, internal, net};
 use crate::facts::{Clock, Machine};
 use crate::faults::Faults;
+use crate::federation::{Wire, keys};
 use crate::live::Live;
 use crate::pool::Pool;
 use crate::reconcile::{History, Registry, Wakes};
@@ -12,13 +13,14 @@ use crate::requests::Requests;
 use crate::{Core, ReconcilerView, Settings};
 use hostd_cluster::{Cluster, Local, Store};
 use hostd_net::Nets;
+use hostd_peer::{Identity, Link};
 use hostd_types::command::NetworkCommand;
 use hostd_types::*;
 use hostd_virt::{Hypervisor, VirtSettings};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -31,6 +33,12 @@ const STOP_WITHIN: Duration = Duration::from_secs(10);
 pub(crate) struct Inner {
     pub settings: Settings,
     pub cluster: Cluster,
+    /// The link to other members.
+    pub wire: Wire,
+    /// This host is where it belongs: nothing acts on the state while it moves from one cluster into another.
+    pub settled: watch::Sender<bool>,
+    /// One move at a time.
+    pub moving: Mutex<()>,
     pub nets: Nets,
     pub hypervisor: Hypervisor,
     pub pool: Pool,
@@ -70,7 +78,10 @@ impl Core {
             .map_err(|e| internal(&format!("{} can't be made", settings.run_dir.display()), e))?;
         let pool = Pool::open(&settings.pool_dir)
             .map_err(|e| internal(&format!("{} can't be used as a pool", settings.pool_dir.display()), e))?;
-        let cluster = Cluster::open(&settings.state_dir).await.map_err(|error| {
+        let wire = Wire::default();
+        let carrier = Arc::new(wire.clone());
+        let cluster = Cluster::open(&settings.state_dir, hostd_cluster::Settings::default(), carrier).await;
+        let cluster = cluster.map_err(|error| {
             tracing::error!(%error, "the state can't be opened");
             Problem::from(error)
         })?;
@@ -78,8 +89,17 @@ impl Core {
             Nets::start(settings.run_dir.join("net"), settings.state_dir.join("leases")).map_err(net)?;
         let virt = VirtSettings::new(settings.libvirt_uri.clone(), settings.run_dir.join("vm"));
         let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
+        let link = Link::start(settings.peer_listen, Arc::new(wire.clone()), stop.clone(), &tracker);
+        wire.connect(link.map_err(|error| {
+            let why = chain(&error);
+            Problem::new(ProblemKind::Internal, format!("The port for other hosts can't be opened: {why}."))
+        })?);
+        let settled = cluster.switching().await?.is_none();
         let core = Self(Arc::new(Inner {
             cluster,
+            wire,
+            settled: watch::Sender::new(settled),
+            moving: Mutex::default(),
             nets,
             hypervisor: Hypervisor::start(virt),
             pool,
@@ -104,17 +124,17 @@ impl Core {
             stop,
             settings,
         }));
+        core.0.wire.serve(&core);
         core.begin().await?;
         Ok(core)
     }
 
     async fn begin(&self) -> Result<(), Problem> {
         self.0.clock.note(self.local()).await?;
-        self.report_host().await?;
-        self.ensure_administrator().await?;
-        if let Err(problem) = self.ensure_default_network().await {
-            // The host is of use without it, and it is tried again at the next start.
-            tracing::warn!(%problem, "the default network can't be made");
+        if *self.0.settled.borrow() {
+            self.begin_settled().await?;
+        } else {
+            self.finish_move();
         }
         let probing = self.clone();
         self.0.tracker.spawn(async move {
@@ -125,6 +145,24 @@ impl Core {
         });
         if self.0.registry.set(Registry::start(self)).is_err() {
             tracing::error!("the reconcilers were started twice");
+        }
+        Ok(())
+    }
+
+    /// What a host that is where it belongs makes sure of. A member of several can do it later, when it reaches the others:
+    /// nothing here may wait for them.
+    async fn begin_settled(&self) -> Result<(), Problem> {
+        let hosts = self.store().hosts().await?;
+        let alone = hosts.is_empty() || (hosts.len() == 1 && hosts[0].id == self.host());
+        if !alone {
+            return self.link_as(Identity::load(&self.settings().keys_dir()).map_err(keys)?);
+        }
+        self.ensure_cluster().await?;
+        self.report_host().await?;
+        self.ensure_administrator().await?;
+        if let Err(problem) = self.ensure_default_network().await {
+            // The host is of use without it, and it is tried again at the next start.
+            tracing::warn!(%problem, "the default network can't be made");
         }
         Ok(())
     }

@@ -7,11 +7,23 @@ use hostd_types::command::*;
 use hostd_types::*;
 
 impl Core {
-    /// Authorizes, admits and proposes `command`; a refusal is audited. Handlers build it with ids of their own.
+    /// Authorizes, admits and proposes `command`, on the host it is about; a refusal is audited. Handlers build it with ids
+    /// of their own.
     ///
     /// # Errors
     /// The refusal, `Conflict` when the request's id was used for something else, or that the state can't be written.
     pub async fn submit(&self, ctx: &Ctx, command: Command) -> Result<Outcome, Problem> {
+        match self.place_of(&command).await? {
+            Some(host) if host != self.host() => self.submit_to(host, ctx, command).await,
+            Some(_) | None => self.submit_here(ctx, command).await,
+        }
+    }
+
+    /// [`Core::submit`] for what is on this host, or on none: only the host that has something knows what it can bear.
+    ///
+    /// # Errors
+    /// The same.
+    pub(crate) async fn submit_here(&self, ctx: &Ctx, command: Command) -> Result<Outcome, Problem> {
         let (action, subject) = (command.name(), subject_of(&command));
         let result = self.try_submit(ctx, command).await;
         if let Err(problem) = &result {
@@ -41,7 +53,7 @@ impl Core {
 
     async fn admit(&self, ctx: &Ctx, request: RequestId, mut command: Command) -> Result<Outcome, Problem> {
         let snapshot = Snapshot::load(self, &command).await?;
-        fill(&mut command, &snapshot, self.host());
+        fill(&mut command, &snapshot);
         admit::admit(&command, &snapshot)?;
         self.propose(ctx.actor(self.host()), request, command).await
     }
@@ -105,11 +117,10 @@ fn grows(command: &Command) -> bool {
     )
 }
 
-/// Completes what the caller may leave out: the host, sizes of disks over images, addresses' case, deadlines.
-fn fill(command: &mut Command, now: &Snapshot, this: HostId) {
+/// Completes what the caller may leave out: sizes of disks over images, addresses' case, deadlines.
+fn fill(command: &mut Command, now: &Snapshot) {
     match command {
-        Command::Vm(VmCommand::Create { host, vm, .. }) => {
-            *host = this;
+        Command::Vm(VmCommand::Create { vm, .. }) => {
             for disk in &mut vm.disks {
                 fill_disk(disk, now);
             }
@@ -120,15 +131,12 @@ fn fill(command: &mut Command, now: &Snapshot, this: HostId) {
         Command::Vm(VmCommand::Power { deadline_s, .. }) if *deadline_s == 0 => {
             *deadline_s = SHUTDOWN_DEADLINE_S;
         }
-        Command::Volume(VolumeCommand::Create { host, volume, .. }) => {
-            *host = this;
+        Command::Volume(VolumeCommand::Create { volume, .. }) => {
             volume.size_bytes = sectors(volume.size_bytes);
         }
-        Command::Image(ImageCommand::Create { host, expected_sha256, .. }) => {
-            *host = this;
+        Command::Image(ImageCommand::Create { expected_sha256, .. }) => {
             *expected_sha256 = expected_sha256.take().map(|hex| hex.trim().to_ascii_lowercase());
         }
-        Command::Network(NetworkCommand::Create { host, .. }) => *host = this,
         Command::Vm(_)
         | Command::Volume(_)
         | Command::Image(_)
@@ -167,6 +175,7 @@ fn subject_of(command: &Command) -> Option<Subject> {
         Command::Host(HostCommand::Report { id, name, .. } | HostCommand::Rename { id, name }) => {
             named(Kind::Host, id, name)
         }
+        Command::Host(HostCommand::SetLeaving { id, .. }) => named(Kind::Host, id, ""),
         Command::Vm(c) => match c {
             VmCommand::Create { id, vm, .. } => named(Kind::Vm, id, &vm.name),
             VmCommand::Edit { id, .. }
@@ -234,7 +243,6 @@ mod tests {
     fn what_is_left_out_is_filled_in() {
         let image = sample::disk_image("base", 1_000_000_001);
         let now = Snapshot { images: [(image.id, image.clone())].into(), ..Snapshot::default() };
-        let host = HostId::new();
         let mut vm = sample::create_vm("web");
         vm.disks = vec![NewDisk::Image { image: image.id, size_bytes: None, bus: DiskBus::Virtio }];
         vm.nics = vec![NewNic {
@@ -243,11 +251,8 @@ mod tests {
             model: NicModel::Virtio,
         }];
         let mut command = Command::Vm(VmCommand::Create { id: VmId::new(), host: HostId::new(), vm });
-        fill(&mut command, &now, host);
-        let Command::Vm(VmCommand::Create { host: filled, vm, .. }) = command else {
-            panic!("another command")
-        };
-        assert_eq!(filled, host);
+        fill(&mut command, &now);
+        let Command::Vm(VmCommand::Create { vm, .. }) = command else { panic!("another command") };
         assert!(
             matches!(vm.disks[0], NewDisk::Image { size_bytes: Some(1_000_000_512), .. }),
             "{:?}",
@@ -256,7 +261,7 @@ mod tests {
         assert_eq!(vm.nics[0].mac.as_deref(), Some("52:54:00:ab:cd:ef"));
         let mut power =
             Command::Vm(VmCommand::Power { id: VmId::new(), action: PowerAction::Shutdown, deadline_s: 0 });
-        fill(&mut power, &now, host);
+        fill(&mut power, &now);
         assert!(matches!(power, Command::Vm(VmCommand::Power { deadline_s: SHUTDOWN_DEADLINE_S, .. })));
     }
 }

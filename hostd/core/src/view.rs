@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// A machine with everything its page shows.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct VmDetail {
     /// The machine.
     pub vm: Vm,
@@ -20,7 +20,7 @@ pub struct VmDetail {
 }
 
 /// A network card with what it is plugged into.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct NicView {
     /// The card.
     pub nic: VmNic,
@@ -31,7 +31,7 @@ pub struct NicView {
 }
 
 /// A volume with what it takes and whose it is.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct VolumeView {
     /// The volume.
     #[serde(flatten)]
@@ -45,7 +45,7 @@ pub struct VolumeView {
 }
 
 /// An image with its uses.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ImageView {
     /// The image.
     #[serde(flatten)]
@@ -59,7 +59,7 @@ pub struct ImageView {
 }
 
 /// A network with its uses.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct NetworkView {
     /// The network.
     #[serde(flatten)]
@@ -71,7 +71,7 @@ pub struct NetworkView {
 }
 
 /// A host with what it knows about itself.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct HostView {
     /// The host.
     #[serde(flatten)]
@@ -87,7 +87,7 @@ pub struct HostView {
 }
 
 /// How one piece of background work is doing.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ReconcilerView {
     /// Its name.
     pub name: String,
@@ -102,7 +102,7 @@ pub struct ReconcilerView {
 }
 
 /// A condition every page shows on top.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Notice {
     /// How bad it is.
     pub level: NoticeLevel,
@@ -113,7 +113,7 @@ pub struct Notice {
 }
 
 /// How bad a notice is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NoticeLevel {
     /// Good to know.

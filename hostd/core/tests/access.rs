@@ -171,7 +171,7 @@ fn a_clock_set_back_is_told_and_locks_nobody_out() {
     let secret = kept.expect("a session");
     // As if everything so far had happened a day later than it is now.
     bed.runtime.block_on(async {
-        let cluster = hostd_cluster::Cluster::open(&bed.path("state")).await.expect("the state");
+        let cluster = bed.bare_cluster().await;
         let later = Timestamp::now().unix() + 86_400;
         cluster.local().put("clock", &later.to_string()).await.expect("a note");
         let seen = cluster.local().get("sessions_seen").await.expect("read").expect("seen");

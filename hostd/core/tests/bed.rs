@@ -76,12 +76,21 @@ impl Bed {
             state_dir: self.path("state"),
             pool_dir: self.path("pools"),
             run_dir: self.path("r"),
+            peer_listen: "0.0.0.0:0".parse().expect("an address"),
+            site_listen: "127.0.0.1:8443".parse().expect("an address"),
             libvirt_uri: uri,
             force_emulation: true,
             live: false,
             version: "0.0.0-test".into(),
             program: "/bin/false".into(),
         }
+    }
+
+    /// The state alone, without a core.
+    pub async fn bare_cluster(&self) -> hostd_cluster::Cluster {
+        let (dir, carrier) = (self.path("state"), std::sync::Arc::new(hostd_cluster::NoCarrier));
+        let open = hostd_cluster::Cluster::open(&dir, hostd_cluster::Settings::default(), carrier);
+        open.await.expect("the state")
     }
 
     /// Runs `work` with a started core and shuts the core down after it.

@@ -37,7 +37,7 @@ fn machines_outlive_the_daemon_and_start_once_a_boot() {
     });
     // Another boot: the note of the last one names another.
     bed.runtime.block_on(async {
-        let cluster = hostd_cluster::Cluster::open(&bed.path("state")).await.expect("the state");
+        let cluster = bed.bare_cluster().await;
         cluster.local().put("autostarted_boot", "another").await.expect("a note");
         cluster.shutdown().await;
     });
@@ -70,7 +70,7 @@ fn what_a_dead_daemon_left_is_ended_truthfully() {
     let mut task = None;
     bed.with_core(|core| async move { drop(core) });
     bed.runtime.block_on(async {
-        let cluster = hostd_cluster::Cluster::open(&bed.path("state")).await.expect("the state");
+        let cluster = bed.bare_cluster().await;
         let entry = |command| Entry {
             version: ENTRY_VERSION,
             request: RequestId::new(),

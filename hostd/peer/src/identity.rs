@@ -55,6 +55,18 @@ pub struct Request {
     pub csr_pem: String,
 }
 
+impl Serialize for Identity {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.stored.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Identity {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::check(Stored::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
+
 impl Identity {
     /// Makes a key and a request for a certificate as `node` of `cluster`.
     ///

@@ -34,7 +34,7 @@ impl HostPage {
 pub(crate) async fn show(visit: Visit) -> Answer {
     let core = &visit.core;
     let host = core.host_view(core.host()).await.or_page(&visit)?;
-    let samples = core.host_samples();
+    let samples = core.own_samples();
     Ok(answer(&HostPage {
         layout: visit.layout("host", Section::Host, "Host").watching("host"),
         charts: vec![

@@ -55,7 +55,7 @@ pub(crate) async fn show(visit: Visit) -> Answer {
     let few = |limit| ListParams { limit: Some(limit), ..ListParams::default() };
     let running = ListParams { state: Some("running".into()), ..few(6) };
     let host = core.host_view(core.host()).await.or_page(&visit)?;
-    let samples = core.host_samples();
+    let samples = core.own_samples();
     let charts = vec![
         Chart::host_cpu(&samples),
         Chart::host_memory(&samples, host.facts.memory_bytes),

@@ -69,7 +69,11 @@ pub(crate) async fn show(visit: Visit, Path(id): Path<String>) -> Answer {
     let active = detail.vm.status.state.is_active();
     Ok(answer(&VmPage {
         layout: visit.layout("vm", Section::Vms, &detail.vm.spec.name).watching(watch(id)),
-        charts: if active { Chart::of_vm(&visit.core.vm_samples(id), memory) } else { Vec::new() },
+        charts: if active {
+            Chart::of_vm(&visit.core.vm_samples(id).await.or_page(&visit)?, memory)
+        } else {
+            Vec::new()
+        },
         emulation: matches!(host.facts.acceleration, hostd_types::Acceleration::Emulation { .. }),
         detail,
     }))

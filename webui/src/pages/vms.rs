@@ -66,7 +66,7 @@ pub(crate) async fn show(visit: Visit, Query(listing): Query<Listing>) -> Answer
     let addresses = addresses(&visit).await?;
     let pager = listing.pager("/vms", &page, "machine");
     let row = |vm: Vm| {
-        let samples = if vm.status.state.is_active() { visit.core.vm_samples(vm.id) } else { Vec::new() };
+        let samples = if vm.status.state.is_active() { visit.core.own_vm_samples(vm.id) } else { Vec::new() };
         let on =
             |nic: &hostd_types::VmNic| addresses.get(&(nic.network, nic.mac.to_ascii_lowercase())).cloned();
         Row {

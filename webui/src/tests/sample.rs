@@ -313,6 +313,7 @@ pub(crate) fn host(text: &str, live: bool) -> HostView {
         node: Some(NodeId(0x9f86_d081_884c_7d65)),
         role: HostRole::Host,
         fence_epoch: 0,
+        leaving: false,
     };
     HostView {
         host: Host { id: HostId::new(), meta: meta(), spec, status: HostStatus::default() },

@@ -65,7 +65,7 @@ pub(crate) fn admit(command: &Command, now: &Snapshot) -> Result<(), Problem> {
             TaskCommand::Prune { .. } => Ok(()),
         },
         Command::Host(HostCommand::Rename { name, .. }) => host::rename(name),
-        Command::Host(HostCommand::Report { .. })
+        Command::Host(HostCommand::Report { .. } | HostCommand::SetLeaving { .. })
         | Command::Access(_)
         | Command::Cluster(_)
         | Command::Audit(_) => Ok(()),

@@ -7,6 +7,7 @@ pub(crate) use serial::Serials;
 pub(crate) use ticket::Tickets;
 
 use crate::error::virt;
+use crate::federation::Ask;
 use crate::{ConsoleKind, Core, Ctx, Ticket};
 use hostd_types::*;
 use std::path::PathBuf;
@@ -65,17 +66,26 @@ impl Core {
     pub async fn open_console(&self, ticket: &str) -> Result<ConsoleStream, Problem> {
         let (vm, kind) = self.0.tickets.redeem(ticket)?;
         let machine = self.running(vm).await?;
+        let io = match machine.spec.host == self.host() {
+            true => self.console_here(vm, kind).await?,
+            false => self.console_there(&machine, kind).await?,
+        };
+        Ok(ConsoleStream { kind, vm, io })
+    }
+
+    /// The console of a machine on this host.
+    pub(crate) async fn console_here(&self, vm: VmId, kind: ConsoleKind) -> Result<Box<dyn Duplex>, Problem> {
+        let machine = self.running(vm).await?;
         let doing = format!("Opening the console of {}", machine.spec.name);
         let found = self.0.hypervisor.consoles(vm).await.map_err(|error| virt(&doing, error))?;
-        let io: Box<dyn Duplex> = match kind {
+        Ok(match kind {
             ConsoleKind::Vnc => Box::new(connect(&machine, "screen", found.vnc).await?),
             ConsoleKind::Serial => {
                 let socket = found.serial.ok_or_else(|| absent(&machine, "serial port"))?;
                 let open = self.0.serials.open(vm, &socket, found.serial_log.as_deref());
                 Box::new(open.await.map_err(|error| refused(&machine, "serial port", &error))?)
             }
-        };
-        Ok(ConsoleStream { kind, vm, io })
+        })
     }
 
     /// The screen as PNG.
@@ -84,6 +94,9 @@ impl Core {
     /// `WrongState` when the machine is off, `Unavailable` when it shows nothing.
     pub async fn screenshot(&self, _ctx: &Ctx, vm: VmId) -> Result<Vec<u8>, Problem> {
         let machine = self.running(vm).await?;
+        if machine.spec.host != self.host() {
+            return self.ask(machine.spec.host, &Ask::Screenshot(vm)).await;
+        }
         let doing = format!("Taking a picture of {}", machine.spec.name);
         self.0.hypervisor.screenshot(vm).await.map_err(|error| virt(&doing, error))
     }

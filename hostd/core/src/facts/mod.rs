@@ -1,10 +1,12 @@
 //! What this host knows about its own machine, read from the kernel. Unknown stays unknown; nothing is invented.
 
+mod address;
 mod clock;
 mod cpu;
 mod disk;
 mod load;
 
+pub use address::addresses;
 pub(crate) use clock::Clock;
 pub(crate) use load::{Counters, rates};
 

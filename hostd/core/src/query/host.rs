@@ -1,7 +1,8 @@
 //! Reads of hosts.
 
 use super::found;
-use crate::{ClusterHealth, Core, HostView};
+use crate::federation::Ask;
+use crate::{ClusterHealth, Core, HostView, NoticeLevel};
 use hostd_types::*;
 use std::sync::atomic::Ordering;
 
@@ -14,15 +15,22 @@ impl Core {
         self.store().hosts().await
     }
 
+    /// One host's row.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn host_row(&self, id: HostId) -> Result<Host, Problem> {
+        found(self.store().host(id).await?, "host", id)
+    }
+
     /// One host with everything it knows about itself.
     ///
     /// # Errors
-    /// `NotFound`; `Unsupported` for another host than this one.
+    /// `NotFound`; `Unavailable` when it is another one that does not answer.
     pub async fn host_view(&self, id: HostId) -> Result<HostView, Problem> {
         let host = found(self.store().host(id).await?, "host", id)?;
         if id != self.host() {
-            let detail = format!("Ask {} itself what it sees.", host.spec.name);
-            return Err(Problem::new(ProblemKind::Unsupported, detail));
+            return self.host_view_there(id).await;
         }
         Ok(HostView {
             host,
@@ -33,9 +41,27 @@ impl Core {
         })
     }
 
-    /// Load of this host, newest last, one point every 5 s, the last 30 minutes.
-    pub fn host_samples(&self) -> Vec<HostSample> {
+    /// Load of a host, newest last, one point every 5 s, the last 30 minutes.
+    ///
+    /// # Errors
+    /// `NotFound`; `Unavailable` when it is another one that does not answer.
+    pub async fn host_samples(&self, id: HostId) -> Result<Vec<HostSample>, Problem> {
+        if id == self.host() { Ok(self.own_samples()) } else { self.ask(id, &Ask::HostSamples).await }
+    }
+
+    /// Load of this host.
+    pub fn own_samples(&self) -> Vec<HostSample> {
         self.0.history.host()
+    }
+
+    /// What is wrong with this host, in words, for the others.
+    pub(crate) async fn own_faults(&self) -> Vec<String> {
+        self.notices()
+            .await
+            .into_iter()
+            .filter(|n| n.level == NoticeLevel::Critical)
+            .map(|n| n.text)
+            .collect()
     }
 
     /// Numbers of the replicated log.

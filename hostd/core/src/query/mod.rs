@@ -1,5 +1,6 @@
 //! Reads: replicated rows joined with what this host sees at this moment.
 
+mod cluster;
 mod host;
 mod image;
 mod network;

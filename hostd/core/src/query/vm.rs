@@ -1,6 +1,7 @@
 //! Reads of machines.
 
 use super::found;
+use crate::federation::Ask;
 use crate::{Core, NicView, VmDetail};
 use hostd_types::*;
 use std::collections::BTreeMap;
@@ -40,6 +41,13 @@ impl Core {
     /// `NotFound`.
     pub async fn vm_detail(&self, id: VmId) -> Result<VmDetail, Problem> {
         let vm = self.vm(id).await?;
+        if vm.spec.host != self.host() {
+            // Without an answer there is still what the rows say.
+            match self.vm_detail_there(vm.spec.host, id).await {
+                Ok(detail) => return Ok(detail),
+                Err(problem) => tracing::debug!(%problem, vm = %id, "a machine's host does not tell of it"),
+            }
+        }
         let mut volumes: BTreeMap<VolumeId, Volume> =
             self.store().volumes_of(id).await?.into_iter().map(|volume| (volume.id, volume)).collect();
         let ordered = vm.spec.disks.iter().filter_map(|disk| volumes.remove(&disk.volume)).collect();
@@ -78,8 +86,21 @@ impl Core {
         self.store().vm_counts().await
     }
 
-    /// Load of a machine, newest last, one point every 5 s, the last 30 minutes.
-    pub fn vm_samples(&self, vm: VmId) -> Vec<VmSample> {
-        self.0.history.vm(vm)
+    /// Load of a machine, newest last, one point every 5 s, the last 30 minutes; nothing when it is on another host that does
+    /// not answer.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn vm_samples(&self, id: VmId) -> Result<Vec<VmSample>, Problem> {
+        let host = self.vm(id).await?.spec.host;
+        if host == self.host() {
+            return Ok(self.own_vm_samples(id));
+        }
+        Ok(self.ask(host, &Ask::VmSamples(id)).await.unwrap_or_default())
+    }
+
+    /// Load of a machine on this host.
+    pub fn own_vm_samples(&self, id: VmId) -> Vec<VmSample> {
+        self.0.history.vm(id)
     }
 }

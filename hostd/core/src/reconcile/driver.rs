@@ -8,7 +8,7 @@ use hostd_types::{Problem, ProblemKind, Timestamp};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// Shortest time between a failed run and the next.
 const BACKOFF_MIN: Duration = Duration::from_millis(250);
@@ -37,10 +37,11 @@ impl Driven {
         };
         let driven = Self { view: Arc::new(Mutex::new(view)) };
         let (view, bell, stop) = (Arc::clone(&driven.view), Arc::clone(bell), core.0.stop.clone());
+        let settled = core.0.settled.subscribe();
         core.0.tracker.spawn(async move {
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = drive(reconciler, &view, &bell) => {}
+                () = drive(reconciler, &view, &bell, settled) => {}
             }
         });
         driven
@@ -51,9 +52,18 @@ impl Driven {
     }
 }
 
-async fn drive<R: Reconcile>(mut reconciler: R, view: &Mutex<ReconcilerView>, bell: &Notify) {
+async fn drive<R: Reconcile>(
+    mut reconciler: R,
+    view: &Mutex<ReconcilerView>,
+    bell: &Notify,
+    mut settled: watch::Receiver<bool>,
+) {
     let mut backoff = BACKOFF_MIN;
     loop {
+        // A host between two clusters has a state that says nothing of it yet: what it would do by it would be wrong.
+        if settled.wait_for(|settled| *settled).await.is_err() {
+            return;
+        }
         let begun = Instant::now();
         let result = AssertUnwindSafe(reconciler.run()).catch_unwind().await;
         let result = result.unwrap_or_else(|_| {
@@ -145,7 +155,7 @@ mod tests {
             summary: String::new(),
         }));
         let (seen, rung) = (Arc::clone(&view), Arc::clone(&bell));
-        let task = tokio::spawn(async move { drive(reconciler, &seen, &rung).await });
+        let task = tokio::spawn(async move { drive(reconciler, &seen, &rung, watch::channel(true).1).await });
         for _ in 0..3 {
             done.notified().await;
         }

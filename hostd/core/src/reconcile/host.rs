@@ -3,9 +3,10 @@
 use super::{Reconcile, Summary};
 use crate::Core;
 use crate::error::internal;
-use crate::facts::hostname;
+use crate::facts::{addresses, hostname};
 use hostd_types::command::HostCommand;
 use hostd_types::*;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Reports this host.
@@ -37,19 +38,42 @@ impl Core {
         Ok(true)
     }
 
+    /// What this host reports of itself.
+    pub(crate) fn host_status(&self) -> HostStatus {
+        let port = self.settings().peer_listen.port();
+        let port = self.0.wire.link().map_or(port, |link| link.local().port());
+        let ends = self.0.wire.link().and_then(|link| link.identity()).map(|identity| identity.ends());
+        HostStatus {
+            version: self.settings().version.clone(),
+            boot_id: self.0.machine.boot_id.clone(),
+            durable: !self.settings().live,
+            addresses: addresses().into_iter().map(|ip| SocketAddr::new(ip, port).to_string()).collect(),
+            level: LEVEL,
+            certificate_ends: ends,
+        }
+    }
+
+    /// Where this host's site is, for join tokens.
+    pub(crate) fn site_addresses(&self) -> Vec<SocketAddr> {
+        let listen = self.settings().site_listen;
+        match listen.ip().is_unspecified() {
+            true => addresses().into_iter().map(|ip| SocketAddr::new(ip, listen.port())).collect(),
+            false => vec![listen],
+        }
+    }
+
     /// Reports this host if what the state says of it is not so.
     ///
     /// # Errors
     /// When the state can't be read or written.
     pub(crate) async fn report_host(&self) -> Result<bool, Problem> {
-        let status = HostStatus {
-            version: self.settings().version.clone(),
-            boot_id: self.0.machine.boot_id.clone(),
-            durable: !self.settings().live,
-            level: LEVEL,
-            ..HostStatus::default()
-        };
-        if self.store().host(self.host()).await?.is_some_and(|host| host.status == status) {
+        let status = self.host_status();
+        let known = self.store().host(self.host()).await?;
+        if known.is_none() && self.store().cluster().await?.is_some() {
+            // The cluster has removed this host: it comes back by joining, not by a report.
+            return Ok(false);
+        }
+        if known.is_some_and(|host| host.status == status) {
             return Ok(false);
         }
         let report = HostCommand::Report { id: self.host(), name: hostname(), status };

@@ -9,6 +9,7 @@ mod host;
 mod images;
 mod jobs;
 mod networks;
+mod peers;
 mod retention;
 mod samples;
 mod vms;
@@ -74,6 +75,8 @@ pub(crate) struct Wakes {
     pub networks: Arc<Notify>,
     /// The host's own report.
     pub host: Arc<Notify>,
+    /// The link to other members.
+    pub peers: Arc<Notify>,
     /// Retention.
     pub retention: Arc<Notify>,
     /// Samples.
@@ -102,8 +105,8 @@ impl Wakes {
             Kind::Cluster | Kind::JoinToken | Kind::Event | Kind::User | Kind::Token | Kind::Session => {}
         }
     }
-    fn ring_all(&self) {
-        for bell in [&self.vms, &self.volumes, &self.images, &self.networks, &self.host] {
+    pub fn ring_all(&self) {
+        for bell in [&self.vms, &self.volumes, &self.images, &self.networks, &self.host, &self.peers] {
             bell.notify_one();
         }
     }
@@ -117,6 +120,7 @@ pub(crate) struct Registry {
     images: Driven,
     networks: Driven,
     host: Driven,
+    peers: Driven,
     retention: Driven,
     samples: Driven,
 }
@@ -132,14 +136,15 @@ impl Registry {
             images: Driven::start(core, images::Images::new(core), &wakes.images),
             vms: Driven::start(core, vms::Vms::new(core), &wakes.vms),
             host: Driven::start(core, host::HostReport::new(core), &wakes.host),
+            peers: Driven::start(core, peers::Peers::new(core), &wakes.peers),
             retention: Driven::start(core, retention::Retention::new(core), &wakes.retention),
             samples: Driven::start(core, samples::Samples::new(core), &wakes.samples),
         }
     }
 
-    fn all(&self) -> [&Driven; 7] {
-        let Self { vms, volumes, images, networks, host, retention, samples } = self;
-        [vms, volumes, images, networks, host, retention, samples]
+    fn all(&self) -> [&Driven; 8] {
+        let Self { vms, volumes, images, networks, host, peers, retention, samples } = self;
+        [vms, volumes, images, networks, host, peers, retention, samples]
     }
 
     /// How each is doing.
@@ -153,6 +158,7 @@ async fn activate(core: Core) {
     let mut changes = core.0.cluster.changes();
     let mut events = core.0.hypervisor.events();
     let mut link = core.0.hypervisor.link();
+    let mut replaced = core.0.cluster.state_changed();
     let wakes = core.0.wakes.clone();
     loop {
         tokio::select! {
@@ -167,6 +173,13 @@ async fn activate(core: Core) {
                     core.0.live.missed(count);
                 }
                 Err(RecvError::Closed) => return,
+            },
+            changed = replaced.changed() => match changed {
+                Ok(()) => {
+                    wakes.ring_all();
+                    core.0.live.missed(1);
+                }
+                Err(_) => return,
             },
             event = events.recv() => match event {
                 Ok(_) | Err(RecvError::Lagged(_)) => wakes.vms.notify_one(),

@@ -145,5 +145,5 @@ pub async fn get_screenshot(
     (status = 200, body = Vec<VmSample>), Refusals))]
 pub async fn list_vm_samples(State(core): State<Core>, Id(id): Id<VmId>) -> Answer<Json<Vec<VmSample>>> {
     core.vm(id).await?;
-    Ok(Json(core.vm_samples(id)))
+    Ok(Json(core.vm_samples(id).await?))
 }

@@ -1,0 +1,186 @@
+//! What hosts ask each other: to do something with what is on them, and what only they can see.
+
+use crate::{Caller, Core, Ctx, HostView, VmDetail};
+use hostd_cluster::CarryError;
+use hostd_types::*;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// Time for something to be done: a command waits for a majority.
+const DO: Duration = Duration::from_secs(20);
+/// Time for a look. A page must not wait for a host that is gone.
+const LOOK: Duration = Duration::from_millis(1500);
+
+/// One question or request.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Ask {
+    /// Admit and propose a command about something on the asked host, as it would for its own caller.
+    Submit {
+        /// Who asks.
+        asker: Box<Asker>,
+        /// What.
+        command: Box<Command>,
+    },
+    /// What the host sees of itself.
+    HostView,
+    /// Its load.
+    HostSamples,
+    /// A machine on it.
+    VmDetail(VmId),
+    /// That machine's load.
+    VmSamples(VmId),
+    /// A picture of its screen.
+    Screenshot(VmId),
+    /// A volume's view.
+    Volume(VolumeId),
+    /// An image's view.
+    Image(ImageId),
+    /// A network's view.
+    Network(NetworkId),
+    /// How far a task is.
+    Progress(TaskId),
+}
+
+/// A caller that another host has proved.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Asker {
+    caller: AskerKind,
+    request: Option<RequestId>,
+    address: Option<IpAddr>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant)] // one a request, never kept
+enum AskerKind {
+    User { user: User, session: Option<Session>, token: Option<Token> },
+    Console,
+    Host,
+}
+
+impl Asker {
+    fn of(ctx: &Ctx) -> Self {
+        let caller = match &ctx.caller {
+            Caller::User { user, session, token } => {
+                AskerKind::User { user: user.clone(), session: session.clone(), token: token.clone() }
+            }
+            Caller::Console => AskerKind::Console,
+            Caller::Host => AskerKind::Host,
+        };
+        Self { caller, request: ctx.request, address: ctx.address }
+    }
+
+    fn ctx(self) -> Ctx {
+        let caller = match self.caller {
+            AskerKind::User { user, session, token } => Caller::User { user, session, token },
+            AskerKind::Console => Caller::Console,
+            AskerKind::Host => Caller::Host,
+        };
+        Ctx { caller, request: self.request, address: self.address }
+    }
+}
+
+impl Ask {
+    /// Answers what another member asked.
+    pub async fn answer(core: &Core, from: NodeId, body: &[u8]) -> Vec<u8> {
+        let answer = match serde_json::from_slice::<Ask>(body) {
+            Ok(ask) => ask.carry_out(core).await,
+            Err(error) => {
+                tracing::warn!(%from, %error, "a member asked something that can't be read");
+                let detail = "The other host runs a version that does not know this. Update it.";
+                Err(Problem::new(ProblemKind::Unsupported, detail))
+            }
+        };
+        serde_json::to_vec(&answer).unwrap_or_default()
+    }
+
+    async fn carry_out(self, core: &Core) -> Result<serde_json::Value, Problem> {
+        match self {
+            Ask::Submit { asker, command } => value(&core.submit_here(&asker.ctx(), *command).await?),
+            Ask::HostView => value(&core.host_view(core.host()).await?),
+            Ask::HostSamples => value(&core.own_samples()),
+            Ask::VmDetail(id) => value(&core.vm_detail(id).await?),
+            Ask::VmSamples(id) => value(&core.own_vm_samples(id)),
+            Ask::Screenshot(id) => value(&core.screenshot(&Ctx::host(), id).await?),
+            Ask::Volume(id) => value(&core.volume(id).await?),
+            Ask::Image(id) => value(&core.image(id).await?),
+            Ask::Network(id) => value(&core.network(id).await?),
+            Ask::Progress(id) => value(&core.0.live.progress(id)),
+        }
+    }
+
+    const fn within(&self) -> Duration {
+        match self {
+            Ask::Submit { .. } | Ask::Screenshot(_) => DO,
+            Ask::HostView
+            | Ask::HostSamples
+            | Ask::VmDetail(_)
+            | Ask::VmSamples(_)
+            | Ask::Volume(_)
+            | Ask::Image(_)
+            | Ask::Network(_)
+            | Ask::Progress(_) => LOOK,
+        }
+    }
+}
+
+fn value(answer: &impl Serialize) -> Result<serde_json::Value, Problem> {
+    serde_json::to_value(answer).map_err(|e| crate::error::internal("The answer can't be written", e))
+}
+
+impl Core {
+    /// Asks the host `of`, which must be another one.
+    ///
+    /// # Errors
+    /// Its refusal; `Unavailable` when it does not answer.
+    pub(crate) async fn ask<T: DeserializeOwned>(&self, of: HostId, ask: &Ask) -> Result<T, Problem> {
+        let host = self.store().host(of).await?.ok_or_else(|| Problem::not_found("host", of))?;
+        let name = &host.spec.name;
+        let node = host.spec.node.ok_or_else(|| silent(name, "it is not a member yet"))?;
+        let body = serde_json::to_vec(ask)
+            .map_err(|error| crate::error::internal("The question can't be written", error))?;
+        let answer = self.0.wire.ask(node, &body, ask.within()).await.map_err(|error| match error {
+            CarryError::Unreachable(_) => silent(name, "it does not answer"),
+            CarryError::Removed(text) => Problem::new(ProblemKind::Removed, format!("{text}.")),
+            CarryError::Refused(why) => silent(name, &why),
+        })?;
+        let unreadable = |e| crate::error::internal(&format!("The answer of {name} can't be read"), e);
+        let answer: Result<serde_json::Value, Problem> =
+            serde_json::from_slice(&answer).map_err(unreadable)?;
+        serde_json::from_value(answer?).map_err(unreadable)
+    }
+
+    /// Lets the host `of` do it.
+    pub(crate) async fn submit_to(
+        &self,
+        of: HostId,
+        ctx: &Ctx,
+        command: Command,
+    ) -> Result<Outcome, Problem> {
+        let ask = Ask::Submit { asker: Box::new(Asker::of(ctx)), command: Box::new(command) };
+        let outcome: Outcome = self.ask(of, &ask).await?;
+        // Whoever reads here next must see it.
+        let mut revision = self.0.cluster.revision();
+        let _ = tokio::time::timeout(LOOK, revision.wait_for(|at| *at >= outcome.index)).await;
+        Ok(outcome)
+    }
+
+    /// What another host sees of one of its machines.
+    pub(crate) async fn vm_detail_there(&self, host: HostId, id: VmId) -> Result<VmDetail, Problem> {
+        self.ask(host, &Ask::VmDetail(id)).await
+    }
+
+    /// What another host sees of itself.
+    pub(crate) async fn host_view_there(&self, host: HostId) -> Result<HostView, Problem> {
+        self.ask(host, &Ask::HostView).await
+    }
+}
+
+fn silent(name: &str, why: &str) -> Problem {
+    let detail =
+        format!("{name} can't be reached: {why}. What is on it can be seen and changed when it is back.");
+    Problem::new(ProblemKind::Unavailable, detail).retry_after(5)
+}

@@ -1,0 +1,28 @@
+//! Several hosts as one cluster: founding, joining, leaving, and asking other members what only they know.
+//!
+//! Who belongs to the cluster is rows of the replicated state, as everything else is; the leader brings the group of
+//! voters and followers in step with them (`hostd-cluster`). This module makes those rows change, and carries a host from
+//! one cluster into another. It must not know how frames travel (`hostd-peer`), nor what elections are.
+
+mod admission;
+mod ask;
+mod depart;
+mod found;
+mod join;
+mod moving;
+mod place;
+mod stream;
+mod view;
+mod wire;
+
+pub(crate) use ask::Ask;
+pub(crate) use found::keys;
+pub use view::*;
+pub(crate) use wire::Wire;
+
+use std::net::SocketAddr;
+
+/// The addresses among `texts` that are some; what another version wrote differently is left out.
+pub(crate) fn parsed(texts: &[String]) -> Vec<SocketAddr> {
+    texts.iter().filter_map(|text| text.parse().ok()).collect()
+}

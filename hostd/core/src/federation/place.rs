@@ -1,0 +1,53 @@
+//! Which host a command is about.
+
+use crate::Core;
+use hostd_types::command::*;
+use hostd_types::*;
+
+impl Core {
+    /// The host that has what `command` is about, and so admits it; `None` for what is on no host, or is a host's own
+    /// report, or is not there: whoever is asked says so.
+    ///
+    /// # Errors
+    /// When the state can't be read.
+    pub(crate) async fn place_of(&self, command: &Command) -> Result<Option<HostId>, Problem> {
+        let store = self.store();
+        Ok(match command {
+            Command::Vm(c) => match c {
+                VmCommand::Create { host, .. } => Some(*host),
+                VmCommand::Edit { id, .. } | VmCommand::Power { id, .. } | VmCommand::Delete { id, .. } => {
+                    store.vm(*id).await?.map(|vm| vm.spec.host)
+                }
+                VmCommand::Report { .. } | VmCommand::Deleted { .. } | VmCommand::CreateFailed { .. } => None,
+            },
+            Command::Volume(c) => match c {
+                VolumeCommand::Create { host, .. } => Some(*host),
+                VolumeCommand::Delete { id } => store.volume(*id).await?.map(|volume| volume.spec.host),
+                VolumeCommand::Report { .. }
+                | VolumeCommand::Deleted { .. }
+                | VolumeCommand::CreateFailed { .. } => None,
+            },
+            Command::Image(c) => match c {
+                ImageCommand::Create { host, .. } => Some(*host),
+                ImageCommand::Delete { id } => store.image(*id).await?.map(|image| image.spec.host),
+                ImageCommand::Ready { .. }
+                | ImageCommand::CreateFailed { .. }
+                | ImageCommand::Deleted { .. }
+                | ImageCommand::Report { .. } => None,
+            },
+            Command::Network(c) => match c {
+                NetworkCommand::Create { host, .. } => Some(*host),
+                NetworkCommand::Delete { id } => store.network(*id).await?.map(|network| network.spec.host),
+                NetworkCommand::Report { .. }
+                | NetworkCommand::Deleted { .. }
+                | NetworkCommand::CreateFailed { .. } => None,
+            },
+            Command::Task(TaskCommand::Cancel { id }) => store.task(*id).await?.map(|task| task.host),
+            Command::Task(TaskCommand::Prune { .. })
+            | Command::Host(_)
+            | Command::Access(_)
+            | Command::Cluster(_)
+            | Command::Audit(_) => None,
+        })
+    }
+}

@@ -1,0 +1,153 @@
+//! Reads of the cluster: who is in it, how each stands, and what would break it.
+
+use crate::Core;
+use crate::federation::{ClusterView, Condition, HostPulse, Liveness, MemberRole, MemberView, Quorum};
+use hostd_cluster::{Group, Known};
+use hostd_types::*;
+use std::time::Duration;
+
+/// A member that answered within this time is there.
+const UP: Duration = Duration::from_secs(5);
+/// One that answered within this time may be there.
+const SUSPECT: Duration = Duration::from_secs(30);
+
+impl Core {
+    /// How this host stands to its cluster.
+    ///
+    /// # Errors
+    /// When the state can't be read.
+    pub async fn condition(&self) -> Result<Condition, Problem> {
+        if self.0.cluster.switching().await?.is_some() {
+            return Ok(Condition::Moving);
+        }
+        if self.0.wire.told_removed().is_some() {
+            return Ok(Condition::Removed);
+        }
+        let hosts = self.store().hosts().await?;
+        let here = hosts.iter().any(|host| host.id == self.host());
+        Ok(match (here, hosts.len()) {
+            (true, 1) => Condition::Alone,
+            (true, _) => Condition::Member,
+            // Before the first report of a new host there is no row at all.
+            (false, 0) => Condition::Alone,
+            (false, _) => Condition::Removed,
+        })
+    }
+
+    /// The cluster as this host sees it.
+    ///
+    /// # Errors
+    /// When the state can't be read.
+    pub async fn cluster_view(&self) -> Result<ClusterView, Problem> {
+        let condition = self.condition().await?;
+        let (cluster, hosts) = (self.store().cluster().await?, self.store().hosts().await?);
+        let (removed, vms) = (self.store().removed().await?, self.store().vms_by_host().await?);
+        let group = self.0.cluster.group();
+        let quorum = quorum(&group);
+        let last = group.members.values().filter_map(|m| m.known.as_ref()?.matched).max();
+        let leader = group.leader.filter(|_| quorum.held);
+        let members = hosts.iter().map(|host| {
+            let member = host.spec.node.and_then(|node| group.members.get(&node));
+            let known = member.and_then(|member| member.known.as_ref());
+            let role = match (host.spec.node, member) {
+                (Some(node), _) if leader == Some(node) => MemberRole::Leader,
+                (_, Some(member)) if member.votes => MemberRole::Voter,
+                (_, Some(_)) => MemberRole::Learner,
+                (_, None) => MemberRole::Outside,
+            };
+            let liveness = if host.id == self.host() { Liveness::Up } else { liveness(known) };
+            MemberView {
+                role,
+                liveness,
+                seen_s: known.and_then(|k| k.silent).map(|silent| silent.as_secs()),
+                lag: known.and_then(|k| Some(last?.saturating_sub(k.matched?))),
+                pulse: known.and_then(|k| serde_json::from_str::<HostPulse>(&k.digest.as_ref()?.0).ok()),
+                vms: vms.get(&host.id).copied().unwrap_or(0),
+                what_if: what_if(host, role, &quorum, vms.get(&host.id).copied().unwrap_or(0)),
+                host: host.clone(),
+            }
+        });
+        let by_node =
+            |node: NodeId| hosts.iter().find(|host| host.spec.node == Some(node)).map(|host| host.id);
+        Ok(ClusterView {
+            condition,
+            here: self.host(),
+            leader: leader.and_then(by_node),
+            members: members.collect(),
+            quorum,
+            removed,
+            cluster,
+        })
+    }
+}
+
+fn liveness(known: Option<&Known>) -> Liveness {
+    match known.and_then(|known| known.silent) {
+        None => Liveness::Unknown,
+        Some(silent) if silent < UP => Liveness::Up,
+        Some(silent) if silent < SUSPECT => Liveness::Suspect,
+        Some(_) => Liveness::Down,
+    }
+}
+
+/// Whether changes are possible, and how many voters may fail.
+fn quorum(group: &Group) -> Quorum {
+    let voters: Vec<(&NodeId, &hostd_cluster::Member)> =
+        group.members.iter().filter(|(_, member)| member.votes).collect();
+    let there = |node: &NodeId, known: Option<&Known>| *node == group.me || liveness(known) == Liveness::Up;
+    let reachable = voters.iter().filter(|(node, member)| there(node, member.known.as_ref())).count();
+    let needed = voters.len() / 2 + 1;
+    let held = group.leads || (group.leader.is_some_and(|leader| leader != group.me) && group.followed);
+    let may_fail = if held { reachable.saturating_sub(needed) } else { 0 };
+    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let text = match (voters.len(), held, may_fail) {
+        (0, _, _) => "This host is not a member of a group yet.".to_owned(),
+        (_, false, _) => format!(
+            "No majority: {reachable} of {} voters answer and {needed} are needed. Nothing can be changed until more come \
+             back; machines keep running.",
+            voters.len()
+        ),
+        (1, true, _) if group.members.len() == 1 => "This host decides alone.".to_owned(),
+        (1, true, _) => {
+            "One host decides. If it fails, nothing can be changed until it is back; a third host or a \
+                         witness would prevent that."
+                .to_owned()
+        }
+        (all, true, 0) => {
+            format!("{reachable} of {all} voters answer: if one more fails, nothing can be changed.")
+        }
+        (all, true, 1) => format!("{reachable} of {all} voters answer: one more may fail."),
+        (all, true, more) => format!("{reachable} of {all} voters answer: {more} more may fail."),
+    };
+    Quorum {
+        voters: count(voters.len()),
+        reachable: count(reachable),
+        needed: count(needed),
+        held,
+        may_fail: count(may_fail),
+        text,
+    }
+}
+
+/// What happens when a host fails now.
+fn what_if(host: &Host, role: MemberRole, quorum: &Quorum, vms: u64) -> String {
+    let machines = match vms {
+        0 => "No machine is on it.".to_owned(),
+        1 => "Its machine stops until it is back.".to_owned(),
+        more => format!("Its {more} machines stop until it is back."),
+    };
+    let decides = match role {
+        MemberRole::Leader | MemberRole::Voter if !quorum.held => "There is no majority now.".to_owned(),
+        MemberRole::Leader | MemberRole::Voter if quorum.may_fail == 0 => {
+            "Nothing can be changed in the cluster until then.".to_owned()
+        }
+        MemberRole::Leader => "Another host leads after about four seconds.".to_owned(),
+        MemberRole::Voter | MemberRole::Learner | MemberRole::Outside => {
+            "The cluster goes on without a pause.".to_owned()
+        }
+    };
+    match host.spec.role {
+        HostRole::Host => format!("{machines} {decides}"),
+        HostRole::Witness => decides,
+    }
+}

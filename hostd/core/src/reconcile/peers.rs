@@ -1,0 +1,91 @@
+//! Keeps the link to other members as the rows say: where they are, who is removed, and this host's own certificate.
+
+use super::{Reconcile, Summary};
+use crate::Core;
+use crate::federation::{HostPulse, keys, parsed};
+use hostd_peer::{Identity, Issuer};
+use hostd_types::*;
+use std::time::Duration;
+
+/// Looks after the link.
+pub(super) struct Peers {
+    core: Core,
+}
+
+impl Peers {
+    pub fn new(core: &Core) -> Self {
+        Self { core: core.clone() }
+    }
+
+    /// Takes the members' addresses and who is removed from the rows.
+    async fn read_rows(&self) -> Result<usize, Problem> {
+        let (hosts, wire) = (self.core.store().hosts().await?, &self.core.0.wire);
+        wire.refuse(self.core.store().removed().await?);
+        if let Some(link) = wire.link() {
+            let known = |host: &Host| Some((host.spec.node?, parsed(&host.status.addresses)));
+            link.set_addresses(hosts.iter().filter_map(known).collect());
+        }
+        Ok(hosts.len())
+    }
+
+    /// Renews this host's certificate after a third of its life, and trusts the authorities the cluster has.
+    async fn renew(&self) -> Result<bool, Problem> {
+        let (core, now) = (&self.core, Timestamp::now());
+        let (identity, Some(cluster)) = (core.identity()?, core.store().cluster().await?) else {
+            return Ok(false);
+        };
+        if cluster.id != identity.cluster() {
+            return Ok(false);
+        }
+        let trusted: Vec<String> = cluster.status.authorities.iter().map(|a| a.certificate.clone()).collect();
+        let due = identity.renew_at() <= now || identity.ends() <= now;
+        if !due && identity.authorities() == trusted {
+            return Ok(false);
+        }
+        let mut next = identity;
+        if due && let Some(authority) = cluster.status.authorities.last() {
+            let issuer = Issuer::unseal(authority, next.secret()).map_err(keys)?;
+            let request = Identity::request(next.cluster(), next.node()).map_err(keys)?;
+            let chain = issuer.sign(&request.csr_pem, next.cluster(), next.node(), now).map_err(keys)?;
+            next = next.renewed(chain, &request.key_pem).map_err(keys)?;
+            tracing::info!(ends = %next.ends(), "renewed this host's certificate as a member");
+        }
+        next = next.trusting(trusted).map_err(keys)?;
+        next.save(&core.settings().keys_dir()).map_err(keys)?;
+        core.link_as(Some(next))?;
+        Ok(true)
+    }
+
+    /// Tells the others of this host with its next sign of life.
+    async fn tell(&self) -> Result<(), Problem> {
+        let (core, health) = (&self.core, self.core.cluster_health().await);
+        let pulse = HostPulse {
+            fsync_p99_ms: health.fsync_p99_ms,
+            sample: core.0.history.latest(),
+            memory_bytes: core.0.machine.memory_bytes,
+            threads: core.0.machine.cpu.threads,
+            pool: core.0.pool.space().ok(),
+            faults: core.own_faults().await,
+        };
+        let text = serde_json::to_string(&pulse)
+            .map_err(|error| crate::error::internal("The sign of life can't be written", error))?;
+        core.0.cluster.set_digest(text);
+        Ok(())
+    }
+}
+
+impl Reconcile for Peers {
+    fn name(&self) -> &'static str {
+        "peers"
+    }
+    fn period(&self) -> Duration {
+        Duration::from_secs(5)
+    }
+    async fn run(&mut self) -> Result<Summary, Problem> {
+        let checked = self.read_rows().await?;
+        let renewed = self.renew().await?;
+        self.tell().await?;
+        self.core.resume_leaving().await?;
+        Ok(Summary { checked, changed: usize::from(renewed), ..Summary::default() })
+    }
+}
