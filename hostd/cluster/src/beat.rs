@@ -157,6 +157,9 @@ pub(crate) async fn beat(engine: Engine, pulses: Pulses, stop: CancellationToken
         let metrics = engine.metrics();
         let applied = metrics.last_applied.map_or(0, |id| id.index);
         let beat = Beat { applied, digest: own.borrow_and_update().clone() };
+        if crate::engine::leads(&metrics) {
+            engine.peers().contacts.hold();
+        }
         if metrics.state == openraft::ServerState::Leader {
             pulses.note_consensus(&engine);
             pulses.heard(engine.node(), beat);
@@ -168,6 +171,7 @@ pub(crate) async fn beat(engine: Engine, pulses: Pulses, stop: CancellationToken
             Ok(Reply::Pulse(pulse)) => {
                 pulses.learn(pulse);
                 engine.peers().contacts.answered(NodeId(leader));
+                engine.peers().contacts.hold();
             }
             Ok(_) => {}
             Err(error) => tracing::debug!(leader = %NodeId(leader), %error, "a beat was not answered"),

@@ -228,6 +228,7 @@ fn federation() -> impl Strategy<Value = Command> {
         4 => (n.clone(), 0_u8..6, 0_u8..3, 0_u8..4).prop_map(join),
         3 => (n.clone(), 0_u8..3, n.clone()).prop_map(import),
         2 => n.clone().prop_map(move |n| ClusterCommand::Remove { host: host(n) }),
+        1 => n.clone().prop_map(move |n| ClusterCommand::Recover { host: host(n), generation: u64::from(n) }),
         1 => n.clone().prop_map(|n| ClusterCommand::Edit { name: Some(format!("c{n}")), voters: Some(3) }),
         1 => (0_u16..=LEVEL).prop_map(|level| ClusterCommand::Raise { level }),
     ]

@@ -19,6 +19,8 @@ struct Inner {
     members: Mutex<BTreeMap<NodeId, Contact>>,
     pacing: Mutex<Pacing>,
     hurry: Notify,
+    /// When this host last knew that a leader is followed by a majority.
+    held: Mutex<Option<Instant>>,
 }
 
 /// Members that get entries in batches: many learners would take all of the leader's time one entry at a time.
@@ -53,6 +55,16 @@ impl Contacts {
             contact.since = now;
         }
         contact.last = now;
+    }
+
+    /// A majority follows a leader that this host reaches, or is.
+    pub(crate) fn hold(&self) {
+        *lock(&self.0.held) = Some(Instant::now());
+    }
+
+    /// How long ago [`Contacts::hold`] was last so; nothing before the first time.
+    pub(crate) fn lost_for(&self) -> Option<Duration> {
+        lock(&self.0.held).map(|at| at.elapsed())
     }
 
     /// How each member was met.

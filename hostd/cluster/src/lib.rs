@@ -31,6 +31,7 @@ mod peers;
 mod proposals;
 mod raft;
 pub mod record;
+mod recover;
 mod remembered;
 mod reserve;
 mod rows;

@@ -10,7 +10,7 @@ use crate::reserve::Reserve;
 use crate::snapshot::{self, Snapshots};
 use crate::state_machine::{Own, StateMachine};
 use crate::writer::Writer;
-use crate::{log_store, proposals, schema, switch};
+use crate::{log_store, proposals, recover, schema, switch};
 use hostd_types::HostId;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -81,6 +81,7 @@ pub(crate) async fn open(dir: &Path, settings: &Settings, peers: Peers) -> Resul
     let mut db = db.map_err(|e| wrong(&state_path, e))?;
     let snapshots = Snapshots::open(&dir.join("snapshot"), &state_path).map_err(|e| wrong(&state_path, e))?;
     switch::resume(dir, &log, &mut db, &snapshots).await.map_err(|e| wrong(&state_path, e))?;
+    recover::resume(dir, &log, &mut db, &snapshots).await.map_err(|e| wrong(&state_path, e))?;
     reconcile(dir, &log, &mut db, &snapshots)?;
 
     let (revision_out, revision) = watch::channel(0);

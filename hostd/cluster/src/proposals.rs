@@ -28,6 +28,8 @@ const COMMAND_BYTES: usize = 1 << 20;
 const IN_FLIGHT: usize = 2;
 /// How long a command waits for a leader and a majority: longer than an election takes.
 const PATIENCE: Duration = Duration::from_secs(8);
+/// How long it waits when there has been none for longer than an election takes: whoever asks can be told at once.
+const LOST: Duration = Duration::from_millis(300);
 /// How often a leader is looked for meanwhile, at least.
 const AGAIN: Duration = Duration::from_millis(100);
 /// How long an answer waits for this host to have applied what the leader did.
@@ -163,7 +165,8 @@ async fn settle(
     entries: Vec<Entry>,
     written: Result<Option<Written>, Problem>,
 ) -> Result<Results, Problem> {
-    let deadline = Instant::now() + PATIENCE;
+    let lost = engine.peers().contacts.lost_for().is_some_and(|lost| lost > PATIENCE);
+    let deadline = Instant::now() + if lost { LOST } else { PATIENCE };
     let mut written = written?;
     loop {
         if let Some(written) = written.take() {

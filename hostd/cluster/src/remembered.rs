@@ -86,6 +86,7 @@ fn target(command: &Command) -> String {
             ClusterCommand::RevokeToken { id } => id.to_string(),
             ClusterCommand::Join { token, node, .. } => format!("{token} {node}"),
             ClusterCommand::Import { host, belongings } => format!("{host} {}", digest(belongings)),
+            ClusterCommand::Recover { host, generation } => format!("{host} {generation}"),
             ClusterCommand::Remove { host } => host.to_string(),
         },
         Command::Task(c) => match c {

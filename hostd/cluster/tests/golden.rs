@@ -132,6 +132,7 @@ fn other_commands() -> Vec<Command> {
     vec![
         Command::Host(HostCommand::Report { id: host, name: "h1".into(), status }),
         Command::Host(HostCommand::Rename { id: host, name: "rack-7".into() }),
+        Command::Host(HostCommand::SetLeaving { id: host, leaving: true }),
         Command::Network(NetworkCommand::Create { id: network, host, network: nat("lan", "10.200.0.0/24") }),
         Command::Network(NetworkCommand::Delete { id: network }),
         Command::Network(NetworkCommand::Report { id: network, status: seen }),
@@ -204,6 +205,7 @@ fn cluster_commands() -> Vec<Command> {
             status,
         },
         ClusterCommand::Import { host, belongings: belongings(host) },
+        ClusterCommand::Recover { host, generation: 1 },
         ClusterCommand::Remove { host },
     ];
     commands.into_iter().map(Command::Cluster).collect()

@@ -3,6 +3,7 @@
 use crate::fixture::*;
 use crate::lan::*;
 use hostd_cluster::Settings;
+use hostd_types::command::*;
 use hostd_types::*;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -138,4 +139,41 @@ async fn a_host_far_behind_gets_a_snapshot() {
     second.join(&first).await;
     assert_eq!(second.vms().await.len(), 60);
     first.ok(delete_vm(ids[0], true)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_survivor_goes_on_alone_and_others_join_again() {
+    let lan = Lan::new();
+    let mut hosts = cluster(&lan, 3, &brisk()).await;
+    hosts[0].vm("before").await;
+    hosts[2].until("it has it", |h| async move { h.vms().await == ["before"] }).await;
+    let survivor = hosts.pop().expect("three");
+    for lost in hosts {
+        lost.off().await;
+    }
+    let refused = survivor.propose(create(VmId::new(), survivor.cluster.host(), blank_vm("early"))).await;
+    assert_eq!(refused.expect_err("no majority").kind, ProblemKind::NoQuorum);
+    survivor.cluster.recover().await.expect("recovered");
+    let recover = ClusterCommand::Recover { host: survivor.cluster.host(), generation: 1 };
+    survivor.ok(Command::Cluster(recover)).await;
+    survivor.vm("after").await;
+    let record = survivor.cluster.store().cluster().await.unwrap().expect("a cluster");
+    assert_eq!(record.status.generation, 1);
+    assert_eq!(survivor.cluster.store().hosts().await.unwrap().len(), 1);
+    let survivor = survivor.restart().await;
+    assert!(survivor.vms().await.contains(&"after".to_owned()));
+    let fresh = Peer::alone(&lan, "h4", brisk()).await;
+    fresh.join(&survivor).await;
+    all_see(&[survivor, fresh], &["after"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_deciding_one_of_two_leaves_and_the_other_goes_on() {
+    let lan = Lan::new();
+    let hosts = cluster(&lan, 2, &brisk()).await;
+    hosts[leader(&hosts)].leave().await;
+    for host in &hosts {
+        host.until("each is alone", |h| async move { h.cluster.group().members.len() == 1 }).await;
+        host.vm(&format!("on-{}", host.name)).await;
+    }
 }

@@ -139,6 +139,12 @@ impl Peer {
         Self::open(&lan, dir, &name, settings).await
     }
 
+    /// Gone for good.
+    pub async fn off(self) {
+        self.lan.members.lock().unwrap().remove(&self.node());
+        self.cluster.shutdown().await;
+    }
+
     pub fn node(&self) -> NodeId {
         self.cluster.node()
     }
@@ -195,6 +201,12 @@ impl Peer {
     pub async fn leave(&self) {
         let host = self.cluster.host();
         let belongings = self.cluster.store().belongings(host).await.unwrap();
+        self.ok(Command::Host(HostCommand::SetLeaving { id: host, leaving: true })).await;
+        self.until("its vote is given up", |h| async move {
+            let group = h.cluster.group();
+            group.leader.is_some() && !group.leads && !h.voters().contains(&group.me)
+        })
+        .await;
         self.ok(Command::Cluster(ClusterCommand::Remove { host })).await;
         self.switch_with(NodeId::random(), Destination::Alone, belongings).await;
         self.ok(Command::Cluster(ClusterCommand::Raise { level: LEVEL })).await;

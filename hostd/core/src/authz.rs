@@ -81,6 +81,7 @@ fn class(command: &Command) -> Class {
         Command::Cluster(c) => match c {
             ClusterCommand::Edit { .. }
             | ClusterCommand::RevokeToken { .. }
+            | ClusterCommand::Recover { .. }
             | ClusterCommand::Remove { .. } => Class::Operate,
             ClusterCommand::CreateToken { .. } => Class::MakeAccess,
             ClusterCommand::Found { .. }

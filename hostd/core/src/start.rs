@@ -1,6 +1,6 @@
 //! Starting and stopping: what is opened in which order.
 
-use crate::access::{Hasher, InitialPassword, LastSeen, Limiter};
+use crate::access::{Hasher, InitialPassword, IsolatedSessions, LastSeen, Limiter};
 use crate::console::{Serials, Tickets};
 use crate::error::{chain, internal, net};
 use crate::facts::{Clock, Machine};
@@ -50,6 +50,7 @@ pub(crate) struct Inner {
     pub limiter: Limiter,
     pub hasher: Hasher,
     pub last_seen: LastSeen,
+    pub isolated: IsolatedSessions,
     pub initial_password: InitialPassword,
     pub tickets: Tickets,
     pub serials: Serials,
@@ -111,6 +112,7 @@ impl Core {
             limiter: Limiter::default(),
             hasher: Hasher::default(),
             last_seen: LastSeen::default(),
+            isolated: IsolatedSessions::default(),
             initial_password: InitialPassword::new(&settings.run_dir),
             tickets: Tickets::default(),
             serials: Serials::new(&tracker, &stop),

@@ -13,6 +13,12 @@ impl Core {
     /// # Errors
     /// The refusal, `Conflict` when the request's id was used for something else, or that the state can't be written.
     pub async fn submit(&self, ctx: &Ctx, command: Command) -> Result<Outcome, Problem> {
+        if let Command::Access(AccessCommand::Logout { id }) = &command
+            && self.0.isolated.end(*id)
+        {
+            self.0.live.tell(Kind::Session, *id);
+            return Ok(Outcome { index: 0, task: None, subject: None });
+        }
         match self.place_of(&command).await? {
             Some(host) if host != self.host() => self.submit_to(host, ctx, command).await,
             Some(_) | None => self.submit_here(ctx, command).await,
@@ -226,9 +232,9 @@ fn subject_of(command: &Command) -> Option<Subject> {
                 named(Kind::JoinToken, id, "")
             }
             ClusterCommand::Join { host, name, .. } => named(Kind::Host, host, name),
-            ClusterCommand::Import { host, .. } | ClusterCommand::Remove { host } => {
-                named(Kind::Host, host, "")
-            }
+            ClusterCommand::Import { host, .. }
+            | ClusterCommand::Recover { host, .. }
+            | ClusterCommand::Remove { host } => named(Kind::Host, host, ""),
         },
         Command::Audit(line) => line.subject.clone(),
     }

@@ -27,6 +27,7 @@ pub(crate) fn apply(scope: &mut Scope<'_>, command: &ClusterCommand) -> Step<Don
             join::join(scope, *token, secret, &comer)
         }
         ClusterCommand::Import { host, belongings } => import::import(scope, *host, belongings),
+        ClusterCommand::Recover { host, generation } => recover(scope, *host, *generation),
         ClusterCommand::Remove { host } => remove::remove(scope, *host),
     }
 }
@@ -96,6 +97,23 @@ fn raise(scope: &mut Scope<'_>, level: u16) -> Step<Done> {
         scope.event(scope.entry.command.name(), subject.as_ref(), EventResult::Ok, detail)?;
     }
     Ok(Done { task: None, subject: cluster.as_ref().map(ClusterRecord::subject) })
+}
+
+fn recover(scope: &mut Scope<'_>, host: HostId, generation: u64) -> Step<Done> {
+    let mut cluster = scope.the_cluster()?;
+    if generation <= cluster.status.generation {
+        let detail = format!("The cluster is in generation {} already.", cluster.status.generation);
+        return Err(Problem::wrong_state(detail).into());
+    }
+    let survivor = scope.get::<Host>(host)?;
+    for lost in scope.names("SELECT id FROM host WHERE id <> ?1 ORDER BY id", host)? {
+        remove::remove(scope, lost.parse().map_err(StateError::from)?)?;
+    }
+    cluster.status.generation = generation;
+    scope.update(&cluster)?;
+    let subject = survivor.subject();
+    scope.accepted(&subject, format!("goes on alone, generation {generation}"))?;
+    Ok(Done::about(subject))
 }
 
 fn edit(scope: &mut Scope<'_>, name: Option<&String>, voters: Option<u8>) -> Step<Done> {

@@ -2,7 +2,7 @@
 
 use crate::commit_times::CommitTimes;
 use crate::error::{ClusterError, StateError};
-use crate::raft::{LogId, TypeConfig};
+use crate::raft::{LogId, TypeConfig, Vote};
 use crate::record;
 use crate::reserve::Reserve;
 use hostd_types::NodeId;
@@ -41,6 +41,8 @@ pub(crate) enum Request {
     Purge { upto: LogId, done: Done },
     /// Forget everything and go on as another member of another group.
     Reset { node: u64, joins: bool, done: Done },
+    /// Forget every entry and go on after this position, with this vote.
+    BeginAfter { at: LogId, vote: Vote, done: Done },
     /// Read records, first and last index included.
     Read { first: u64, last: u64, done: oneshot::Sender<Result<Vec<Vec<u8>>, StateError>> },
     /// Write what is left and end.
@@ -157,6 +159,7 @@ impl Disk {
                 Request::Vote { done, .. }
                 | Request::Truncate { done, .. }
                 | Request::Purge { done, .. }
+                | Request::BeginAfter { done, .. }
                 | Request::Reset { done, .. } => {
                     let _ = done.send(self.outcome().map_err(StateError::Io));
                 }
@@ -189,6 +192,7 @@ impl Disk {
                 | Request::Vote { .. }
                 | Request::Truncate { .. }
                 | Request::Purge { .. }
+                | Request::BeginAfter { .. }
                 | Request::Reset { .. } => writes = true,
                 Request::Committed(value) => self.committed = Some(std::mem::take(value)),
                 Request::Read { .. } => {}
@@ -245,6 +249,12 @@ fn write(db: &Connection, request: &Request) -> Result<(), StateError> {
             if *joins {
                 put(db, "joins", &[])?;
             }
+        }
+        Request::BeginAfter { at, vote, .. } => {
+            db.execute_batch("DELETE FROM log")?;
+            put(db, "purged", &record::encode_log_id(at))?;
+            put(db, "committed", &record::encode_log_id(at))?;
+            put(db, "vote", &record::encode_vote(vote))?;
         }
         Request::Committed(_) | Request::Read { .. } | Request::Close(_) => {}
     }

@@ -100,6 +100,22 @@ impl LogStore {
         &self.0.times
     }
 
+    /// The vote it holds.
+    pub(crate) fn vote(&self) -> Option<Vote> {
+        self.tail().vote
+    }
+
+    /// Drops every entry; the log goes on after `at`, with this vote. Only while consensus is stopped.
+    pub(crate) async fn begin_after(&self, at: LogId, vote: Vote) -> Result<(), StateError> {
+        let asked = self.ask(|done| Request::BeginAfter { at, vote, done }).await;
+        asked.map_err(|error| StateError::Io(std::io::Error::other(error)))?;
+        let mut tail = self.tail();
+        *tail = Tail::default();
+        tail.purge(at);
+        (tail.vote, tail.committed) = (Some(vote), Some(at));
+        Ok(())
+    }
+
     /// Positions of the last purged and the last entry.
     pub(crate) fn ends(&self) -> (Option<LogId>, Option<LogId>) {
         let tail = self.tail();

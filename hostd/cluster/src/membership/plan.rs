@@ -78,12 +78,13 @@ impl Look {
         if !new.is_empty() {
             return Some(Step::Add(new));
         }
+        if !self.stays(self.me) && self.others_can_lead() {
+            // Who votes is for the next leader to change: until it leads, every voter counts.
+            return Some(Step::Yield);
+        }
         let voters = self.voters_wanted(pace);
         if voters != self.voters && self.safe(&voters) {
             return Some(Step::Vote(voters));
-        }
-        if !self.stays(self.me) && self.others_can_lead() {
-            return Some(Step::Yield);
         }
         let gone: BTreeSet<u64> =
             self.members.difference(&self.wanted).filter(|n| !self.voters.contains(n)).copied().collect();
@@ -271,8 +272,6 @@ mod tests {
     fn a_leader_that_leaves_lets_another_lead_first() {
         let mut now = look(3, 3);
         now.wanted.remove(&1);
-        assert_eq!(step(&now), Some(Step::Yield).filter(|_| now.voters.len() < 3).or(vote([1, 2])));
-        now.voters = [1, 2].into();
         assert_eq!(step(&now), Some(Step::Yield));
         let mut pair = look(1, 2);
         pair.wanted.remove(&1);

@@ -2,11 +2,13 @@
 //! into the log.
 
 mod initial;
+mod isolated;
 mod limit;
 mod password;
 mod seen;
 
 pub(crate) use initial::InitialPassword;
+pub(crate) use isolated::IsolatedSessions;
 pub(crate) use limit::Limiter;
 pub(crate) use password::Hasher;
 pub(crate) use seen::LastSeen;
@@ -73,7 +75,14 @@ impl Core {
         let secret = random_secret();
         let command = AccessCommand::Login { session: session.clone(), secret: hash_secret(secret.reveal()) };
         let by = Actor::User { id: user.id, name: user.name.clone(), token: None };
-        self.propose(by, RequestId::new(), Command::Access(command)).await?;
+        match self.propose(by, RequestId::new(), Command::Access(command)).await {
+            Ok(_) => {}
+            // The password was right; only the others can't be told.
+            Err(problem) if matches!(problem.kind, ProblemKind::NoQuorum | ProblemKind::Removed) => {
+                self.0.isolated.open(hash_secret(secret.reveal()), session.clone());
+            }
+            Err(problem) => return Err(problem),
+        }
         self.0.last_seen.touch(self, session.id, now).await?;
         if user.initial_password {
             self.local().put(initial::USED, "yes").await?;
@@ -113,9 +122,15 @@ impl Core {
     /// # Errors
     /// When the state can't be read.
     pub async fn session_quietly(&self, secret: &str) -> Result<Option<(Session, User)>, Problem> {
-        let Some((session, user)) = self.store().session_by_secret(&hash_secret(secret)).await? else {
-            return Ok(None);
+        let hash = hash_secret(secret);
+        let found = match self.store().session_by_secret(&hash).await? {
+            Some(found) => Some(found),
+            None => match self.0.isolated.get(&hash) {
+                Some(session) => self.store().user(session.user).await?.map(|user| (session, user)),
+                None => None,
+            },
         };
+        let Some((session, user)) = found else { return Ok(None) };
         // A clock set back makes `now` smaller, never a session invalid.
         let now = Timestamp::now();
         if now >= session.expires_at {

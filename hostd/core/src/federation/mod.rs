@@ -11,6 +11,7 @@ mod found;
 mod join;
 mod moving;
 mod place;
+mod recover;
 mod stream;
 mod view;
 mod wire;

@@ -165,6 +165,9 @@ async fn activate(core: Core) {
             () = core.0.stop.cancelled() => return,
             change = changes.recv() => match change {
                 Ok(change) => {
+                    if change.kind == Kind::User {
+                        core.0.isolated.clear();
+                    }
                     wakes.ring(change.kind);
                     core.0.live.forward(change);
                 }

@@ -10,11 +10,12 @@ use std::time::Duration;
 /// Looks after the link.
 pub(super) struct Peers {
     core: Core,
+    begun: bool,
 }
 
 impl Peers {
     pub fn new(core: &Core) -> Self {
-        Self { core: core.clone() }
+        Self { core: core.clone(), begun: false }
     }
 
     /// Takes the members' addresses and who is removed from the rows.
@@ -82,6 +83,10 @@ impl Reconcile for Peers {
         Duration::from_secs(5)
     }
     async fn run(&mut self) -> Result<Summary, Problem> {
+        if !std::mem::replace(&mut self.begun, true) {
+            self.core.remember_places().await?;
+            self.core.finish_recovery().await?;
+        }
         let checked = self.read_rows().await?;
         let renewed = self.renew().await?;
         self.tell().await?;

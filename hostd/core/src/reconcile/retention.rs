@@ -29,6 +29,10 @@ impl Reconcile for Retention {
         Duration::from_secs(3600)
     }
     async fn run(&mut self) -> Result<Summary, Problem> {
+        // Once in the cluster is enough.
+        if !self.core.0.cluster.group().leads {
+            return Ok(Summary::default());
+        }
         let before = Timestamp::now().plus_seconds(-KEPT_DAYS * 86_400);
         let oldest = self.core.oldest_event().await?;
         self.runs += 1;

@@ -72,6 +72,14 @@ pub enum ClusterCommand {
         /// The rows; a large host brings them in several commands, what others refer to first.
         belongings: Belongings,
     },
+    /// The majority was lost for ever and this host goes on alone: all others are removed, and what they send as members of
+    /// an older generation is refused.
+    Recover {
+        /// The host that goes on.
+        host: HostId,
+        /// The generation that begins.
+        generation: u64,
+    },
     /// A host leaves or is removed: its row and the rows of everything on it are dropped here; machines and disks stay on
     /// the host itself. Refused for the last host.
     Remove {

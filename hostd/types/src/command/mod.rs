@@ -232,6 +232,7 @@ impl Command {
                 ClusterCommand::RevokeToken { .. } => "cluster.revoke_token",
                 ClusterCommand::Join { .. } => "cluster.join",
                 ClusterCommand::Import { .. } => "cluster.import",
+                ClusterCommand::Recover { .. } => "cluster.recover",
                 ClusterCommand::Remove { .. } => "cluster.remove",
             }
             .into(),

@@ -1,0 +1,112 @@
+//! When the majority is lost for ever, one of the hosts left goes on alone; and where a host is, when nobody knows it.
+
+use super::found::keys;
+use super::view::{Condition, Liveness};
+use crate::{Core, Ctx};
+use hostd_types::command::ClusterCommand;
+use hostd_types::*;
+use std::net::SocketAddr;
+
+/// Local fact: a recovery was begun by a person, in these words for the audit trail.
+const RECOVERING: &str = "cluster.recovering";
+
+/// Local fact: where a person said that a node is.
+fn place_key(node: NodeId) -> String {
+    format!("peer.{node}")
+}
+
+impl Core {
+    /// Goes on alone with the state as this host has it; every other host is removed and must join again. `powered_off` are
+    /// the names of all of them: a person vouches that they are off.
+    ///
+    /// # Errors
+    /// `Invalid` when a name is missing or wrong, `WrongState` when there is a majority, or a named host answers.
+    pub async fn recover_cluster(&self, ctx: &Ctx, powered_off: &[String]) -> Result<(), Problem> {
+        let _one_at_a_time = self.0.moving.lock().await;
+        let view = self.cluster_view().await?;
+        if view.condition != Condition::Member {
+            return Err(Problem::wrong_state("This host is not a member of a cluster with others."));
+        }
+        if view.quorum.held {
+            let detail =
+                "There is a majority, so nothing needs to be recovered. Remove a host that is gone instead.";
+            return Err(Problem::wrong_state(detail));
+        }
+        let others: Vec<&crate::MemberView> =
+            view.members.iter().filter(|member| member.host.id != view.here).collect();
+        let names: Vec<&str> = others.iter().map(|member| member.host.spec.name.as_str()).collect();
+        if let Some(wrong) = powered_off.iter().find(|name| !names.contains(&name.as_str())) {
+            let detail = format!("{wrong} is no other host of this cluster; those are {}.", names.join(", "));
+            return Err(Problem::field("/powered_off", detail));
+        }
+        if let Some(missing) = names.iter().find(|name| !powered_off.iter().any(|n| n == *name)) {
+            let detail = format!(
+                "{missing} is not named. Every other host must be: they all have to join again, and one that still runs \
+                 would go on by itself."
+            );
+            return Err(Problem::field("/powered_off", detail));
+        }
+        if let Some(alive) = others.iter().find(|member| member.liveness == Liveness::Up) {
+            let detail = format!("{} answers, so it is not off.", alive.host.spec.name);
+            return Err(Problem::wrong_state(detail));
+        }
+        let by = serde_json::to_string(&ctx.actor(self.host()))
+            .map_err(|error| crate::error::internal("Who asks can't be noted", error))?;
+        self.local().put(RECOVERING, &by).await?;
+        self.0.cluster.recover().await?;
+        self.finish_recovery().await
+    }
+
+    /// Tells the state that this host goes on alone, unless it knows; done again at a start that finds it unfinished.
+    ///
+    /// # Errors
+    /// When the state or the keys can't be written.
+    pub(crate) async fn finish_recovery(&self) -> Result<(), Problem> {
+        let by = self.local().get(RECOVERING).await?.unwrap_or_default();
+        if by.is_empty() || !self.0.cluster.group().leads {
+            return Ok(());
+        }
+        let by = serde_json::from_str(&by)
+            .map_err(|error| crate::error::internal("Who asked for the recovery can't be read", error))?;
+        let generation = self.identity()?.generation() + 1;
+        let recover = ClusterCommand::Recover { host: self.host(), generation };
+        if self.cluster_record().await?.status.generation < generation {
+            self.propose(by, RequestId::new(), Command::Cluster(recover)).await?;
+        }
+        let next = self.identity()?.of_generation(generation);
+        next.save(&self.settings().keys_dir()).map_err(keys)?;
+        self.link_as(Some(next))?;
+        self.local().put(RECOVERING, "").await
+    }
+
+    /// Says where a host is, for this host alone, when the cluster does not know; `None` forgets that.
+    ///
+    /// # Errors
+    /// `NotFound`, `WrongState` for this host itself.
+    pub async fn set_peer(&self, id: HostId, address: Option<SocketAddr>) -> Result<(), Problem> {
+        let host = self.host_row(id).await?;
+        let node = host.spec.node.filter(|_| id != self.host()).ok_or_else(|| {
+            Problem::wrong_state(format!("{} is this host, or not a member.", host.spec.name))
+        })?;
+        let text = address.map(|address| address.to_string()).unwrap_or_default();
+        self.local().put(&place_key(node), &text).await?;
+        if let Some(link) = self.0.wire.link() {
+            link.set_override(node, address);
+        }
+        Ok(())
+    }
+
+    /// Takes up again what [`Core::set_peer`] was told before a restart.
+    ///
+    /// # Errors
+    /// When the state can't be read.
+    pub(crate) async fn remember_places(&self) -> Result<(), Problem> {
+        for node in self.store().hosts().await?.iter().filter_map(|host| host.spec.node) {
+            let text = self.local().get(&place_key(node)).await?.unwrap_or_default();
+            if let (Ok(address), Some(link)) = (text.parse(), self.0.wire.link()) {
+                link.set_override(node, Some(address));
+            }
+        }
+        Ok(())
+    }
+}
