@@ -18,6 +18,7 @@ mod error;
 mod facts;
 mod faults;
 mod federation;
+mod isolated;
 mod live;
 mod pool;
 mod query;

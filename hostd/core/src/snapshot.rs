@@ -89,7 +89,7 @@ impl Snapshot {
                 }
             }
             VmCommand::Power { id, .. } | VmCommand::Delete { id, .. } => {
-                self.vm = core.store().vm(*id).await?;
+                self.vm = core.store().vm(*id).await?.map(|vm| core.0.isolated_vms.over(vm));
                 Ok(())
             }
             VmCommand::Report { .. } | VmCommand::Deleted { .. } | VmCommand::CreateFailed { .. } => Ok(()),

@@ -6,6 +6,7 @@ use crate::error::{chain, internal, net};
 use crate::facts::{Clock, Machine};
 use crate::faults::Faults;
 use crate::federation::{Wire, keys};
+use crate::isolated::Isolated;
 use crate::live::Live;
 use crate::pool::Pool;
 use crate::reconcile::{History, Registry, Wakes};
@@ -51,6 +52,7 @@ pub(crate) struct Inner {
     pub hasher: Hasher,
     pub last_seen: LastSeen,
     pub isolated: IsolatedSessions,
+    pub isolated_vms: Isolated,
     pub initial_password: InitialPassword,
     pub tickets: Tickets,
     pub serials: Serials,
@@ -113,6 +115,7 @@ impl Core {
             hasher: Hasher::default(),
             last_seen: LastSeen::default(),
             isolated: IsolatedSessions::default(),
+            isolated_vms: Isolated::default(),
             initial_password: InitialPassword::new(&settings.run_dir),
             tickets: Tickets::default(),
             serials: Serials::new(&tracker, &stop),
@@ -133,6 +136,7 @@ impl Core {
 
     async fn begin(&self) -> Result<(), Problem> {
         self.0.clock.note(self.local()).await?;
+        self.remember_acts().await?;
         if *self.0.settled.borrow() {
             self.begin_settled().await?;
         } else {

@@ -61,7 +61,21 @@ impl Core {
         let snapshot = Snapshot::load(self, &command).await?;
         fill(&mut command, &snapshot);
         admit::admit(&command, &snapshot)?;
-        self.propose(ctx.actor(self.host()), request, command).await
+        if self.cut_off()
+            && let Some(outcome) = self.act_alone(ctx, request, &command).await?
+        {
+            return Ok(outcome);
+        }
+        self.tell_acts().await?;
+        match self.propose(ctx.actor(self.host()), request, command.clone()).await {
+            Err(problem) if problem.kind == ProblemKind::NoQuorum => {
+                match self.act_alone(ctx, request, &command).await? {
+                    Some(outcome) => Ok(outcome),
+                    None => Err(self.explain_no_quorum(problem).await),
+                }
+            }
+            other => other,
+        }
     }
 
     /// Wraps and proposes a command that needs no rule: credentials checked by this crate.

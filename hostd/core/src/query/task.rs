@@ -22,6 +22,9 @@ impl Core {
     /// # Errors
     /// `NotFound`.
     pub async fn task(&self, id: TaskId) -> Result<Task, Problem> {
+        if let Some(task) = self.0.isolated_vms.task(id) {
+            return Ok(task);
+        }
         let mut task = found(self.store().task(id).await?, "task", id)?;
         task.progress = self.0.live.progress(id);
         Ok(task)

@@ -12,7 +12,9 @@ impl Core {
     /// # Errors
     /// When the state can't be read or the list's parameters are wrong.
     pub async fn vms(&self, list: &ListParams) -> Result<Page<Vm>, Problem> {
-        self.store().vms(list).await
+        let mut page = self.store().vms(list).await?;
+        page.items = page.items.into_iter().map(|vm| self.0.isolated_vms.over(vm)).collect();
+        Ok(page)
     }
 
     /// One machine.
@@ -20,7 +22,8 @@ impl Core {
     /// # Errors
     /// `NotFound`.
     pub async fn vm(&self, id: VmId) -> Result<Vm, Problem> {
-        found(self.store().vm(id).await?, "virtual machine", id)
+        let vm = self.store().vm(id).await?.map(|vm| self.0.isolated_vms.over(vm));
+        found(vm, "virtual machine", id)
     }
 
     /// One machine by its id or its name.

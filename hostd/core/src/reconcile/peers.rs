@@ -4,6 +4,7 @@ use super::{Reconcile, Summary};
 use crate::Core;
 use crate::federation::{HostPulse, keys, parsed};
 use hostd_peer::{Identity, Issuer};
+use hostd_types::command::ClusterCommand;
 use hostd_types::*;
 use std::time::Duration;
 
@@ -57,6 +58,17 @@ impl Peers {
         Ok(true)
     }
 
+    /// Lets the cluster use what every member knows by now. The leader does it, once.
+    async fn raise(&self) -> Result<(), Problem> {
+        let Some(cluster) = self.core.store().cluster().await? else { return Ok(()) };
+        let hosts = self.core.store().hosts().await?;
+        let known = hosts.iter().map(|host| host.status.level).min().unwrap_or(LEVEL).min(LEVEL);
+        if self.core.0.cluster.group().leads && known > cluster.status.level {
+            self.core.report(Command::Cluster(ClusterCommand::Raise { level: known })).await?;
+        }
+        Ok(())
+    }
+
     /// Tells the others of this host with its next sign of life.
     async fn tell(&self) -> Result<(), Problem> {
         let (core, health) = (&self.core, self.core.cluster_health().await);
@@ -90,6 +102,8 @@ impl Reconcile for Peers {
         let checked = self.read_rows().await?;
         let renewed = self.renew().await?;
         self.tell().await?;
+        self.raise().await?;
+        self.core.tell_acts().await?;
         self.core.resume_leaving().await?;
         Ok(Summary { checked, changed: usize::from(renewed), ..Summary::default() })
     }

@@ -23,7 +23,8 @@ impl Wanted {
     /// When the state can't be read.
     pub async fn load(core: &Core) -> Result<Self, Problem> {
         let (host, store) = (core.host(), core.store());
-        let vms = store.vms_on(host).await?;
+        let vms: Vec<Vm> =
+            store.vms_on(host).await?.into_iter().map(|vm| core.0.isolated_vms.over(vm)).collect();
         let volumes = if vms.iter().any(|vm| !vm.spec.disks.is_empty()) {
             store.volumes_on(host).await?
         } else {
