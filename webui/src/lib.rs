@@ -15,6 +15,8 @@ mod forms;
 mod listing;
 mod page;
 mod pages;
+mod place;
+mod qr;
 mod submission;
 #[cfg(test)]
 mod tests;

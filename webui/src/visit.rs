@@ -57,6 +57,8 @@ pub(crate) enum Section {
     Volumes,
     /// `/networks`
     Networks,
+    /// `/cluster`
+    Cluster,
     /// `/host`
     Host,
     /// `/tasks`

@@ -1,6 +1,6 @@
 //! The product's words and colours for states, actions and kinds: one place, so that every page says the same.
 
-use hostd_core::NoticeLevel;
+use hostd_core::{Liveness, MemberRole, NoticeLevel};
 use hostd_types::*;
 
 /// Colour class of a machine's state.
@@ -59,6 +59,47 @@ pub(crate) fn event_result(result: &EventResult) -> (&'static str, &'static str)
     }
 }
 
+/// Colour class and word of whether a host is there.
+pub(crate) fn liveness(liveness: &Liveness) -> (&'static str, &'static str) {
+    match liveness {
+        Liveness::Up => ("good", "Up"),
+        Liveness::Suspect => ("warn", "Suspect"),
+        Liveness::Down => ("bad", "Down"),
+        Liveness::Unknown => ("unknown", "Unknown"),
+    }
+}
+
+/// What a member does in the group, in a word.
+pub(crate) fn member_role(role: &MemberRole, host: &HostRole) -> &'static str {
+    match (role, host) {
+        (MemberRole::Leader, HostRole::Host | HostRole::Witness) => "Leader",
+        (MemberRole::Voter, HostRole::Host) => "Voter",
+        (MemberRole::Voter, HostRole::Witness) => "Witness",
+        (MemberRole::Learner, HostRole::Host | HostRole::Witness) => "Follower",
+        (MemberRole::Outside, HostRole::Host | HostRole::Witness) => "Not in yet",
+    }
+}
+
+/// A role's name for scripts, as the API writes it.
+pub(crate) fn role_value(role: &MemberRole) -> &'static str {
+    match role {
+        MemberRole::Leader => "leader",
+        MemberRole::Voter => "voter",
+        MemberRole::Learner => "learner",
+        MemberRole::Outside => "outside",
+    }
+}
+
+/// Whether a host is there, for scripts, as the API writes it.
+pub(crate) fn liveness_value(liveness: &Liveness) -> &'static str {
+    match liveness {
+        Liveness::Up => "up",
+        Liveness::Suspect => "suspect",
+        Liveness::Down => "down",
+        Liveness::Unknown => "unknown",
+    }
+}
+
 /// Colour class of a notice.
 pub(crate) fn notice_tone(level: &NoticeLevel) -> &'static str {
     match level {
@@ -113,6 +154,15 @@ pub(crate) fn action(name: &str) -> &str {
         "token.revoke" => "Revoke token",
         "host.report" => "Host reported",
         "host.rename" => "Rename host",
+        "host.set_leaving" => "Host is leaving",
+        "cluster.found" => "Cluster founded",
+        "cluster.raise" => "Newer features on",
+        "cluster.edit" => "Edit cluster",
+        "cluster.create_token" => "Create join token",
+        "cluster.revoke_token" => "Take join token back",
+        "cluster.join" => "Join cluster",
+        "cluster.import" => "Bring belongings",
+        "cluster.remove" => "Remove host",
         other => other,
     }
 }
@@ -144,7 +194,7 @@ pub(crate) fn path_of(subject: &Subject) -> String {
         Kind::Image => "/images".into(),
         Kind::Network => "/networks".into(),
         Kind::Cluster | Kind::JoinToken => "/cluster".into(),
-        Kind::Host => "/host".into(),
+        Kind::Host => format!("/host/{}", subject.id),
         Kind::Event => "/events".into(),
         Kind::Token => "/tokens".into(),
         Kind::User | Kind::Session => "/account".into(),

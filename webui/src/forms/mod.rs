@@ -1,6 +1,7 @@
 //! What people type, read into commands: the only parsing in the crate. Errors carry the JSON pointers of the API's
 //! bodies, so that the product's own refusals and these land beside the same fields.
 
+pub(crate) mod cluster;
 pub(crate) mod disk;
 pub(crate) mod network;
 pub(crate) mod token;

@@ -1,6 +1,8 @@
 //! One module a page: its template, its handlers, nothing else.
 
 pub(crate) mod account;
+pub(crate) mod cluster;
+pub(crate) mod cluster_move;
 pub(crate) mod events;
 pub(crate) mod help;
 pub(crate) mod host;
@@ -48,7 +50,16 @@ pub(crate) fn routes(routes: Routes<()>) -> Routes<()> {
         .add("/volumes/{id}/delete", Signed, post(volumes::delete))
         .add("/networks", Signed, get(networks::show).post(networks::create))
         .add("/networks/{id}/delete", Signed, post(networks::delete))
+        .add("/cluster", Signed, get(cluster::show))
+        .add("/cluster/settings", Signed, get(cluster::back).post(cluster::edit))
+        .add("/cluster/tokens", Signed, get(cluster::back).post(cluster::create_token))
+        .add("/cluster/tokens/{id}/revoke", Signed, post(cluster::revoke_token))
+        .add("/cluster/hosts/{id}/remove", Signed, post(cluster::remove))
+        .add("/cluster/preview", Signed, get(cluster::back).post(cluster_move::preview))
+        .add("/cluster/join", Signed, get(cluster::back).post(cluster_move::join))
+        .add("/cluster/leave", Signed, get(cluster::back).post(cluster_move::leave))
         .add("/host", Signed, get(host::show))
+        .add("/host/{id}", Signed, get(host::show_one))
         .add("/host/rename", Signed, post(host::rename))
         .add("/tasks", Signed, get(tasks::show))
         .add("/tasks/{id}", Signed, get(tasks::show_one))

@@ -1,5 +1,6 @@
 //! Pages with nothing on them.
 
+use super::cluster::empty_cluster_pages;
 use super::every_page::{Pages, html, pager, vms_page};
 use super::sample::*;
 use crate::chart::Chart;
@@ -28,7 +29,7 @@ use hostd_types::*;
 
 /// Every page that can have nothing on it.
 pub(super) fn empty() -> Pages {
-    [host_pages(), machine_pages(), list_pages()].concat()
+    [host_pages(), machine_pages(), list_pages(), empty_cluster_pages()].concat()
 }
 
 /// Of the host.
@@ -60,6 +61,7 @@ fn host_pages() -> Pages {
                 host: bare,
                 charts: charts(),
                 health: ClusterHealth::default(),
+                places: Default::default(),
             }),
         ),
     ]

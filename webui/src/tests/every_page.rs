@@ -1,5 +1,6 @@
 //! One of each page.
 
+use super::cluster::cluster_pages;
 use super::list_pages::list_pages;
 use super::machine_pages::machine_pages;
 use super::sample::*;
@@ -142,6 +143,7 @@ fn single_pages(text: &str) -> Pages {
                 host: host(text, true),
                 charts: charts(),
                 health,
+                places: Default::default(),
             }),
         ),
         ("login", html(login(None))),
@@ -188,5 +190,5 @@ fn single_pages(text: &str) -> Pages {
 
 /// Every page with something on it; `text` stands in every name and sentence.
 pub(super) fn full(text: &str) -> Pages {
-    [single_pages(text), list_pages(text), machine_pages(text)].concat()
+    [single_pages(text), list_pages(text), machine_pages(text), cluster_pages(text)].concat()
 }

@@ -56,7 +56,7 @@ impl Core {
 
     /// What is wrong with this host, in words, for the others.
     pub(crate) async fn own_faults(&self) -> Vec<String> {
-        self.notices()
+        self.own_notices()
             .await
             .into_iter()
             .filter(|n| n.level == NoticeLevel::Critical)

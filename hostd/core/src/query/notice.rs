@@ -1,5 +1,6 @@
 //! Conditions that every page shows on top.
 
+use crate::federation::{ClusterView, Condition, Liveness};
 use crate::pool::human;
 use crate::{Core, Notice, NoticeLevel};
 use hostd_types::PoolFacts;
@@ -8,6 +9,22 @@ use hostd_virt::Link;
 impl Core {
     /// The conditions that hold now, the worst first.
     pub async fn notices(&self) -> Vec<Notice> {
+        let mut notices = match self.cluster_view().await {
+            Ok(view) => of_cluster(&view),
+            // What can't be read is told below: the state has stopped.
+            Err(_) => Vec::new(),
+        };
+        notices.extend(self.own_notices().await);
+        notices.sort_by_key(|notice| match notice.level {
+            NoticeLevel::Critical => 0,
+            NoticeLevel::Warning => 1,
+            NoticeLevel::Info => 2,
+        });
+        notices
+    }
+
+    /// The conditions of this host alone.
+    pub(super) async fn own_notices(&self) -> Vec<Notice> {
         let mut notices = Vec::new();
         let mut add = |level, text: String, link: Option<&str>| {
             notices.push(Notice { level, text, link: link.map(str::to_owned) });
@@ -48,12 +65,66 @@ impl Core {
             let text = "The administrator's password is still the generated one; change it.";
             add(NoticeLevel::Warning, text.into(), Some("/account"));
         }
-        notices.sort_by_key(|notice| match notice.level {
-            NoticeLevel::Critical => 0,
-            NoticeLevel::Warning => 1,
-            NoticeLevel::Info => 2,
-        });
         notices
+    }
+}
+
+/// What every page says of the cluster: this host is on its way or was removed, nothing can be changed, members are gone.
+fn of_cluster(view: &ClusterView) -> Vec<Notice> {
+    let told = |level, text: String| vec![Notice { level, text, link: Some("/cluster".to_owned()) }];
+    match view.condition {
+        Condition::Alone => return Vec::new(),
+        Condition::Moving => {
+            let text = "This host is on its way between two clusters. Machines keep running; what is on it shows up again \
+                        as soon as it has arrived.";
+            return told(NoticeLevel::Warning, text.into());
+        }
+        Condition::Removed => {
+            let text = "This host was removed from its cluster: nothing can be changed here, and the others do not see it. \
+                        Make it a cluster of its own; its machines and disks stay.";
+            return told(NoticeLevel::Critical, text.into());
+        }
+        Condition::Member => {}
+    }
+    let silent: Vec<&str> = view
+        .members
+        .iter()
+        .filter(|member| matches!(member.liveness, Liveness::Down | Liveness::Unknown))
+        .map(|member| member.host.spec.name.as_str())
+        .collect();
+    let names = silent.join(", ");
+    let quorum = &view.quorum;
+    match (quorum.held, silent.len()) {
+        (true, 0) => Vec::new(),
+        (true, 1) => told(
+            NoticeLevel::Warning,
+            format!(
+                "{names} does not answer. What is shown of it is as old; its machines can't be reached from here."
+            ),
+        ),
+        (true, _) => told(
+            NoticeLevel::Warning,
+            format!(
+                "{names} do not answer. What is shown of them is as old; their machines can't be reached from here."
+            ),
+        ),
+        (false, _) if quorum.reachable >= quorum.needed => {
+            let text = "The hosts are choosing who leads; changes wait for a few seconds.";
+            told(NoticeLevel::Warning, text.into())
+        }
+        (false, many) => {
+            let who = match many {
+                0 => String::new(),
+                1 => format!(" {names} does not answer."),
+                _ => format!(" {names} do not answer."),
+            };
+            let text = format!(
+                "No majority: {} of {} voting hosts answer and {} are needed, so nothing can be changed. Machines keep \
+                 running.{who} Start those hosts again, or repair the network between them and this host.",
+                quorum.reachable, quorum.voters, quorum.needed
+            );
+            told(NoticeLevel::Critical, text)
+        }
     }
 }
 
@@ -74,6 +145,61 @@ fn fullness(pool: &PoolFacts) -> Option<(NoticeLevel, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::federation::{MemberRole, MemberView, Quorum};
+    use hostd_types::*;
+
+    fn view(condition: Condition, held: bool, members: &[(&str, Liveness)]) -> ClusterView {
+        let member = |(name, liveness): &(&str, Liveness)| MemberView {
+            host: Host {
+                id: HostId::new(),
+                meta: Meta::created(Timestamp::from_unix(0), &Actor::Console),
+                spec: HostSpec {
+                    name: (*name).into(),
+                    node: None,
+                    role: HostRole::Host,
+                    fence_epoch: 0,
+                    leaving: false,
+                },
+                status: HostStatus::default(),
+            },
+            role: MemberRole::Voter,
+            liveness: *liveness,
+            seen_s: None,
+            lag: None,
+            pulse: None,
+            vms: 0,
+            what_if: String::new(),
+        };
+        let reachable = members.iter().filter(|m| m.1 == Liveness::Up).count() as u32;
+        let voters = members.len() as u32;
+        ClusterView {
+            cluster: None,
+            condition,
+            here: HostId::new(),
+            leader: None,
+            quorum: Quorum { voters, reachable, needed: voters / 2 + 1, held, ..Quorum::default() },
+            members: members.iter().map(member).collect(),
+            removed: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_lost_majority_names_the_hosts_that_are_silent() {
+        let (up, down) = (Liveness::Up, Liveness::Down);
+        let of = |condition, held, members: &[(&str, Liveness)]| of_cluster(&view(condition, held, members));
+        assert!(of(Condition::Alone, true, &[("h1", up)]).is_empty());
+        assert!(of(Condition::Member, true, &[("h1", up), ("h2", up)]).is_empty());
+        let lost = of(Condition::Member, false, &[("h1", up), ("h2", down), ("h3", down)]);
+        assert_eq!(lost[0].level, NoticeLevel::Critical);
+        assert!(lost[0].text.contains("1 of 3") && lost[0].text.contains("h2, h3 do not answer"));
+        let one = of(Condition::Member, true, &[("h1", up), ("h2", up), ("h3", down)]);
+        assert!(one[0].level == NoticeLevel::Warning && one[0].text.starts_with("h3 does not answer."));
+        let election = of(Condition::Member, false, &[("h1", up), ("h2", up), ("h3", down)]);
+        assert_eq!(election[0].level, NoticeLevel::Warning);
+        let removed = of(Condition::Removed, false, &[]);
+        assert!(removed[0].level == NoticeLevel::Critical && removed[0].text.contains("cluster of its own"));
+        assert_eq!(of(Condition::Moving, false, &[])[0].level, NoticeLevel::Warning);
+    }
 
     #[test]
     fn a_filling_pool_is_told_in_time() {

@@ -1,0 +1,114 @@
+//! A host on its way: what joining would do, joining, leaving. Afterwards the browser's session is of no use any more, so
+//! the answers to both are pages that need none.
+
+use super::Answer;
+use super::cluster::{record, respond};
+use crate::filters;
+use crate::forms::cluster::ClusterForm;
+use crate::page::{answer, page};
+use crate::submission::Submission;
+use crate::visit::{Frame, Layout, Section, Theme};
+use askama::Template;
+use axum::http::HeaderValue;
+use axum::http::header::SET_COOKIE;
+use axum::response::Response;
+use hostd_core::JoinPreview;
+use hostd_edge::clear_session_cookie;
+use hostd_types::{Clash, HostRole};
+
+/// What joining would do.
+#[derive(Template)]
+#[template(path = "join.html")]
+pub(crate) struct JoinPage {
+    pub(crate) layout: Layout,
+    pub(crate) preview: JoinPreview,
+    pub(crate) token: String,
+}
+page!(JoinPage);
+
+impl JoinPage {
+    /// The host gets another name there.
+    fn renamed(&self) -> bool {
+        self.preview.host.name != self.preview.host.becomes
+    }
+    /// What comes along: how many of what, and their names.
+    fn belongings(&self) -> Vec<(String, String)> {
+        let all = &self.preview.belongings;
+        let said = |n: usize, one: &str, names: Vec<&str>| (crate::units::count(&n, one), names.join(", "));
+        vec![
+            said(all.vms.len(), "machine", all.vms.iter().map(|r| r.spec.name.as_str()).collect()),
+            said(all.volumes.len(), "volume", all.volumes.iter().map(|r| r.spec.name.as_str()).collect()),
+            said(all.images.len(), "image", all.images.iter().map(|r| r.spec.name.as_str()).collect()),
+            said(all.networks.len(), "network", all.networks.iter().map(|r| r.spec.name.as_str()).collect()),
+        ]
+    }
+    /// Names that change, but for the host's own, which stands above.
+    fn renames(&self) -> impl Iterator<Item = &Clash> {
+        let host = &self.preview.host.id;
+        self.preview.clashes.iter().filter(move |clash| clash.id != *host)
+    }
+}
+
+/// What is said once the host is on its way.
+#[derive(Template)]
+#[template(path = "moving.html")]
+pub(crate) struct MovingPage {
+    pub(crate) layout: Layout,
+    /// Name of this host.
+    pub(crate) name: String,
+    /// It joins; otherwise it leaves.
+    pub(crate) joins: bool,
+}
+page!(MovingPage);
+
+impl MovingPage {
+    /// The page for whoever sent `submission`, who is logged out by it.
+    fn answer(submission: &Submission, name: String, joins: bool) -> Response {
+        let frame = Frame {
+            theme: submission.visit.frame.theme,
+            path: "/cluster".into(),
+            version: submission.visit.frame.version.clone(),
+            ..Frame::default()
+        };
+        let (page, title) = if joins { ("joining", "Joining") } else { ("leaving", "Leaving") };
+        let layout = frame.layout(page, Section::None, title);
+        let mut response = answer(&MovingPage { layout, name, joins });
+        if let Ok(cookie) = HeaderValue::from_str(&clear_session_cookie()) {
+            response.headers_mut().append(SET_COOKIE, cookie);
+        }
+        response
+    }
+}
+
+/// `POST /cluster/preview`: asks the token's cluster; changes nothing.
+pub(crate) async fn preview(submission: Submission) -> Answer {
+    let visit = &submission.visit;
+    let form = ClusterForm::read(&submission.fields, record(visit).await?.as_ref());
+    match visit.core.preview_join(&form.token).await {
+        Ok(preview) => {
+            let layout = visit.layout("join", Section::Cluster, format!("Join {}", preview.name));
+            Ok(answer(&JoinPage { layout, preview, token: form.token }))
+        }
+        Err(problem) => respond(visit, Some(form), None, Some(problem)).await,
+    }
+}
+
+/// `POST /cluster/join`
+pub(crate) async fn join(submission: Submission) -> Answer {
+    let visit = &submission.visit;
+    let form = ClusterForm::read(&submission.fields, record(visit).await?.as_ref());
+    match visit.core.join_cluster(&visit.ctx, &form.token, HostRole::Host).await {
+        Ok(()) => Ok(MovingPage::answer(&submission, submission.fields.text("becomes"), true)),
+        Err(problem) => respond(visit, Some(form), None, Some(problem)).await,
+    }
+}
+
+/// `POST /cluster/leave`
+pub(crate) async fn leave(submission: Submission) -> Response {
+    let visit = &submission.visit;
+    let confirm = submission.fields.text("confirm");
+    match visit.core.leave_cluster(&visit.ctx, &confirm).await {
+        Ok(()) => MovingPage::answer(&submission, confirm, false),
+        Err(problem) => submission.refused("/cluster", problem),
+    }
+}

@@ -1,0 +1,199 @@
+//! Which host things are on: its name, and how old what is shown of them is.
+
+#![allow(dead_code)] // lists take it up next
+
+use crate::error::PageError;
+use crate::visit::{OrPage, Visit};
+use askama::Template;
+use hostd_core::{ClusterView, Liveness, MemberView};
+use hostd_types::{Actor, Event, HostId, Kind, Vm};
+use std::collections::BTreeMap;
+
+/// One host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) id: HostId,
+    pub(crate) name: String,
+    pub(crate) liveness: Liveness,
+    pub(crate) seen_s: Option<u64>,
+}
+
+/// The hosts of the cluster, by name.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Places {
+    here: Option<HostId>,
+    hosts: Vec<Place>,
+}
+
+impl Places {
+    /// As this host sees them now.
+    pub(crate) async fn load(visit: &Visit) -> Result<Self, PageError> {
+        Ok(Self::of(&visit.core.cluster_view().await.or_page(visit)?))
+    }
+    /// Those of `view`.
+    pub(crate) fn of(view: &ClusterView) -> Self {
+        let place = |member: &MemberView| Place {
+            id: member.host.id,
+            name: member.host.spec.name.clone(),
+            liveness: member.liveness,
+            seen_s: member.seen_s,
+        };
+        Self { here: Some(view.here), hosts: view.members.iter().map(place).collect() }
+    }
+    /// There is more than one, so pages tell where things are.
+    pub(crate) fn several(&self) -> bool {
+        self.hosts.len() > 1
+    }
+    /// All of them.
+    pub(crate) fn all(&self) -> &[Place] {
+        &self.hosts
+    }
+    /// Those that answer.
+    pub(crate) fn up(&self) -> impl Iterator<Item = &Place> {
+        self.hosts.iter().filter(|place| place.is_current())
+    }
+    /// The host `id`.
+    pub(crate) fn find(&self, id: HostId) -> Option<&Place> {
+        self.hosts.iter().find(|place| place.id == id)
+    }
+    /// Name of this host.
+    pub(crate) fn here(&self) -> &str {
+        self.here.and_then(|id| self.find(id)).map_or("this host", |place| &place.name)
+    }
+    /// `id` is this host.
+    pub(crate) fn is_here(&self, id: &HostId) -> bool {
+        self.here.as_ref() == Some(id)
+    }
+    /// The host named in a form or an address, this one when none is.
+    pub(crate) fn chosen(&self, text: &str, here: HostId) -> HostId {
+        text.parse().ok().filter(|id| self.find(*id).is_some()).unwrap_or(here)
+    }
+    /// A cell of a list: the host's name, and the age of what is shown of it when it does not answer.
+    pub(crate) fn cell(&self, host: &HostId) -> Cell {
+        Cell { place: self.find(*host).cloned() }
+    }
+    /// What is shown of this host's things is current.
+    pub(crate) fn current(&self, host: &HostId) -> bool {
+        self.find(*host).is_none_or(Place::is_current)
+    }
+    /// The badge of a machine's state: as it was last heard when its host does not answer.
+    pub(crate) fn state(&self, vm: &Vm) -> State {
+        State {
+            word: crate::wording::vm_state(&vm.status.state),
+            tone: crate::wording::vm_tone(&vm.status.state),
+            state: vm.status.state.as_str(),
+            age: self.find(vm.spec.host).filter(|place| !place.is_current()).map(Place::age),
+        }
+    }
+}
+
+impl Place {
+    /// It answers, so what is shown of it is what it is.
+    pub(crate) fn is_current(&self) -> bool {
+        self.liveness == Liveness::Up
+    }
+    /// How old what is shown of it is: `last seen 40 s ago`.
+    pub(crate) fn age(&self) -> String {
+        age(self.liveness, self.seen_s)
+    }
+}
+
+/// How old what is shown of a host is, in words.
+pub(crate) fn age(liveness: Liveness, seen_s: Option<u64>) -> String {
+    match (liveness, seen_s) {
+        (Liveness::Up, _) => "now".into(),
+        (_, Some(seconds)) => format!("last seen {} ago", crate::units::span(seconds)),
+        (_, None) => "not seen yet".into(),
+    }
+}
+
+/// A host in a row.
+#[derive(Debug, Clone, Template)]
+#[template(
+    ext = "html",
+    source = r#"{% if let Some(place) = place %}<a href="/host/{{ place.id }}">{{ place.name }}</a>{% if !place.is_current() %}<span class="sub stale">{{ place.age() }}</span>{% endif %}{% else %}<span class="dim">–</span>{% endif %}"#
+)]
+pub(crate) struct Cell {
+    place: Option<Place>,
+}
+
+impl askama::filters::HtmlSafe for Cell {}
+
+/// A machine's state in a row.
+#[derive(Debug, Clone, Template)]
+#[template(
+    ext = "html",
+    source = r#"{% if let Some(age) = age %}<span class="badge unknown" data-vm-state="{{ state }}" data-stale title="Its host: {{ age }}">Was {{ word|lower }}</span>{% else %}<span class="badge {{ tone }}" data-vm-state="{{ state }}">{{ word }}</span>{% endif %}"#
+)]
+pub(crate) struct State {
+    word: &'static str,
+    tone: &'static str,
+    state: &'static str,
+    age: Option<String>,
+}
+
+impl askama::filters::HtmlSafe for State {}
+
+/// Which host each of `events` is about, by the event's number: the one that reported, or the one that has what the event
+/// is about. What is gone is on no host any more.
+pub(crate) async fn of_events(
+    visit: &Visit,
+    places: &Places,
+    events: &[Event],
+) -> Result<BTreeMap<u64, HostId>, PageError> {
+    let mut found = BTreeMap::new();
+    if !places.several() {
+        return Ok(found);
+    }
+    let mut known: BTreeMap<&str, Option<HostId>> = BTreeMap::new();
+    for event in events {
+        let host = match (&event.by, &event.subject) {
+            (Actor::Host { id }, _) => Some(*id),
+            (_, None) => None,
+            (_, Some(subject)) => match known.get(subject.id.as_str()) {
+                Some(host) => *host,
+                None => {
+                    let host = of_subject(visit, subject.kind, &subject.id).await;
+                    known.insert(&subject.id, host);
+                    host
+                }
+            },
+        };
+        found.extend(host.map(|host| (event.seq, host)));
+    }
+    Ok(found)
+}
+
+async fn of_subject(visit: &Visit, kind: Kind, id: &str) -> Option<HostId> {
+    let core = &visit.core;
+    match kind {
+        Kind::Host => id.parse().ok(),
+        Kind::Vm => Some(core.vm(id.parse().ok()?).await.ok()?.spec.host),
+        Kind::Volume => Some(core.volume(id.parse().ok()?).await.ok()?.volume.spec.host),
+        Kind::Image => Some(core.image(id.parse().ok()?).await.ok()?.image.spec.host),
+        Kind::Network => Some(core.network(id.parse().ok()?).await.ok()?.network.spec.host),
+        Kind::Task => Some(core.task(id.parse().ok()?).await.ok()?.host),
+        Kind::Cluster | Kind::JoinToken | Kind::Event | Kind::User | Kind::Token | Kind::Session => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_on_a_silent_host_says_how_old_it_is() {
+        assert_eq!(age(Liveness::Up, Some(1)), "now");
+        assert_eq!(age(Liveness::Suspect, Some(12)), "last seen 12 s ago");
+        assert_eq!(age(Liveness::Down, Some(90)), "last seen 1 min ago");
+        assert_eq!(age(Liveness::Unknown, None), "not seen yet");
+        let id = HostId::new();
+        let host = |liveness| Place { id, name: "<h3>".into(), liveness, seen_s: Some(40) };
+        let places = |liveness| Places { here: None, hosts: vec![host(liveness)] };
+        let up = places(Liveness::Up).cell(&id).to_string();
+        assert!(up.contains("&#60;h3&#62;") && !up.contains("stale"), "{up}");
+        let down = places(Liveness::Down).cell(&id).to_string();
+        assert!(down.contains("last seen 40 s ago"), "{down}");
+        assert!(places(Liveness::Up).cell(&HostId::new()).to_string().contains("–"));
+    }
+}
