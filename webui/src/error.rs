@@ -28,11 +28,9 @@ impl ErrorPage {
     fn way_out(&self) -> (&'static str, &'static str) {
         match self.problem.kind {
             ProblemKind::NotFound => ("/vms", "All machines"),
-            ProblemKind::Unavailable | ProblemKind::NoQuorum | ProblemKind::Capacity => {
-                ("/host", "Look at the host")
-            }
+            ProblemKind::Unavailable | ProblemKind::Capacity => ("/host", "Look at the host"),
             ProblemKind::Unauthenticated => ("/login", "Log in"),
-            ProblemKind::Removed => ("/cluster", "Look at the cluster"),
+            ProblemKind::Removed | ProblemKind::NoQuorum => ("/cluster", "Look at the cluster"),
             ProblemKind::Exists
             | ProblemKind::Invalid
             | ProblemKind::Forbidden

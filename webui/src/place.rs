@@ -1,9 +1,6 @@
 //! Which host things are on: its name, and how old what is shown of them is.
 
-#![allow(dead_code)] // lists take it up next
-
-use crate::error::PageError;
-use crate::visit::{OrPage, Visit};
+use crate::visit::Visit;
 use askama::Template;
 use hostd_core::{ClusterView, Liveness, MemberView};
 use hostd_types::{Actor, Event, HostId, Kind, Vm};
@@ -26,10 +23,6 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    /// As this host sees them now.
-    pub(crate) async fn load(visit: &Visit) -> Result<Self, PageError> {
-        Ok(Self::of(&visit.core.cluster_view().await.or_page(visit)?))
-    }
     /// Those of `view`.
     pub(crate) fn of(view: &ClusterView) -> Self {
         let place = |member: &MemberView| Place {
@@ -72,9 +65,9 @@ impl Places {
     pub(crate) fn cell(&self, host: &HostId) -> Cell {
         Cell { place: self.find(*host).cloned() }
     }
-    /// What is shown of this host's things is current.
-    pub(crate) fn current(&self, host: &HostId) -> bool {
-        self.find(*host).is_none_or(Place::is_current)
+    /// How old what is shown of `host` is, when it does not answer.
+    pub(crate) fn silent(&self, host: &HostId) -> Option<String> {
+        self.find(*host).filter(|place| !place.is_current()).map(Place::age)
     }
     /// The badge of a machine's state: as it was last heard when its host does not answer.
     pub(crate) fn state(&self, vm: &Vm) -> State {
@@ -111,7 +104,7 @@ pub(crate) fn age(liveness: Liveness, seen_s: Option<u64>) -> String {
 #[derive(Debug, Clone, Template)]
 #[template(
     ext = "html",
-    source = r#"{% if let Some(place) = place %}<a href="/host/{{ place.id }}">{{ place.name }}</a>{% if !place.is_current() %}<span class="sub stale">{{ place.age() }}</span>{% endif %}{% else %}<span class="dim">–</span>{% endif %}"#
+    source = r#"{% if let Some(place) = place %}<a href="/host/{{ place.id }}">{{ place.name }}</a>{% if !place.is_current() %} <span class="sub stale">{{ place.age() }}</span>{% endif %}{% else %}<span class="dim">–</span>{% endif %}"#
 )]
 pub(crate) struct Cell {
     place: Option<Place>,
@@ -134,34 +127,53 @@ pub(crate) struct State {
 
 impl askama::filters::HtmlSafe for State {}
 
-/// Which host each of `events` is about, by the event's number: the one that reported, or the one that has what the event
-/// is about. What is gone is on no host any more.
-pub(crate) async fn of_events(
-    visit: &Visit,
-    places: &Places,
-    events: &[Event],
-) -> Result<BTreeMap<u64, HostId>, PageError> {
-    let mut found = BTreeMap::new();
-    if !places.several() {
-        return Ok(found);
+/// Which host each event of a list is about: the one that reported, or the one that has what the event is about. What is
+/// gone is on no host any more.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct EventHosts {
+    places: Places,
+    at: BTreeMap<u64, HostId>,
+}
+
+impl EventHosts {
+    /// Those of `events`; nothing is looked up on a lone host.
+    pub(crate) async fn load(visit: &Visit, events: &[Event]) -> Self {
+        let places = visit.frame.places.clone();
+        let mut at = BTreeMap::new();
+        if !places.several() {
+            return Self { places, at };
+        }
+        let mut known: BTreeMap<&str, Option<HostId>> = BTreeMap::new();
+        for event in events {
+            let host = match (&event.by, &event.subject) {
+                (Actor::Host { id }, _) => Some(*id),
+                (_, None) => None,
+                (_, Some(subject)) => match known.get(subject.id.as_str()) {
+                    Some(host) => *host,
+                    None => {
+                        let host = of_subject(visit, subject.kind, &subject.id).await;
+                        known.insert(&subject.id, host);
+                        host
+                    }
+                },
+            };
+            at.extend(host.map(|host| (event.seq, host)));
+        }
+        Self { places, at }
     }
-    let mut known: BTreeMap<&str, Option<HostId>> = BTreeMap::new();
-    for event in events {
-        let host = match (&event.by, &event.subject) {
-            (Actor::Host { id }, _) => Some(*id),
-            (_, None) => None,
-            (_, Some(subject)) => match known.get(subject.id.as_str()) {
-                Some(host) => *host,
-                None => {
-                    let host = of_subject(visit, subject.kind, &subject.id).await;
-                    known.insert(&subject.id, host);
-                    host
-                }
-            },
-        };
-        found.extend(host.map(|host| (event.seq, host)));
+    /// The hosts named, for tests.
+    #[cfg(test)]
+    pub(crate) fn of(places: Places, at: BTreeMap<u64, HostId>) -> Self {
+        Self { places, at }
     }
-    Ok(found)
+    /// The list tells them.
+    pub(crate) fn shown(&self) -> bool {
+        self.places.several()
+    }
+    /// The cell of one event.
+    pub(crate) fn cell(&self, event: &Event) -> Cell {
+        Cell { place: self.at.get(&event.seq).and_then(|id| self.places.find(*id)).cloned() }
+    }
 }
 
 async fn of_subject(visit: &Visit, kind: Kind, id: &str) -> Option<HostId> {

@@ -2,6 +2,7 @@
 
 use crate::error::PageError;
 use crate::flash::Flash;
+use crate::place::Places;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::response::Response;
@@ -84,6 +85,8 @@ pub(crate) struct Frame {
     pub(crate) theme: Theme,
     /// Conditions to show on top.
     pub(crate) notices: Vec<Notice>,
+    /// The hosts of the cluster.
+    pub(crate) places: Places,
     /// The result of what was done just before.
     pub(crate) flash: Option<Flash>,
     /// This page's own path and query.
@@ -130,6 +133,10 @@ impl Layout {
     pub(crate) fn watching(mut self, changes: impl Into<String>) -> Self {
         self.watch = changes.into();
         self
+    }
+    /// The hosts of the cluster.
+    pub(crate) fn places(&self) -> &Places {
+        &self.frame.places
     }
     /// Address of an asset.
     pub(crate) fn asset(&self, name: &str) -> String {
@@ -197,6 +204,8 @@ impl FromRequestParts<Core> for Visit {
             user: Some(user),
             csrf,
             notices: core.notices().await,
+            // A state that can't be read is one of the notices; pages then tell of no other host.
+            places: core.cluster_view().await.map(|view| Places::of(&view)).unwrap_or_default(),
             version: core.settings().version.clone(),
             ..Frame::anonymous(parts)
         };

@@ -6,6 +6,8 @@ use hostd_types::{CreateNetwork, NetworkMode, Problem};
 /// The form, as typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NetworkForm {
+    /// The host it is made on; empty: the one asked.
+    pub(crate) host: String,
     pub(crate) name: String,
     pub(crate) description: String,
     /// `nat` or `bridged`.
@@ -17,6 +19,7 @@ pub(crate) struct NetworkForm {
 impl Default for NetworkForm {
     fn default() -> Self {
         Self {
+            host: String::new(),
             name: String::new(),
             description: String::new(),
             mode: "nat".into(),
@@ -30,6 +33,7 @@ impl NetworkForm {
     /// What was sent.
     pub(crate) fn read(fields: &Fields) -> Self {
         Self {
+            host: fields.text("host"),
             name: fields.text("name"),
             description: fields.text("description"),
             mode: fields.text("mode"),

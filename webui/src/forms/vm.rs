@@ -19,6 +19,8 @@ pub(crate) struct NicForm {
 /// The form of a new machine, as typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct VmForm {
+    /// The host that will run it; empty: the one asked.
+    pub(crate) host: String,
     pub(crate) name: String,
     pub(crate) description: String,
     pub(crate) cpus: String,
@@ -38,6 +40,7 @@ impl VmForm {
     pub(crate) fn fresh(network: Option<NetworkId>) -> Self {
         let network = network.map(|n| n.to_string()).unwrap_or_default();
         Self {
+            host: String::new(),
             name: String::new(),
             description: String::new(),
             cpus: "2".into(),
@@ -60,6 +63,7 @@ impl VmForm {
             model: fields.text(&format!("nic{index}_model")),
         };
         Self {
+            host: fields.text("host"),
             name: fields.text("name"),
             description: fields.verbatim("description"),
             cpus: fields.text("cpus"),
@@ -74,7 +78,8 @@ impl VmForm {
             nics: (0..rows("nics")).map(nic).collect(),
         }
     }
-    /// Adds or removes a row, when a button for that was pressed: `disk+`, `disk-1`, `nic+`, `nic-0`.
+    /// Adds or removes a row, when a button for that was pressed: `disk+`, `disk-1`, `nic+`, `nic-0`; or takes
+    /// another host (`host-ID`), which has other images, volumes and networks.
     pub(crate) fn change(&mut self, button: &str) {
         match button {
             "disk+" if self.disks.len() < ROWS_MAX => self.disks.push(DiskForm::default()),
@@ -83,6 +88,15 @@ impl VmForm {
                 self.nics.push(NicForm { network, model: "virtio".into() });
             }
             other => {
+                if let Some(host) = other.strip_prefix("host-") {
+                    self.host = host.to_owned();
+                    self.cdrom.clear();
+                    self.disks.iter_mut().for_each(|disk| {
+                        disk.image.clear();
+                        disk.volume.clear();
+                    });
+                    self.nics.iter_mut().for_each(|nic| nic.network.clear());
+                }
                 let row = |prefix| other.strip_prefix(prefix).and_then(|n| n.parse::<usize>().ok());
                 if let Some(index) = row("disk-").filter(|n| *n < self.disks.len()) {
                     self.disks.remove(index);

@@ -6,6 +6,8 @@ use hostd_types::{CreateVolume, DiskFormat, Problem};
 /// The form, as typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct VolumeForm {
+    /// The host whose disk holds it; empty: the one asked.
+    pub(crate) host: String,
     pub(crate) name: String,
     pub(crate) size: String,
     pub(crate) unit: String,
@@ -14,7 +16,13 @@ pub(crate) struct VolumeForm {
 
 impl Default for VolumeForm {
     fn default() -> Self {
-        Self { name: String::new(), size: "20".into(), unit: "gib".into(), format: "qcow2".into() }
+        Self {
+            host: String::new(),
+            name: String::new(),
+            size: "20".into(),
+            unit: "gib".into(),
+            format: "qcow2".into(),
+        }
     }
 }
 
@@ -22,6 +30,7 @@ impl VolumeForm {
     /// What was sent.
     pub(crate) fn read(fields: &Fields) -> Self {
         Self {
+            host: fields.text("host"),
             name: fields.text("name"),
             size: fields.text("size"),
             unit: fields.text("unit"),
@@ -43,8 +52,13 @@ mod tests {
 
     #[test]
     fn size_and_unit_make_bytes() {
-        let form =
-            VolumeForm { name: "data".into(), size: "2".into(), unit: "tib".into(), format: "raw".into() };
+        let form = VolumeForm {
+            name: "data".into(),
+            size: "2".into(),
+            unit: "tib".into(),
+            format: "raw".into(),
+            ..VolumeForm::default()
+        };
         let volume = form.volume().expect("a good form");
         assert_eq!((volume.size_bytes, volume.format), (2 << 40, DiskFormat::Raw));
         let bad = VolumeForm { size: "big".into(), ..form };

@@ -4,6 +4,7 @@ use super::Answer;
 use crate::filters;
 use crate::listing::{Listing, Pager};
 use crate::page::{answer, page};
+use crate::place::EventHosts;
 use crate::visit::{Layout, OrPage, Section, Theme, Visit};
 use askama::Template;
 use axum::extract::Query;
@@ -15,6 +16,7 @@ use hostd_types::Event;
 pub(crate) struct EventsPage {
     pub(crate) layout: Layout,
     pub(crate) events: Vec<Event>,
+    pub(crate) hosts: EventHosts,
     pub(crate) listing: Listing,
     pub(crate) pager: Pager,
 }
@@ -29,5 +31,6 @@ pub(crate) async fn show(visit: Visit, Query(listing): Query<Listing>) -> Answer
         layout = layout.watching("event vm task image volume network token session user");
     }
     let pager = listing.pager("/events", &page, "event");
-    Ok(answer(&EventsPage { layout, events: page.items, listing, pager }))
+    let hosts = EventHosts::load(&visit, &page.items).await;
+    Ok(answer(&EventsPage { layout, hosts, events: page.items, listing, pager }))
 }

@@ -9,11 +9,12 @@ use axum::extract::Path;
 use hostd_types::{Problem, ProblemKind};
 
 /// Topics in reading order: path, title, one line.
-pub(crate) const TOPICS: [(&str, &str, &str); 10] = [
+pub(crate) const TOPICS: [(&str, &str, &str); 11] = [
     ("getting-started", "Getting started", "From the first login to a running machine"),
     ("machines", "Machines", "States, power, editing, consoles, deleting"),
     ("images", "Images and volumes", "What can be uploaded, and how disks relate to it"),
     ("networks", "Networks", "Private subnets and bridges to the LAN"),
+    ("clusters", "Clusters", "Several hosts as one: joining, leaving, and when one is gone"),
     ("access", "Access and tokens", "Passwords, sessions, certificates, API tokens"),
     ("live-mode", "Live mode and data", "Where things are kept, and what a reboot keeps"),
     ("qx", "Command line", "qx on the host itself"),
@@ -89,7 +90,7 @@ impl HelpTopic {
                 "Something the host needs does not answer, most often libvirt. Running machines go on. The host tries again by itself; the Host page shows the cause."
             }
             ProblemKind::NoQuorum => {
-                "The majority of the cluster can't be reached. A lone host is its own majority and never says this."
+                "The majority of the cluster can't be reached, so nothing may be decided here. Machines keep running, and those of this host can be started and stopped. Start the hosts that don't answer, or repair the network; the help page on clusters tells what to do when they are lost. A lone host never says this."
             }
             ProblemKind::Removed => {
                 "Somebody removed this host from its cluster. Its machines and disks are where they were. Make it a cluster of its own again on its Cluster page; then it can join as a new host."

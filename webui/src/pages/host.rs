@@ -4,7 +4,7 @@ use super::Answer;
 use crate::chart::{Chart, Meter};
 use crate::filters;
 use crate::page::{answer, page};
-use crate::place::{Place, Places};
+use crate::place::Place;
 use crate::submission::Submission;
 use crate::visit::{Layout, OrPage, Section, Theme, Visit};
 use askama::Template;
@@ -23,7 +23,6 @@ pub(crate) struct HostPage {
     pub(crate) charts: Vec<Chart>,
     /// Of this host alone; another one's is its own matter.
     pub(crate) health: ClusterHealth,
-    pub(crate) places: Places,
 }
 page!(HostPage);
 
@@ -43,14 +42,13 @@ pub(crate) struct SilentHostPage {
     /// What it said, or what happened on the way.
     pub(crate) problem: Problem,
     pub(crate) vms: Vec<Vm>,
-    pub(crate) places: Places,
 }
 page!(SilentHostPage);
 
 impl SilentHostPage {
     /// The host with its age.
     fn place(&self) -> Option<&Place> {
-        self.places.find(self.member.host.id)
+        self.layout.places().find(self.member.host.id)
     }
 }
 
@@ -87,7 +85,6 @@ async fn respond(visit: Visit, id: HostId) -> Answer {
             Chart::host_network(&samples),
         ],
         health: if here { core.cluster_health().await } else { ClusterHealth::default() },
-        places: Places::load(&visit).await?,
         host,
     }))
 }
@@ -95,7 +92,6 @@ async fn respond(visit: Visit, id: HostId) -> Answer {
 /// What the rows say of a host that does not answer, and how old that is.
 async fn silent(visit: &Visit, id: HostId, problem: Problem) -> Answer {
     let view = visit.core.cluster_view().await.or_page(visit)?;
-    let places = Places::of(&view);
     let member = view.members.into_iter().find(|member| member.host.id == id);
     let member = member.ok_or_else(|| visit.failed(Problem::not_found("host", id)))?;
     let all = ListParams { limit: Some(PAGE_MAX), ..ListParams::default() };
@@ -106,7 +102,6 @@ async fn silent(visit: &Visit, id: HostId, problem: Problem) -> Answer {
         member,
         problem,
         vms: vms.into_iter().filter(|vm| vm.spec.host == id).collect(),
-        places,
     }))
 }
 

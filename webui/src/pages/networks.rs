@@ -25,35 +25,52 @@ pub(crate) struct NetworksPage {
     pub(crate) nics: Vec<NicFacts>,
     pub(crate) pager: Pager,
     pub(crate) form: NetworkForm,
+    /// The form is being filled in.
+    pub(crate) opened: bool,
 }
 page!(NetworksPage, refusal);
 
-async fn respond(visit: &Visit, listing: Listing, form: NetworkForm, problem: Option<Problem>) -> Answer {
+async fn respond(
+    visit: &Visit,
+    listing: Listing,
+    mut form: NetworkForm,
+    opened: bool,
+    problem: Option<Problem>,
+) -> Answer {
+    let chosen = visit.frame.places.chosen(&form.host, visit.core.host());
+    form.host = chosen.to_string();
     let page = visit.core.networks(&listing.params()).await.or_page(visit)?;
-    let host = visit.core.host_view(visit.core.host()).await.or_page(visit)?;
+    // The cards of a host that does not answer are not known; a private subnet can't be made there either.
+    let host = visit.core.host_view(chosen).await.ok();
     Ok(answer(&NetworksPage {
         layout: visit.layout("networks", Section::Networks, "Networks").watching("network vm task"),
         refusal: Refusal(problem),
         pager: listing.pager("/networks", &page, "network"),
         networks: page.items,
-        nics: host.facts.nics.into_iter().filter(|n| n.physical).collect(),
+        nics: host.map(|h| h.facts.nics).unwrap_or_default().into_iter().filter(|n| n.physical).collect(),
         form,
+        opened,
     }))
 }
 
 /// `GET /networks`
 pub(crate) async fn show(visit: Visit, Query(listing): Query<Listing>) -> Answer {
-    respond(&visit, listing, NetworkForm::default(), None).await
+    respond(&visit, listing, NetworkForm::default(), false, None).await
 }
 
 /// `POST /networks`
 pub(crate) async fn create(submission: Submission) -> Answer {
     let visit = &submission.visit;
-    let form = NetworkForm::read(&submission.fields);
+    let mut form = NetworkForm::read(&submission.fields);
+    if let Some(host) = submission.fields.find("rows").and_then(|button| button.strip_prefix("host-")) {
+        (form.host, form.nic) = (host.to_owned(), String::new());
+        return respond(visit, Listing::default(), form, true, None).await;
+    }
     let problem = match form.network() {
         Ok(network) => {
             let said = format!("{} is being created.", network.name);
-            let command = NetworkCommand::Create { id: NetworkId::new(), host: visit.core.host(), network };
+            let host = visit.frame.places.chosen(&form.host, visit.core.host());
+            let command = NetworkCommand::Create { id: NetworkId::new(), host, network };
             match submission.submit(Command::Network(command)).await {
                 Ok(outcome) => return Ok(Flash::accepted(said, &outcome).then("/networks")),
                 Err(problem) if problem.kind == ProblemKind::Exists && problem.errors.is_empty() => {
@@ -64,7 +81,7 @@ pub(crate) async fn create(submission: Submission) -> Answer {
         }
         Err(problem) => problem,
     };
-    respond(visit, Listing::default(), form, Some(problem)).await
+    respond(visit, Listing::default(), form, true, Some(problem)).await
 }
 
 /// `POST /networks/{id}/delete`

@@ -7,7 +7,7 @@ use crate::filters;
 use crate::page::{answer, page};
 use crate::visit::{Layout, OrPage, Section, Theme, Visit};
 use askama::Template;
-use hostd_core::HostView;
+use hostd_core::{ClusterView, HostView, Liveness};
 use hostd_types::{Event, ListParams, Task, Vm};
 use std::collections::BTreeMap;
 
@@ -23,8 +23,57 @@ pub(crate) struct OverviewPage {
     pub(crate) events: Vec<Event>,
     pub(crate) charts: Vec<Chart>,
     pub(crate) images: u64,
+    /// Of the cluster, when there are several hosts.
+    pub(crate) totals: Option<Totals>,
 }
 page!(OverviewPage);
+
+/// What the hosts of a cluster have together, of those that told.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Totals {
+    pub(crate) name: String,
+    pub(crate) hosts: u64,
+    pub(crate) up: u64,
+    pub(crate) threads: u64,
+    pub(crate) cpu: f64,
+    pub(crate) memory_used: u64,
+    pub(crate) memory: u64,
+    pub(crate) pool_free: u64,
+    pub(crate) pool: u64,
+}
+
+impl Totals {
+    /// Those of `view`; none for a lone host. What a host that does not answer told last does not count.
+    pub(crate) fn of(view: &ClusterView) -> Option<Self> {
+        if view.members.len() < 2 {
+            return None;
+        }
+        let mut sum = Self {
+            name: view.cluster.as_ref().map(|c| c.spec.name.clone()).unwrap_or_default(),
+            hosts: view.members.len() as u64,
+            ..Self::default()
+        };
+        for member in view.members.iter().filter(|m| m.liveness == Liveness::Up) {
+            sum.up += 1;
+            let Some(pulse) = &member.pulse else { continue };
+            let sample = pulse.sample.unwrap_or_default();
+            sum.threads += u64::from(pulse.threads);
+            sum.cpu += sample.cpu * f64::from(pulse.threads);
+            sum.memory_used += sample.memory_used;
+            sum.memory += pulse.memory_bytes;
+            if let Some(pool) = &pulse.pool {
+                sum.pool_free += pool.free_bytes;
+                sum.pool += pool.total_bytes;
+            }
+        }
+        sum.cpu /= (sum.threads as f64).max(1.0);
+        Some(sum)
+    }
+    /// Hosts that do not answer.
+    fn silent(&self) -> u64 {
+        self.hosts - self.up
+    }
+}
 
 impl OverviewPage {
     /// Machines in all.
@@ -68,6 +117,7 @@ pub(crate) async fn show(visit: Visit) -> Answer {
         tasks: core.tasks(&few(5)).await.or_page(&visit)?.items,
         events: core.events(&few(6), None).await.or_page(&visit)?.items,
         images: core.images(&few(1)).await.or_page(&visit)?.total,
+        totals: Totals::of(&core.cluster_view().await.or_page(&visit)?),
         host,
         charts,
     }))

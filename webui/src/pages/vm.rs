@@ -64,7 +64,8 @@ page!(VmEventsPage);
 pub(crate) async fn show(visit: Visit, Path(id): Path<String>) -> Answer {
     let id = visit.id("machine", &id)?;
     let detail = visit.core.vm_detail(id).await.or_page(&visit)?;
-    let host = visit.core.host_view(visit.core.host()).await.or_page(&visit)?;
+    // Of a host that does not answer nothing is known.
+    let host = visit.core.host_view(detail.vm.spec.host).await.ok();
     let memory = detail.vm.spec.memory_mib << 20;
     let active = detail.vm.status.state.is_active();
     Ok(answer(&VmPage {
@@ -74,7 +75,8 @@ pub(crate) async fn show(visit: Visit, Path(id): Path<String>) -> Answer {
         } else {
             Vec::new()
         },
-        emulation: matches!(host.facts.acceleration, hostd_types::Acceleration::Emulation { .. }),
+        emulation: host
+            .is_some_and(|h| matches!(h.facts.acceleration, hostd_types::Acceleration::Emulation { .. })),
         detail,
     }))
 }

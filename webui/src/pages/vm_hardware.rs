@@ -54,7 +54,7 @@ pub(crate) async fn show(visit: Visit, Path(id): Path<String>) -> Answer {
     let id = visit.id("machine", &id)?;
     let detail = visit.core.vm_detail(id).await.or_page(&visit)?;
     let form = EditForm::of(&detail.vm);
-    let isos = Choices::load(&visit).await?.isos;
+    let isos = Choices::load(&visit, detail.vm.spec.host).await?.isos;
     Ok(answer(&page_of(&visit, detail, form, isos, None)))
 }
 
@@ -79,6 +79,6 @@ pub(crate) async fn edit(Path(id): Path<String>, submission: Submission) -> Answ
         }
         Err(problem) => problem,
     };
-    let isos = Choices::load(visit).await?.isos;
+    let isos = Choices::load(visit, detail.vm.spec.host).await?.isos;
     Ok(answer(&page_of(visit, detail, form, isos, Some(problem))))
 }

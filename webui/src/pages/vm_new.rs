@@ -10,6 +10,7 @@ use crate::visit::{Layout, OrPage, Section, Theme, Visit};
 use askama::Template;
 use axum::extract::Query;
 use hostd_core::{HostView, ImageView, NetworkView, VolumeView};
+use hostd_types::HostId;
 use hostd_types::command::VmCommand;
 use hostd_types::{Command, ImageKind, ListParams, PAGE_MAX, Phase, Problem, ProblemKind, VmId};
 use serde::Deserialize;
@@ -25,19 +26,24 @@ pub(crate) struct Choices {
 }
 
 impl Choices {
-    /// Everything that is ready to be used now.
-    pub(crate) async fn load(visit: &Visit) -> Result<Self, crate::error::PageError> {
+    /// Everything on `host` that is ready to be used now.
+    pub(crate) async fn load(visit: &Visit, host: HostId) -> Result<Self, crate::error::PageError> {
         let all = ListParams { limit: Some(PAGE_MAX), ..ListParams::default() };
-        let images = visit.core.images(&all).await.or_page(visit)?.items;
+        let mut images = visit.core.images(&all).await.or_page(visit)?.items;
+        images.retain(|i| i.image.spec.host == host);
         let of = |kind| move |i: &ImageView| i.image.status.content.as_ref().is_some_and(|c| c.kind == kind);
         let (isos, rest): (Vec<_>, Vec<_>) = images.into_iter().partition(of(ImageKind::Iso));
-        let free = |v: &VolumeView| v.volume.spec.vm.is_none() && v.volume.status.phase == Phase::Ready;
+        let free = |v: &VolumeView| {
+            v.volume.spec.host == host && v.volume.spec.vm.is_none() && v.volume.status.phase == Phase::Ready
+        };
+        let mut networks = visit.core.networks(&all).await.or_page(visit)?.items;
+        networks.retain(|n| n.network.spec.host == host);
         Ok(Self {
             disks: rest.into_iter().filter(of(ImageKind::Disk)).collect(),
             isos,
             volumes: visit.core.volumes(&all).await.or_page(visit)?.items.into_iter().filter(free).collect(),
-            networks: visit.core.networks(&all).await.or_page(visit)?.items,
-            host: Some(visit.core.host_view(visit.core.host()).await.or_page(visit)?),
+            networks,
+            host: visit.core.host_view(host).await.ok(),
         })
     }
 }
@@ -89,12 +95,19 @@ impl NewVmPage {
 #[serde(default)]
 pub(crate) struct Begin {
     image: String,
+    host: String,
 }
 
 /// `GET /vms/new`
 pub(crate) async fn show(visit: Visit, Query(begin): Query<Begin>) -> Answer {
-    let choices = Choices::load(&visit).await?;
+    let host = match begin.image.parse() {
+        // An image is used where it is.
+        Ok(id) => visit.core.image(id).await.map_or(visit.core.host(), |i| i.image.spec.host),
+        Err(_) => visit.frame.places.chosen(&begin.host, visit.core.host()),
+    };
+    let choices = Choices::load(&visit, host).await?;
     let mut form = VmForm::fresh(choices.networks.first().map(|n| n.network.id));
+    form.host = host.to_string();
     if choices.isos.iter().any(|i| i.image.id.to_string() == begin.image) {
         form.cdrom = begin.image;
     } else if choices.disks.iter().any(|i| i.image.id.to_string() == begin.image) {
@@ -115,11 +128,17 @@ pub(crate) async fn create(submission: Submission) -> Answer {
     let mut form = VmForm::read(&submission.fields);
     if let Some(button) = submission.fields.find("rows") {
         form.change(button);
-        return Ok(answer(&page_of(visit, form, Choices::load(visit).await?, None)));
+        let host = visit.frame.places.chosen(&form.host, visit.core.host());
+        let choices = Choices::load(visit, host).await?;
+        if let (true, Some(first)) = (button.starts_with("host-"), choices.networks.first()) {
+            form.nics.iter_mut().for_each(|nic| nic.network = first.network.id.to_string());
+        }
+        return Ok(answer(&page_of(visit, form, choices, None)));
     }
+    let host = visit.frame.places.chosen(&form.host, visit.core.host());
     let problem = match form.machine() {
         Ok(vm) => {
-            let (id, host) = (VmId::new(), visit.core.host());
+            let id = VmId::new();
             let said = format!("{} is being created.", vm.name);
             match submission.submit(Command::Vm(VmCommand::Create { id, host, vm })).await {
                 Ok(outcome) => {
@@ -135,7 +154,7 @@ pub(crate) async fn create(submission: Submission) -> Answer {
         }
         Err(problem) => problem,
     };
-    Ok(answer(&page_of(visit, form, Choices::load(visit).await?, Some(problem))))
+    Ok(answer(&page_of(visit, form, Choices::load(visit, host).await?, Some(problem))))
 }
 
 /// A taken name belongs beside the name.

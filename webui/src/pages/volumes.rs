@@ -42,7 +42,8 @@ async fn respond(visit: &Visit, listing: Listing, form: VolumeForm, problem: Opt
 
 /// `GET /volumes`
 pub(crate) async fn show(visit: Visit, Query(listing): Query<Listing>) -> Answer {
-    respond(&visit, listing, VolumeForm::default(), None).await
+    let form = VolumeForm { host: visit.core.host().to_string(), ..VolumeForm::default() };
+    respond(&visit, listing, form, None).await
 }
 
 /// `POST /volumes`
@@ -52,7 +53,8 @@ pub(crate) async fn create(submission: Submission) -> Answer {
     let problem = match form.volume() {
         Ok(volume) => {
             let said = format!("{} is being created.", volume.name);
-            let command = VolumeCommand::Create { id: VolumeId::new(), host: visit.core.host(), volume };
+            let host = visit.frame.places.chosen(&form.host, visit.core.host());
+            let command = VolumeCommand::Create { id: VolumeId::new(), host, volume };
             match submission.submit(Command::Volume(command)).await {
                 Ok(outcome) => return Ok(Flash::accepted(said, &outcome).then("/volumes")),
                 Err(problem) if problem.kind == ProblemKind::Exists && problem.errors.is_empty() => {

@@ -38,6 +38,13 @@ fn weight(html: &str) -> usize {
 fn the_first_pages_are_light() {
     let login = full("").into_iter().find(|(n, _)| *n == "login").expect("the login page").1;
     let empty_list = empty().into_iter().find(|(n, _)| *n == "empty-vms").expect("the empty list").1;
+    let named = |name: &str| full("").into_iter().find(|(n, _)| *n == name).expect(name).1;
+    let of_cluster = ["cluster", "cluster-fresh", "join", "vms", "overview"].map(|name| (name, named(name)));
+    for (name, html) in of_cluster {
+        let weight = weight(&html);
+        println!("{name}: {weight} bytes");
+        assert!(weight <= BUDGET, "{name} weighs {weight} bytes");
+    }
     for (name, html) in [("login", login), ("no machines", empty_list), ("50 machines", listed(50))] {
         let weight = weight(&html);
         println!("{name}: {weight} bytes");

@@ -7,7 +7,6 @@ use crate::page::Refusal;
 use crate::pages::cluster::ClusterPage;
 use crate::pages::cluster_move::{JoinPage, MovingPage};
 use crate::pages::host::{HostPage, SilentHostPage};
-use crate::place::Places;
 use crate::visit::{Frame, Section};
 use hostd_core::*;
 use hostd_types::*;
@@ -64,6 +63,9 @@ pub(super) fn three(text: &str) -> ClusterView {
         member(&format!("h2{text}"), MemberRole::Voter, Liveness::Suspect, Some(12)),
         member(&format!("h3{text}"), MemberRole::Voter, Liveness::Down, Some(280)),
     ];
+    for (member, id) in members.iter_mut().zip(*HOSTS) {
+        member.host.id = id;
+    }
     members[1].lag = Some(34);
     if let Some(pulse) = &mut members[1].pulse {
         pulse.faults = vec![format!("libvirt does not answer{text}")];
@@ -196,7 +198,6 @@ fn join(preview: JoinPreview, text: &str) -> String {
 /// Every page of the cluster with something on it.
 pub(super) fn cluster_pages(text: &str) -> Pages {
     let view = three(text);
-    let places = Places::of(&view);
     let mut full = cluster_page(view.clone(), text, "cluster");
     full.tokens = vec![join_token(text, 40, false), join_token(text, 40, true), join_token(text, -5, false)];
     let mut fresh = cluster_page(view.clone(), text, "cluster");
@@ -231,7 +232,6 @@ pub(super) fn cluster_pages(text: &str) -> Pages {
             ),
         ),
         vms: vec![located(&format!("db-replica{text}"), VmState::Running, &view, 2)],
-        places: places.clone(),
     };
     vec![
         ("cluster", html(full)),
@@ -250,7 +250,6 @@ pub(super) fn cluster_pages(text: &str) -> Pages {
                 host: other,
                 charts: vec![],
                 health: ClusterHealth::default(),
-                places,
             }),
         ),
         ("host-silent", html(silent)),

@@ -51,6 +51,7 @@ fn host_pages() -> Pages {
         events: vec![],
         charts: charts(),
         images: 0,
+        totals: None,
     };
     vec![
         ("empty-overview", html(overview)),
@@ -61,7 +62,6 @@ fn host_pages() -> Pages {
                 host: bare,
                 charts: charts(),
                 health: ClusterHealth::default(),
-                places: Default::default(),
             }),
         ),
     ]
@@ -170,6 +170,7 @@ fn list_pages() -> Pages {
                 nics: vec![],
                 pager: pager(false),
                 form: NetworkForm::default(),
+                opened: false,
             }),
         ),
         (
@@ -187,6 +188,7 @@ fn list_pages() -> Pages {
             html(EventsPage {
                 layout: quiet("events", Section::Events),
                 events: vec![],
+                hosts: Default::default(),
                 listing: Listing::default(),
                 pager: pager(false),
             }),

@@ -1,6 +1,6 @@
 //! One of each page.
 
-use super::cluster::cluster_pages;
+use super::cluster::{cluster_pages, three};
 use super::list_pages::list_pages;
 use super::machine_pages::machine_pages;
 use super::sample::*;
@@ -12,7 +12,7 @@ use crate::pages::account::AccountPage;
 use crate::pages::help::{HelpIndex, HelpTopic, TOPICS};
 use crate::pages::host::HostPage;
 use crate::pages::login::LoginPage;
-use crate::pages::overview::OverviewPage;
+use crate::pages::overview::{OverviewPage, Totals};
 use crate::pages::vm_new::Choices;
 use crate::pages::vms::{Row, VmsPage};
 use crate::visit::{Frame, Section};
@@ -124,6 +124,7 @@ fn single_pages(text: &str) -> Pages {
         events: events(text),
         charts: charts(),
         images: 3,
+        totals: Totals::of(&three(text)),
     };
     let health =
         ClusterHealth { last_applied: 4711, last_log: 4711, snapshot: 4000, ..ClusterHealth::default() };
@@ -132,6 +133,7 @@ fn single_pages(text: &str) -> Pages {
         refusal: Refusal(problem),
         name: text.to_owned(),
         next: format!("/vms{text}"),
+        moving: !text.is_empty(),
     };
     let refused = Problem::new(ProblemKind::TooMany, format!("Too many attempts. {text}")).retry_after(30);
     let mut pages = vec![
@@ -143,7 +145,6 @@ fn single_pages(text: &str) -> Pages {
                 host: host(text, true),
                 charts: charts(),
                 health,
-                places: Default::default(),
             }),
         ),
         ("login", html(login(None))),

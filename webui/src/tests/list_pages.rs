@@ -1,5 +1,6 @@
 //! The lists, with the forms on them, and tasks.
 
+use super::cluster::three;
 use super::every_page::{Pages, events, html, pager, rows, tasks, vms_page};
 use super::sample::*;
 use crate::forms::network::NetworkForm;
@@ -13,8 +14,15 @@ use crate::pages::networks::NetworksPage;
 use crate::pages::tasks::{TaskPage, TasksPage};
 use crate::pages::tokens::TokensPage;
 use crate::pages::volumes::VolumesPage;
+use crate::place::{EventHosts, Places};
 use crate::visit::Section;
 use hostd_types::*;
+
+/// Events about things of all three hosts.
+fn event_hosts(text: &str) -> EventHosts {
+    let at = HOSTS.iter().enumerate().map(|(n, host)| (n as u64 + 1, *host)).collect();
+    EventHosts::of(Places::of(&three(text)), at)
+}
 
 /// Every list, and tasks.
 pub(super) fn list_pages(text: &str) -> Pages {
@@ -83,6 +91,7 @@ fn resource_pages(text: &str) -> Pages {
                 nics,
                 pager: pager(false),
                 form: network_form,
+                opened: true,
             }),
         ),
     ]
@@ -119,6 +128,7 @@ fn work_pages(text: &str) -> Pages {
             "events",
             html(EventsPage {
                 layout: lay("events", Section::Events),
+                hosts: event_hosts(text),
                 events: events(text),
                 listing: listing(),
                 pager: pager(true),

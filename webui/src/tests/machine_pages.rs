@@ -47,6 +47,7 @@ pub(super) fn machine_pages(text: &str) -> Pages {
     };
     let (events_layout, events_detail) = page("vm-events", VmState::Off);
     let mut form = VmForm::fresh(None);
+    form.host = HOSTS[0].to_string();
     form.name = name.clone();
     form.description = name.clone();
     form.disks.push(DiskForm { from: "image".into(), size: name.clone(), ..DiskForm::default() });

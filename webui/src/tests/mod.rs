@@ -79,6 +79,14 @@ fn the_hooks_that_tests_of_the_whole_product_use_are_there() {
     let pages = full("");
     let html = |name: &str| &pages.iter().find(|(n, _)| *n == name).expect(name).1;
     assert!(html("login").contains("id=\"login-form\""));
+    // Of several hosts, lists tell where things are, and do not pretend to know what a silent one does now.
+    for page in ["vms", "volumes", "images", "networks", "tasks", "events", "vm", "task"] {
+        assert!(html(page).contains("<a href=\"/host/"), "{page}");
+    }
+    assert!(html("vms").contains("data-stale") && html("vms").contains("last seen"));
+    assert!(html("vm-new").contains("value=\"host-") && html("volumes").contains("id=\"host\""));
+    let (_, alone) = empty().into_iter().find(|(n, _)| *n == "empty-vm").expect("a lone machine");
+    assert!(!alone.contains("href=\"/host/"));
     for (page, data) in [
         ("login", "login"),
         ("overview", "overview"),

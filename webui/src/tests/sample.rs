@@ -1,12 +1,22 @@
 //! Hand-made resources that tests render. They never leave the tests.
 
+use crate::place::Places;
 use crate::visit::{Frame, Layout, Section, Theme};
 use hostd_core::*;
 use hostd_types::*;
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 /// A name that breaks out of attributes and text when it is not escaped.
 pub(crate) const HOSTILE: &str = "\"'><script>alert(1)</script>&lt;";
+
+/// Hosts of the cluster that things are on.
+pub(crate) static HOSTS: LazyLock<[HostId; 3]> = LazyLock::new(|| std::array::from_fn(|_| HostId::new()));
+
+/// One of them, always the same for a name.
+fn host_of(name: &str) -> HostId {
+    HOSTS[name.bytes().map(usize::from).sum::<usize>() % 3]
+}
 
 /// A logged-in frame, with a notice and a message.
 pub(crate) fn layout(page: &'static str, section: Section, text: &str) -> Layout {
@@ -20,6 +30,7 @@ pub(crate) fn layout(page: &'static str, section: Section, text: &str) -> Layout
         csrf: "c5rf".into(),
         theme: Theme::Auto,
         notices: vec![notice],
+        places: Places::of(&super::cluster::three(text)),
         flash: Some(crate::flash::Flash {
             good: true,
             text: format!("Saved. {text}"),
@@ -37,6 +48,7 @@ pub(crate) fn quiet(page: &'static str, section: Section) -> Layout {
     let mut layout = layout(page, section, "");
     layout.frame.notices.clear();
     layout.frame.flash = None;
+    layout.frame.places = Places::default();
     layout.title = "Quiet".into();
     layout
 }
@@ -57,7 +69,7 @@ pub(crate) fn vm(name: &str, state: VmState) -> Vm {
         spec: VmSpec {
             name: name.into(),
             description: format!("Serves {name} to everyone"),
-            host: HostId::new(),
+            host: host_of(name),
             placement_epoch: 0,
             cpus: 4,
             memory_mib: 4096,
@@ -114,7 +126,7 @@ pub(crate) fn network(name: &str) -> NetworkView {
     let spec = NetworkSpec {
         name: name.into(),
         description: format!("For {name}"),
-        host: HostId::new(),
+        host: host_of(name),
         mode: NetworkMode::Nat { subnet: "10.200.0.0/24".parse().expect("a subnet") },
         bridge: "qx0123456789a".into(),
         task: None,
@@ -139,7 +151,7 @@ pub(crate) fn bridged(name: &str, fault: Option<&str>) -> NetworkView {
 pub(crate) fn volume(name: &str, vm: Option<VmId>) -> VolumeView {
     let spec = VolumeSpec {
         name: name.into(),
-        host: HostId::new(),
+        host: host_of(name),
         pool: "local".into(),
         format: DiskFormat::Qcow2,
         size_bytes: 20 << 30,
@@ -168,7 +180,7 @@ pub(crate) fn image(name: &str, kind: ImageKind) -> ImageView {
     let spec = ImageSpec {
         name: name.into(),
         description: format!("About {name}"),
-        host: HostId::new(),
+        host: host_of(name),
         announced_bytes: None,
         expected_sha256: None,
         task: TaskId::new(),
@@ -196,7 +208,7 @@ pub(crate) fn task(action: &str, name: &str, state: TaskState) -> Task {
         id: TaskId::new(),
         action: action.into(),
         subject: Subject { kind: Kind::Vm, id: VmId::new().to_string(), name: name.into() },
-        host: HostId::new(),
+        host: host_of(name),
         state,
         created_by: actor(name),
         created_at: Timestamp::now().plus_seconds(-75),

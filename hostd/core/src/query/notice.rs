@@ -119,8 +119,9 @@ fn of_cluster(view: &ClusterView) -> Vec<Notice> {
                 _ => format!(" {names} do not answer."),
             };
             let text = format!(
-                "No majority: {} of {} voting hosts answer and {} are needed, so nothing can be changed. Machines keep \
-                 running.{who} Start those hosts again, or repair the network between them and this host.",
+                "No majority: {} of {} voting hosts answer and {} are needed, so settings can't be changed. \
+                 Machines keep running, and those of this host can be started and stopped.{who} Start those hosts again, or \
+                 repair the network; if they are lost for good, recover with qx on this host.",
                 quorum.reachable, quorum.voters, quorum.needed
             );
             told(NoticeLevel::Critical, text)
