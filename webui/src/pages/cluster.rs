@@ -36,9 +36,9 @@ impl ClusterPage {
     fn here(&self) -> Option<&MemberView> {
         self.view.members.iter().find(|member| member.host.id == self.view.here)
     }
-    /// Its name.
-    fn own_name(&self) -> &str {
-        self.here().map_or("this host", |member| &member.host.spec.name)
+    /// Its name; once its row is gone, what the machine is called, which is what leaving asks for then.
+    fn own_name(&self) -> String {
+        self.here().map_or_else(hostd_core::hostname, |member| member.host.spec.name.clone())
     }
     fn is_here(&self, member: &MemberView) -> bool {
         member.host.id == self.view.here
