@@ -21,6 +21,8 @@ struct Inner {
     hurry: Notify,
     /// When this host last knew that a leader is followed by a majority.
     held: Mutex<Option<Instant>>,
+    /// When a leader was last heard here.
+    led: Mutex<Option<Instant>>,
 }
 
 /// Members that get entries in batches: many learners would take all of the leader's time one entry at a time.
@@ -65,6 +67,16 @@ impl Contacts {
     /// How long ago [`Contacts::hold`] was last so; nothing before the first time.
     pub(crate) fn lost_for(&self) -> Option<Duration> {
         lock(&self.0.held).map(|at| at.elapsed())
+    }
+
+    /// A leader sent entries or a sign of life.
+    pub(crate) fn led(&self) {
+        *lock(&self.0.led) = Some(Instant::now());
+    }
+
+    /// How long no leader was heard; nothing when none ever was.
+    pub(crate) fn unled_for(&self) -> Option<Duration> {
+        lock(&self.0.led).map(|at| at.elapsed())
     }
 
     /// How each member was met.

@@ -11,14 +11,14 @@ use crate::state_machine::StateMachine;
 use hostd_types::NodeId;
 use openraft::{Config, ServerState, SnapshotPolicy};
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
-use tokio::sync::watch;
 
 /// Longest time between two signs of life of a leader. Longer than a slow fsync: it limits each of them, too.
 pub(crate) const HEARTBEAT: Duration = Duration::from_millis(500);
 /// Shortest and longest silence of a leader after which others stand for election.
-const ELECTION: [Duration; 2] = [Duration::from_millis(1000), Duration::from_millis(2000)];
+pub(crate) const ELECTION: [Duration; 2] = [Duration::from_millis(1000), Duration::from_millis(2000)];
 /// How long a lone voter may take to lead; it is a matter of one fsync.
 const LEAD_DEADLINE: Duration = Duration::from_secs(30);
 /// How long a member may take to install a snapshot.
@@ -33,8 +33,8 @@ pub(crate) struct Engine(Arc<Inner>);
 
 struct Inner {
     raft: RwLock<Raft>,
-    /// Counts starts, so that whoever follows one consensus notices the next.
-    starts: watch::Sender<u64>,
+    /// It lets another member lead.
+    yields: AtomicBool,
     log: LogStore,
     state: StateMachine,
     peers: Peers,
@@ -50,8 +50,8 @@ impl Engine {
         settings: Settings,
     ) -> Result<Self, ClusterError> {
         let raft = start(&log, &state, &peers, &settings).await?;
-        let (starts, _) = watch::channel(0);
-        let engine = Inner { raft: RwLock::new(raft), starts, log, state, peers, settings };
+        let engine =
+            Inner { raft: RwLock::new(raft), yields: AtomicBool::new(false), log, state, peers, settings };
         Ok(Self(Arc::new(engine)))
     }
 
@@ -83,14 +83,19 @@ impl Engine {
         &self.0.state
     }
 
-    /// Changes with every start.
-    pub(crate) fn starts(&self) -> watch::Receiver<u64> {
-        self.0.starts.subscribe()
-    }
-
     /// This host leads, and a majority answered it within the shortest silence that would make others stand.
     pub(crate) fn leads(&self) -> bool {
         leads(&self.metrics())
+    }
+
+    /// It lets another member lead, and does not stand meanwhile.
+    pub(crate) fn yields(&self) -> bool {
+        self.0.yields.load(Ordering::Relaxed)
+    }
+
+    /// See [`Engine::yields`].
+    pub(crate) fn set_yields(&self, yields: bool) {
+        self.0.yields.store(yields, Ordering::Relaxed);
     }
 
     /// Ends consensus; it stays ended until [`Engine::restart`].
@@ -105,7 +110,6 @@ impl Engine {
         let Inner { log, state, peers, settings, .. } = &*self.0;
         let raft = start(log, state, peers, settings).await?;
         *self.0.raft.write().unwrap_or_else(PoisonError::into_inner) = raft;
-        self.0.starts.send_modify(|count| *count += 1);
         Ok(())
     }
 }
@@ -135,6 +139,8 @@ async fn start(
         heartbeat_interval: millis(HEARTBEAT),
         election_timeout_min: millis(ELECTION[0]),
         election_timeout_max: millis(ELECTION[1]),
+        // Members stand after asking whether they would be voted for, see `elect`.
+        enable_elect: false,
         install_snapshot_timeout: millis(INSTALL),
         snapshot_policy: SnapshotPolicy::LogsSinceLast(settings.snapshot_entries),
         max_in_snapshot_log_to_keep: settings.keep_entries,

@@ -23,6 +23,8 @@ pub(crate) enum Frame {
     Append(AppendEntriesRequest<crate::raft::TypeConfig>),
     /// A vote.
     Vote(VoteRequest<u64>),
+    /// Whether a vote would be given to who has this as its last entry; nothing changes by asking.
+    Canvass(Option<LogId>),
     /// A piece of a snapshot.
     Chunk(Chunk),
     /// Commands for the leader.
@@ -76,6 +78,7 @@ pub(crate) struct Told {
 pub(crate) enum Reply {
     Append(AppendEntriesResponse<u64>),
     Vote(VoteResponse<u64>),
+    Canvass(bool),
     /// Where the snapshot goes on; the whole was installed when the vote is there.
     Chunk {
         next: u64,
@@ -96,6 +99,7 @@ const PROPOSE: u8 = 4;
 const BEAT: u8 = 5;
 const NOT_LEADER: u8 = 6;
 const FAILED: u8 = 7;
+const CANVASS: u8 = 8;
 
 impl Frame {
     pub(crate) fn encode(&self) -> Result<Vec<u8>, RecordError> {
@@ -104,6 +108,9 @@ impl Frame {
             Frame::Append(rpc) => return append(rpc, usize::MAX).map(|(bytes, _)| bytes),
             Frame::Vote(rpc) => {
                 out.u8(VOTE).vote(&rpc.vote).log_id(rpc.last_log_id.as_ref());
+            }
+            Frame::Canvass(last) => {
+                out.u8(CANVASS).log_id(last.as_ref());
             }
             Frame::Chunk(chunk) => {
                 out.u8(CHUNK_KIND).vote(&chunk.vote).log_id(chunk.meta.last_log_id.as_ref());
@@ -135,6 +142,7 @@ impl Frame {
                 Frame::Append(AppendEntriesRequest { vote, prev_log_id, entries, leader_commit })
             }
             VOTE => Frame::Vote(VoteRequest { vote: from.vote()?, last_log_id: from.log_id()? }),
+            CANVASS => Frame::Canvass(from.log_id()?),
             CHUNK_KIND => {
                 let (vote, last_log_id, at) = (from.vote()?, from.log_id()?, from.log_id()?);
                 let membership = record::decode_membership(from.bytes()?)?;
@@ -173,6 +181,9 @@ impl Reply {
                 out.u8(VOTE).vote(&response.vote).u8(response.vote_granted.into());
                 out.log_id(response.last_log_id.as_ref());
             }
+            Reply::Canvass(given) => {
+                out.u8(CANVASS).u8((*given).into());
+            }
             Reply::Chunk { next, installed } => {
                 out.u8(CHUNK_KIND).u64(*next).u8(installed.is_some().into());
                 if let Some(installed) = installed {
@@ -209,6 +220,7 @@ impl Reply {
                 let (vote, granted) = (from.vote()?, from.u8()? != 0);
                 Reply::Vote(VoteResponse { vote, vote_granted: granted, last_log_id: from.log_id()? })
             }
+            CANVASS => Reply::Canvass(from.u8()? != 0),
             CHUNK_KIND => {
                 let (next, installed) = (from.u64()?, from.u8()? != 0);
                 let installed = if installed { Some(SnapshotResponse::new(from.vote()?)) } else { None };

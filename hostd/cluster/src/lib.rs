@@ -130,7 +130,7 @@ impl Cluster {
         let answers = Answers::new(engine.clone(), proposals.clone(), pulses.clone());
         tasks.spawn(snapshot_when_grown(engine.clone(), stop.clone()));
         tasks.spawn(refill_when_spent(reserve.clone(), stop.clone()));
-        tasks.spawn(elect::kick(engine.clone(), stop.clone()));
+        tasks.spawn(elect::stand(engine.clone(), stop.clone()));
         tasks.spawn(beat::beat(engine.clone(), pulses.clone(), stop.clone()));
         let follow =
             membership::follow(engine.clone(), store.clone(), pulses.clone(), settings.pace, stop.clone());

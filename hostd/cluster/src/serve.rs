@@ -1,12 +1,14 @@
 //! Answers to other members' frames.
 
 use crate::beat::Pulses;
+use crate::elect;
 use crate::engine::Engine;
 use crate::frame::{Chunk, Frame, Reply};
 use crate::proposals::Proposals;
 use crate::raft::SnapshotFile;
 use hostd_types::{NodeId, Problem};
 use openraft::Snapshot;
+use openraft::raft::AppendEntriesResponse;
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
@@ -51,8 +53,13 @@ impl Answers {
         let raft = self.engine.raft();
         match frame {
             Frame::Append(rpc) => {
-                raft.append_entries(rpc).await.map(Reply::Append).map_err(|e| e.to_string())
+                let response = raft.append_entries(rpc).await.map_err(|e| e.to_string())?;
+                if !matches!(response, AppendEntriesResponse::HigherVote(_)) {
+                    self.engine.peers().contacts.led();
+                }
+                Ok(Reply::Append(response))
             }
+            Frame::Canvass(last) => Ok(Reply::Canvass(elect::would_vote(&self.engine, last))),
             Frame::Vote(rpc) => raft.vote(rpc).await.map(Reply::Vote).map_err(|e| e.to_string()),
             Frame::Chunk(chunk) => self.receive(chunk).await,
             Frame::Propose(entries) => {

@@ -152,11 +152,11 @@ async fn take(engine: &Engine, step: Step) -> bool {
 async fn step_down(engine: &Engine) {
     let raft = engine.raft();
     raft.runtime_config().heartbeat(false);
-    raft.runtime_config().elect(false);
+    engine.set_yields(true);
     let other = |m: &engine::Metrics| m.current_leader.is_some_and(|leader| leader != m.id);
     if let Err(error) = raft.wait(Some(STILL)).metrics(other, "another leader").await {
         tracing::warn!(%error, "nobody else leads; going on");
     }
     raft.runtime_config().heartbeat(true);
-    raft.runtime_config().elect(true);
+    engine.set_yields(false);
 }

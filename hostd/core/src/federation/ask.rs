@@ -24,6 +24,8 @@ pub(crate) enum Ask {
         /// What.
         command: Box<Command>,
     },
+    /// Nothing: the asked host learns where the asking one is.
+    Knock,
     /// What the host sees of itself.
     HostView,
     /// Its load.
@@ -100,6 +102,7 @@ impl Ask {
     async fn carry_out(self, core: &Core) -> Result<serde_json::Value, Problem> {
         match self {
             Ask::Submit { asker, command } => value(&core.submit_here(&asker.ctx(), *command).await?),
+            Ask::Knock => Ok(serde_json::Value::Null),
             Ask::HostView => value(&core.host_view(core.host()).await?),
             Ask::HostSamples => value(&core.own_samples()),
             Ask::VmDetail(id) => value(&core.vm_detail(id).await?),
@@ -115,7 +118,8 @@ impl Ask {
     const fn within(&self) -> Duration {
         match self {
             Ask::Submit { .. } | Ask::Screenshot(_) => DO,
-            Ask::HostView
+            Ask::Knock
+            | Ask::HostView
             | Ask::HostSamples
             | Ask::VmDetail(_)
             | Ask::VmSamples(_)
@@ -151,6 +155,14 @@ impl Core {
         let answer: Result<serde_json::Value, Problem> =
             serde_json::from_slice(&answer).map_err(unreadable)?;
         serde_json::from_value(answer?).map_err(unreadable)
+    }
+
+    /// Shows itself to other members, so that they need not wait for their next try to find this host.
+    pub(crate) async fn knock(&self, members: impl IntoIterator<Item = NodeId>) {
+        let Ok(body) = serde_json::to_vec(&Ask::Knock) else { return };
+        let knocks = members.into_iter().map(|node| self.0.wire.ask(node, &body, LOOK));
+        // Who is not there is found later.
+        let _ = futures_util::future::join_all(knocks).await;
     }
 
     /// Lets the host `of` do it.

@@ -83,6 +83,7 @@ impl Core {
             let known = members.iter().map(|m| (m.node, super::parsed(&m.addresses))).collect();
             link.set_addresses(known);
         }
+        self.knock(members.iter().map(|member| member.node)).await;
         self.0.initial_password.forget()?;
         let mut revision = self.0.cluster.revision();
         while self.store().host_of_node(switch.node).await?.is_none() {

@@ -101,8 +101,12 @@ impl Wakes {
                 self.images.notify_one();
                 self.vms.notify_one();
             }
-            Kind::Host => self.host.notify_one(),
-            Kind::Cluster | Kind::JoinToken | Kind::Event | Kind::User | Kind::Token | Kind::Session => {}
+            Kind::Host => {
+                self.host.notify_one();
+                self.peers.notify_one();
+            }
+            Kind::Cluster => self.peers.notify_one(),
+            Kind::JoinToken | Kind::Event | Kind::User | Kind::Token | Kind::Session => {}
         }
     }
     pub fn ring_all(&self) {
