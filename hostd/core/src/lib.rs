@@ -37,7 +37,7 @@ pub use ctx::{Caller, Ctx};
 pub use facts::{addresses, hostname};
 pub use federation::{
     Admission, AdmissionPreview, AdmissionRequest, ClusterView, Condition, HostPulse, JoinPreview, Liveness,
-    MemberAddress, MemberRole, MemberView, NewJoinToken, Quorum,
+    MemberAddress, MemberChain, MemberRole, MemberView, NewJoinToken, Quorum,
 };
 pub use hostd_cluster::ClusterHealth;
 pub use hostd_virt::kvm_probe_child;

@@ -3,6 +3,7 @@
 //! Rules read nothing and change nothing; what can race (a name taken meanwhile, a machine edited meanwhile) is refused
 //! again by `apply`.
 
+mod cluster;
 mod host;
 mod image;
 mod network;
@@ -65,9 +66,19 @@ pub(crate) fn admit(command: &Command, now: &Snapshot) -> Result<(), Problem> {
             TaskCommand::Prune { .. } => Ok(()),
         },
         Command::Host(HostCommand::Rename { name, .. }) => host::rename(name),
+        Command::Cluster(ClusterCommand::Edit { name, voters }) => cluster::edit(name.as_deref(), *voters),
+        Command::Cluster(
+            ClusterCommand::Found { .. }
+            | ClusterCommand::Raise { .. }
+            | ClusterCommand::CreateToken { .. }
+            | ClusterCommand::RevokeToken { .. }
+            | ClusterCommand::Join { .. }
+            | ClusterCommand::Import { .. }
+            | ClusterCommand::Recover { .. }
+            | ClusterCommand::Remove { .. },
+        ) => Ok(()),
         Command::Host(HostCommand::Report { .. } | HostCommand::SetLeaving { .. })
         | Command::Access(_)
-        | Command::Cluster(_)
         | Command::Audit(_) => Ok(()),
     }
 }

@@ -1,9 +1,9 @@
 //! The member's side of a join: it mints tokens, tells what joining would do, and makes hosts members.
 
 use super::found::keys;
-use super::view::{Admission, AdmissionPreview, AdmissionRequest, MemberAddress, NewJoinToken};
+use super::view::{Admission, AdmissionPreview, AdmissionRequest, MemberAddress, MemberChain, NewJoinToken};
 use crate::access::hash_secret;
-use crate::{Core, Ctx};
+use crate::{Core, Ctx, Secret};
 use hostd_peer::{Identity, Invitation, Issuer};
 use hostd_types::command::ClusterCommand;
 use hostd_types::*;
@@ -15,8 +15,8 @@ impl Core {
     /// # Errors
     /// `Invalid` when the time is out of range, `WrongState` while this host moves between clusters.
     pub async fn create_join_token(&self, ctx: &Ctx, valid_s: u32) -> Result<NewJoinToken, Problem> {
-        if !(60..=JOIN_TOKEN_MAX_S).contains(&valid_s) {
-            let detail = format!("A join token is valid for 60 to {JOIN_TOKEN_MAX_S} seconds (a day).");
+        if !(1..=JOIN_TOKEN_MAX_S).contains(&valid_s) {
+            let detail = format!("A join token is valid for 1 to {JOIN_TOKEN_MAX_S} seconds (a day).");
             return Err(Problem::field("/valid_s", detail));
         }
         let identity = self.identity()?;
@@ -46,12 +46,19 @@ impl Core {
         self.store().join_tokens().await
     }
 
-    /// Tells a host that shows a valid token what joining would do. Changes nothing.
+    /// Tells a host that shows a valid token what joining would do. Changes nothing. `from` is the address it asked from.
     ///
     /// # Errors
-    /// `Forbidden` when the token is not valid.
-    pub async fn preview_admission(&self, asked: &AdmissionRequest) -> Result<AdmissionPreview, Problem> {
+    /// `Forbidden` when the token is not valid, `TooMany` after some that were not.
+    pub async fn preview_admission(
+        &self,
+        asked: &AdmissionRequest,
+        from: Option<IpAddr>,
+    ) -> Result<AdmissionPreview, Problem> {
+        // A wrong token is a guess, as a wrong password is.
+        let attempt = self.0.limiter.attempt(&asked.token.to_string(), from)?;
         self.check_token(asked).await?;
+        attempt.succeeded();
         let cluster = self.cluster_record().await?;
         let hosts = self.store().hosts().await?;
         let host_name = self.store().joining_name(asked.host, &asked.name).await?;
@@ -76,13 +83,14 @@ impl Core {
     /// `from` is the address it asked from.
     ///
     /// # Errors
-    /// `Forbidden` when the token is not valid, `Conflict` or `Unsupported` when the host can't join, `NoQuorum`.
+    /// `Forbidden` when the token is not valid, `TooMany` after some that were not, `Conflict` when the host can't join,
+    /// `NoQuorum`.
     pub async fn admit_host(
         &self,
         asked: &AdmissionRequest,
         from: Option<IpAddr>,
     ) -> Result<Admission, Problem> {
-        let preview = self.preview_admission(asked).await?;
+        let preview = self.preview_admission(asked, from).await?;
         if let Some(blocker) = preview.blockers.into_iter().next() {
             return Err(Problem::new(ProblemKind::Conflict, blocker));
         }
@@ -147,6 +155,17 @@ impl Core {
 
     pub(crate) async fn cluster_record(&self) -> Result<ClusterRecord, Problem> {
         self.store().cluster().await?.ok_or_else(moving)
+    }
+
+    /// With what this host proves to hosts that want to join that it is a member; none while it moves from one cluster
+    /// into another.
+    pub fn member_chain(&self) -> Option<MemberChain> {
+        let identity = self.identity().ok()?;
+        Some(MemberChain {
+            name: hostd_peer::join_name(identity.cluster()),
+            chain_pem: identity.chain_pem().to_owned(),
+            key_pem: Secret(identity.key_pem().to_owned()),
+        })
     }
 
     /// Who this host is to other members.

@@ -180,6 +180,16 @@ impl Core {
         Ok(outcome)
     }
 
+    /// What the host `of` sees of something on it. `None` when that is this host, or does not tell: then there is still what
+    /// the rows say.
+    pub(crate) async fn seen_there<T: DeserializeOwned>(&self, of: HostId, ask: &Ask) -> Option<T> {
+        if of == self.host() {
+            return None;
+        }
+        let seen = self.ask(of, ask).await;
+        seen.inspect_err(|problem| tracing::debug!(%problem, host = %of, "another host does not tell")).ok()
+    }
+
     /// What another host sees of one of its machines.
     pub(crate) async fn vm_detail_there(&self, host: HostId, id: VmId) -> Result<VmDetail, Problem> {
         self.ask(host, &Ask::VmDetail(id)).await

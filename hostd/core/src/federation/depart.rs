@@ -1,5 +1,6 @@
 //! Leaving a cluster, and removing a host that is gone.
 
+use super::ask::Ask;
 use super::moving::Left;
 use super::view::{Condition, Liveness};
 use crate::error::internal;
@@ -115,12 +116,10 @@ impl Core {
             return Err(Problem::wrong_state(detail));
         }
         match member.liveness {
-            Liveness::Up | Liveness::Suspect => {
-                let detail = format!(
-                    "{name} answers. Let it leave on its own Cluster page: then its machines come with it. Only a host that \
-                     is gone is removed from here."
-                );
-                return Err(Problem::wrong_state(detail));
+            Liveness::Up | Liveness::Suspect => return Err(answers(name)),
+            // Whoever leads anew, or met the host just now, does not know yet.
+            Liveness::Unknown if self.ask::<Vec<HostSample>>(id, &Ask::HostSamples).await.is_ok() => {
+                return Err(answers(name));
             }
             Liveness::Down | Liveness::Unknown => {}
         }
@@ -131,6 +130,13 @@ impl Core {
         let row = self.store().host(self.host()).await?;
         Ok(row.map_or_else(crate::hostname, |host| host.spec.name))
     }
+}
+
+fn answers(name: &str) -> Problem {
+    Problem::wrong_state(format!(
+        "{name} answers. Let it leave on its own Cluster page: then its machines come with it. Only a host that is gone is \
+         removed from here."
+    ))
 }
 
 fn confirmed(typed: &str, name: &str) -> Result<(), Problem> {

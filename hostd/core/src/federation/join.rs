@@ -208,6 +208,7 @@ async fn ask<T: DeserializeOwned>(
         403 => return Err(Problem::field("/token", detail)),
         409 => ProblemKind::Conflict,
         410 => ProblemKind::Removed,
+        429 => ProblemKind::TooMany,
         503 => ProblemKind::Unavailable,
         _ => ProblemKind::Internal,
     };

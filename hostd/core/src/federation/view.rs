@@ -220,6 +220,17 @@ impl std::fmt::Debug for Admission {
     }
 }
 
+/// What this host proves with that it is a member.
+#[derive(Debug, Clone)]
+pub struct MemberChain {
+    /// The name that hosts ask for when they want to join.
+    pub name: String,
+    /// Its certificate followed by its authority's, PEM.
+    pub chain_pem: String,
+    /// The certificate's key, PEM.
+    pub key_pem: crate::Secret,
+}
+
 /// Where a member is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MemberAddress {

@@ -40,7 +40,11 @@ impl Core {
     /// When the state can't be read.
     pub async fn cluster_view(&self) -> Result<ClusterView, Problem> {
         let condition = self.condition().await?;
-        let (cluster, hosts) = (self.store().cluster().await?, self.store().hosts().await?);
+        let (mut cluster, hosts) = (self.store().cluster().await?, self.store().hosts().await?);
+        for authority in cluster.iter_mut().flat_map(|cluster| &mut cluster.status.authorities) {
+            // Of use to members alone, who read it in the state.
+            authority.sealed_key.clear();
+        }
         let (removed, vms) = (self.store().removed().await?, self.store().vms_by_host().await?);
         let group = self.0.cluster.group();
         let quorum = quorum(&group);

@@ -1,7 +1,7 @@
 //! Reads of hosts.
 
 use super::found;
-use crate::federation::Ask;
+use crate::federation::{Ask, Condition};
 use crate::{ClusterHealth, Core, HostView, NoticeLevel};
 use hostd_types::*;
 use std::sync::atomic::Ordering;
@@ -18,17 +18,37 @@ impl Core {
     /// One host's row.
     ///
     /// # Errors
-    /// `NotFound`.
+    /// `NotFound`; `Unavailable` or `Removed` when it is this host's own, as of [`Core::host_view`].
     pub async fn host_row(&self, id: HostId) -> Result<Host, Problem> {
-        found(self.store().host(id).await?, "host", id)
+        match self.store().host(id).await? {
+            None if id == self.host() => Err(self.no_row().await),
+            row => found(row, "host", id),
+        }
+    }
+
+    /// Why this host has no row.
+    async fn no_row(&self) -> Problem {
+        match self.condition().await {
+            Ok(Condition::Removed) => {
+                let detail =
+                    "This host was removed from its cluster. Let it leave: then it is a cluster of its own.";
+                Problem::new(ProblemKind::Removed, detail)
+            }
+            Ok(Condition::Alone | Condition::Member | Condition::Moving) => {
+                let detail = "This host is on its way between two clusters. Wait until it has arrived.";
+                Problem::new(ProblemKind::Unavailable, detail).retry_after(1)
+            }
+            Err(problem) => problem,
+        }
     }
 
     /// One host with everything it knows about itself.
     ///
     /// # Errors
-    /// `NotFound`; `Unavailable` when it is another one that does not answer.
+    /// `NotFound`; `Unavailable` when it is another one that does not answer, or this one and on its way between two
+    /// clusters; `Removed` when it is this one and the others removed it.
     pub async fn host_view(&self, id: HostId) -> Result<HostView, Problem> {
-        let host = found(self.store().host(id).await?, "host", id)?;
+        let host = self.host_row(id).await?;
         if id != self.host() {
             return self.host_view_there(id).await;
         }

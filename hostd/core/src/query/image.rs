@@ -1,6 +1,7 @@
 //! Reads of images.
 
 use super::{found, page};
+use crate::federation::Ask;
 use crate::{Core, ImageView};
 use hostd_types::*;
 
@@ -18,13 +19,16 @@ impl Core {
         Ok(page(rows, views))
     }
 
-    /// One image.
+    /// One image, with what its host alone sees when that answers.
     ///
     /// # Errors
     /// `NotFound`.
     pub async fn image(&self, id: ImageId) -> Result<ImageView, Problem> {
         let image = found(self.store().image(id).await?, "image", id)?;
-        self.image_view(image).await
+        let seen: Option<ImageView> = self.seen_there(image.spec.host, &Ask::Image(id)).await;
+        let mut view = self.image_view(image).await?;
+        view.progress = view.progress.or(seen.and_then(|seen| seen.progress));
+        Ok(view)
     }
 
     async fn image_view(&self, image: Image) -> Result<ImageView, Problem> {

@@ -1,6 +1,7 @@
 //! Reads of networks.
 
 use super::{found, page};
+use crate::federation::Ask;
 use crate::{Core, NetworkView};
 use hostd_types::*;
 
@@ -18,13 +19,16 @@ impl Core {
         Ok(page(rows, views))
     }
 
-    /// One network.
+    /// One network, with what its host alone sees when that answers.
     ///
     /// # Errors
     /// `NotFound`.
     pub async fn network(&self, id: NetworkId) -> Result<NetworkView, Problem> {
         let network = found(self.store().network(id).await?, "network", id)?;
-        self.network_view(network).await
+        let seen: Option<NetworkView> = self.seen_there(network.spec.host, &Ask::Network(id)).await;
+        let mut view = self.network_view(network).await?;
+        view.leases.extend(seen.into_iter().flat_map(|seen| seen.leases));
+        Ok(view)
     }
 
     async fn network_view(&self, network: Network) -> Result<NetworkView, Problem> {
@@ -33,8 +37,11 @@ impl Core {
         Ok(NetworkView { network, vms, leases })
     }
 
-    /// Addresses a network leased; none when they can't be read, which the log says.
+    /// Addresses a network of this host leased; none when they can't be read, which the log says.
     pub(super) async fn leases(&self, network: &Network) -> Vec<Lease> {
+        if network.spec.host != self.host() {
+            return Vec::new();
+        }
         match self.0.nets.leases(network).await {
             Ok(leases) => leases,
             Err(error) => {

@@ -1,6 +1,7 @@
 //! Reads of tasks and events.
 
 use super::found;
+use crate::federation::Ask;
 use crate::{Changes, Core};
 use hostd_types::*;
 
@@ -17,7 +18,7 @@ impl Core {
         Ok(page)
     }
 
-    /// One task.
+    /// One task with its progress, when its host tells it.
     ///
     /// # Errors
     /// `NotFound`.
@@ -26,7 +27,12 @@ impl Core {
             return Ok(task);
         }
         let mut task = found(self.store().task(id).await?, "task", id)?;
-        task.progress = self.0.live.progress(id);
+        task.progress = match task.state {
+            TaskState::Running if task.host != self.host() => {
+                self.seen_there(task.host, &Ask::Progress(id)).await.flatten()
+            }
+            TaskState::Running | TaskState::Succeeded | TaskState::Failed { .. } => self.0.live.progress(id),
+        };
         Ok(task)
     }
 

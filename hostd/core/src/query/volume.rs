@@ -1,6 +1,7 @@
 //! Reads of volumes.
 
 use super::{found, page};
+use crate::federation::Ask;
 use crate::{Core, VolumeView};
 use hostd_types::*;
 use std::collections::HashMap;
@@ -17,13 +18,17 @@ impl Core {
         Ok(page(rows, views))
     }
 
-    /// One volume.
+    /// One volume, with what its host alone sees when that answers.
     ///
     /// # Errors
     /// `NotFound`.
     pub async fn volume(&self, id: VolumeId) -> Result<VolumeView, Problem> {
         let volume = found(self.store().volume(id).await?, "volume", id)?;
-        found(self.volume_views(vec![volume]).await?.pop(), "volume", id)
+        let seen: Option<VolumeView> = self.seen_there(volume.spec.host, &Ask::Volume(id)).await;
+        let mut view = found(self.volume_views(vec![volume]).await?.pop(), "volume", id)?;
+        // The row is this host's own: what the other one has may be older than what was just written here.
+        view.allocated_bytes = view.allocated_bytes.or(seen.and_then(|seen| seen.allocated_bytes));
+        Ok(view)
     }
 
     /// Joins volumes with their machine, their image and the room they take.
