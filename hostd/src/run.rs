@@ -8,6 +8,7 @@ use crate::{fault, http, tls};
 use anyhow::{Context, Result, anyhow};
 use axum::{Extension, Router};
 use axum_server::Handle;
+use axum_server::tls_rustls::RustlsConfig;
 use hostd_core::Core;
 use hostd_edge::Peer;
 use hostd_types::{Problem, ProblemKind};
@@ -57,10 +58,13 @@ async fn serve_core(args: &RunArgs, core: &Core, closing: CancellationToken) -> 
             return serve_fault(args, Problem::new(ProblemKind::Internal, detail), closing).await;
         }
     };
+    let asked = core.clone();
+    let config = identity.with_member(move || asked.member_chain())?;
     let listener = bind(args.listen)?;
-    let site = Site { listen: listener.local_addr()?, fingerprint: identity.fingerprint.clone() };
+    tracing::info!(fingerprint = identity.fingerprint, "the site's certificate");
+    let site = Site { listen: listener.local_addr()?, fingerprint: identity.fingerprint };
     let router = http::router(core.clone()).layer(Extension(site)).merge(webui::router(core.clone()));
-    serve(args, layers::wrap(router, closing.clone()), identity, listener, closing).await
+    serve(args, layers::wrap(router, closing.clone()), config, listener, closing).await
 }
 
 /// Shows what is wrong until somebody stops the daemon, instead of vanishing or working on the wrong state.
@@ -68,27 +72,27 @@ async fn serve_fault(args: &RunArgs, problem: Problem, closing: CancellationToke
     tracing::error!(%problem, "serving nothing but this fault");
     std::fs::create_dir_all(args.run_dir()).context("making the run directory")?;
     let router = layers::wrap(fault::site(problem.clone()), closing.clone());
-    serve(args, router, tls::passing()?, bind(args.listen)?, closing).await?;
+    serve(args, router, tls::passing()?.alone()?, bind(args.listen)?, closing).await?;
     Err(anyhow!("{problem}"))
 }
 
 async fn serve(
     args: &RunArgs,
     router: Router,
-    identity: tls::Identity,
+    config: RustlsConfig,
     listener: TcpListener,
     closing: CancellationToken,
 ) -> Result<()> {
     let local = bind_local(&args.socket())?;
     let handle = Handle::new();
     let address = listener.local_addr()?;
-    let mut network = axum_server::from_tcp(listener)?.acceptor(Counted::new(identity.config));
+    let mut network = axum_server::from_tcp(listener)?.acceptor(Counted::new(config));
     connections::set_times(network.http_builder());
     let network =
         network.handle(handle.clone()).serve(router.clone().into_make_service_with_connect_info::<Peer>());
     let on_socket = axum::serve(local, router.into_make_service_with_connect_info::<Peer>())
         .with_graceful_shutdown(closing.clone().cancelled_owned());
-    tracing::info!(%address, socket = %args.socket().display(), fingerprint = identity.fingerprint, "serving");
+    tracing::info!(%address, socket = %args.socket().display(), "serving");
 
     let stop = tokio::spawn(stop_on_signal(closing.clone(), handle));
     let on_socket = async {

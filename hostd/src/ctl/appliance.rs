@@ -1,6 +1,6 @@
 //! `qx status` and `qx host`
 
-use super::{Session, Stop, output, size};
+use super::{Session, Stop, cluster, output, size};
 use clap::Subcommand;
 use hostd_types::{EditHost, Host, HostFacts};
 use hyper::Method;
@@ -8,6 +8,8 @@ use serde_json::Value;
 
 #[derive(Debug, Subcommand)]
 pub enum HostVerb {
+    /// List all hosts of the cluster (* is this one)
+    List,
     /// Show its hardware, versions and pools
     Show,
     /// Give it another name, which becomes its hostname
@@ -38,6 +40,7 @@ pub async fn status(session: &Session) -> Result<(), Stop> {
 
 pub async fn run_host(session: &Session, verb: HostVerb) -> Result<(), Stop> {
     match verb {
+        HostVerb::List => list(session).await,
         HostVerb::Show => show(session).await,
         HostVerb::Rename { name } => {
             let overview: Value = session.client.get("/api/v1/overview").await?;
@@ -48,6 +51,16 @@ pub async fn run_host(session: &Session, verb: HostVerb) -> Result<(), Stop> {
             Ok(())
         }
     }
+}
+
+async fn list(session: &Session) -> Result<(), Stop> {
+    let view: Value = session.client.get("/api/v1/cluster").await?;
+    if session.json {
+        output::json(&view["members"]);
+        return Ok(());
+    }
+    cluster::members(&output::typed(view)?);
+    Ok(())
 }
 
 async fn show(session: &Session) -> Result<(), Stop> {

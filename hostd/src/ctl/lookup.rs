@@ -3,6 +3,7 @@
 use super::{Session, Stop};
 use crate::client::Failure;
 use anyhow::anyhow;
+use hostd_types::HostId;
 use serde_json::Value;
 
 /// The id of `text` in the collection (`vms`, `images`, …): itself if it is an id, else that of the row with this name.
@@ -39,4 +40,12 @@ pub async fn typed_id<T: std::str::FromStr>(
 ) -> Result<T, Stop> {
     let id = id(session, collection, text).await?;
     id.parse().map_err(|_| anyhow!("{id} is not an id").into())
+}
+
+/// The host something is made on, when one is named.
+pub async fn host(session: &Session, text: Option<&str>) -> Result<Option<HostId>, Stop> {
+    match text {
+        Some(text) => typed_id(session, "hosts", text).await.map(Some),
+        None => Ok(None),
+    }
 }

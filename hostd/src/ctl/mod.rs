@@ -2,9 +2,11 @@
 
 mod access;
 mod appliance;
+mod cluster;
 mod follow;
 mod image;
 mod lookup;
+mod moving;
 mod network;
 mod output;
 mod serial;
@@ -67,7 +69,10 @@ enum Verb {
     /// The administrator
     #[command(subcommand)]
     User(access::UserVerb),
-    /// This host
+    /// Hosts together
+    #[command(subcommand)]
+    Cluster(cluster::Verb),
+    /// This host, and a list of all
     #[command(subcommand)]
     Host(appliance::HostVerb),
 }
@@ -115,6 +120,7 @@ pub async fn main(ctl: Ctl) -> ExitCode {
         Verb::Event(verb) => task::run_event(&session, verb).await,
         Verb::Token(verb) => access::run_token(&session, verb).await,
         Verb::User(verb) => access::run_user(&session, verb).await,
+        Verb::Cluster(verb) => cluster::run(&session, verb).await,
         Verb::Host(verb) => appliance::run_host(&session, verb).await,
     };
     match done {

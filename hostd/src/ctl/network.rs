@@ -1,7 +1,8 @@
 //! `qx network`
 
-use super::lookup::id;
+use super::lookup::{host, id};
 use super::{Session, Stop, follow, output};
+use crate::http::body::Placed;
 use clap::Subcommand;
 use hostd_types::{CreateNetwork, ListParams, Network, NetworkMode, PAGE_MAX};
 use hyper::Method;
@@ -21,6 +22,9 @@ pub enum Verb {
         /// Guests are on the LAN of this card, such as eth0
         #[arg(long)]
         bridge: Option<String>,
+        /// The host it is made on; this one by default
+        #[arg(long = "host", value_name = "HOST")]
+        on: Option<String>,
     },
     /// Delete one that no machine uses
     Delete { id: String },
@@ -41,12 +45,13 @@ pub async fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
                 [network.spec.name, mode, active.into(), fault, network.id.to_string()]
             })
         }
-        Verb::Create { name, description, nat, bridge } => {
+        Verb::Create { name, description, nat, bridge, on } => {
             let mode = match (nat, bridge) {
                 (Some(subnet), _) => NetworkMode::Nat { subnet },
                 (None, nic) => NetworkMode::Bridged { nic: nic.unwrap_or_default() },
             };
             let body = CreateNetwork { name, description, mode };
+            let body = Placed { host: host(session, on.as_deref()).await?, what: body };
             let accepted = session.client.ask(Method::POST, "/api/v1/networks", Some(&body)).await?;
             follow::accepted(session, accepted).await
         }

@@ -1,7 +1,8 @@
 //! `qx vm`
 
-use super::lookup::{id, typed_id};
+use super::lookup::{host, id, typed_id};
 use super::{Session, Stop, follow, output, serial, size};
+use crate::http::body::Placed;
 use clap::{Args, Subcommand, ValueEnum};
 use hostd_types::*;
 use hyper::Method;
@@ -106,6 +107,9 @@ pub struct Create {
     /// Start it as soon as it is made
     #[arg(long)]
     start: bool,
+    /// The host it is made on; this one by default
+    #[arg(long = "host", value_name = "HOST")]
+    on: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -245,7 +249,8 @@ async fn make(session: &Session, given: Create) -> Result<(), Stop> {
         nics,
         start: given.start,
     };
-    let accepted = session.client.ask(Method::POST, "/api/v1/vms", Some(&vm)).await?;
+    let body = Placed { host: host(session, given.on.as_deref()).await?, what: vm };
+    let accepted = session.client.ask(Method::POST, "/api/v1/vms", Some(&body)).await?;
     follow::accepted(session, accepted).await
 }
 

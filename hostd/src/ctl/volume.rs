@@ -1,7 +1,8 @@
 //! `qx volume`
 
-use super::lookup::id;
+use super::lookup::{host, id};
 use super::{Session, Stop, follow, output, size};
+use crate::http::body::Placed;
 use clap::{Subcommand, ValueEnum};
 use hostd_types::{CreateVolume, DiskFormat, ListParams, PAGE_MAX, Volume};
 use hyper::Method;
@@ -24,6 +25,9 @@ pub enum Verb {
         size: u64,
         #[arg(long, value_enum, default_value = "qcow2")]
         format: FormatName,
+        /// The host it is made on; this one by default
+        #[arg(long = "host", value_name = "HOST")]
+        on: Option<String>,
     },
     /// Delete an unattached disk and everything on it
     Delete { id: String },
@@ -40,12 +44,13 @@ pub async fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
                 [volume.spec.name, size, format.into(), attached.into(), volume.id.to_string()]
             })
         }
-        Verb::Create { name, size, format } => {
+        Verb::Create { name, size, format, on } => {
             let format = match format {
                 FormatName::Qcow2 => DiskFormat::Qcow2,
                 FormatName::Raw => DiskFormat::Raw,
             };
             let body = CreateVolume { name, size_bytes: size, format };
+            let body = Placed { host: host(session, on.as_deref()).await?, what: body };
             let accepted = session.client.ask(Method::POST, "/api/v1/volumes", Some(&body)).await?;
             follow::accepted(session, accepted).await
         }

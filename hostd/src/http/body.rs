@@ -5,14 +5,24 @@ use axum::body::{Bytes, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
-use hostd_types::{FieldError, Problem, ProblemKind};
+use hostd_core::Core;
+use hostd_types::{FieldError, HostId, HostRole, Problem, ProblemKind};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::str::FromStr;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use utoipa::ToSchema;
 
 /// Most bytes of a JSON body.
 const BODY_MAX: usize = 256 * 1024;
+/// Most bytes of what a host tells that wants to join: everything it has, some thousand machines.
+const HOST_BODY_MAX: usize = 4 << 20;
+/// How many of these are read at a time: whoever sends one has proved nothing yet, and must not fill the memory.
+const HOST_BODIES: usize = 8;
+/// Time for one of them to arrive.
+const HOST_BODY_WITHIN: Duration = Duration::from_secs(10);
 
 /// A JSON body. Unknown fields are refused by name: silently ignoring a misspelt one would do something else than asked.
 /// They are found by writing the parsed body out again, because the types themselves must accept fields of newer versions.
@@ -23,21 +33,94 @@ impl<S: Send + Sync, T: DeserializeOwned + Serialize> FromRequest<S> for JsonBod
     type Rejection = Fault;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Fault> {
-        let (parts, body) = request.into_parts();
-        let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
-        if !kind.split(';').next().is_some_and(|k| k.trim().eq_ignore_ascii_case("application/json")) {
-            let detail = "Send the body as JSON, with Content-Type: application/json.";
-            return Err(Fault::unreadable(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
+        let given = read(&bytes_of(request, BODY_MAX).await?)?;
+        Ok(Self(known(&given)?))
+    }
+}
+
+/// The bytes of a JSON body, at most `most`.
+async fn bytes_of(request: Request, most: usize) -> Result<Bytes, Fault> {
+    let (parts, body) = request.into_parts();
+    let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
+    if !kind.split(';').next().is_some_and(|k| k.trim().eq_ignore_ascii_case("application/json")) {
+        let detail = "Send the body as JSON, with Content-Type: application/json.";
+        return Err(Fault::unreadable(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
+    }
+    to_bytes(body, most).await.map_err(|error| {
+        if is_too_large(&error) {
+            let detail = format!("The body is larger than {most} bytes.");
+            Fault::unreadable(StatusCode::PAYLOAD_TOO_LARGE, detail)
+        } else {
+            Fault::unreadable(StatusCode::BAD_REQUEST, "The body was cut off; send it again.")
         }
-        let bytes = to_bytes(body, BODY_MAX).await.map_err(|error| {
-            if is_too_large(&error) {
-                let detail = format!("The body is larger than {BODY_MAX} bytes.");
-                Fault::unreadable(StatusCode::PAYLOAD_TOO_LARGE, detail)
-            } else {
-                Fault::unreadable(StatusCode::BAD_REQUEST, "The body was cut off; send it again.")
-            }
+    })
+}
+
+/// What another host tells that is no member yet. It may be large, and may run a version that tells more than this one
+/// knows.
+#[derive(Debug)]
+pub struct HostBody<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for HostBody<T> {
+    type Rejection = Fault;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Fault> {
+        static READING: Semaphore = Semaphore::const_new(HOST_BODIES);
+        let Ok(_place) = READING.try_acquire() else {
+            let problem = Problem::new(ProblemKind::TooMany, "Many hosts ask at the same moment; try again.");
+            return Err(problem.retry_after(2).into());
+        };
+        let bytes = tokio::time::timeout(HOST_BODY_WITHIN, bytes_of(request, HOST_BODY_MAX)).await;
+        let late = |_| Fault::unreadable(StatusCode::REQUEST_TIMEOUT, "The body took too long to arrive.");
+        Ok(Self(typed(&read(&bytes.map_err(late)??)?)?))
+    }
+}
+
+/// A JSON body that makes something, and the host it is to be on.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Placed<T> {
+    /// The host; the one that is asked when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<HostId>,
+    /// What is to be made.
+    #[serde(flatten)]
+    pub what: T,
+}
+
+impl<S: Send + Sync, T: DeserializeOwned + Serialize> FromRequest<S> for Placed<T> {
+    type Rejection = Fault;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Fault> {
+        Ok(placed(read(&bytes_of(request, BODY_MAX).await?)?)?)
+    }
+}
+
+/// Takes the host out before the rest is read, so that every wrong field is still named.
+fn placed<T: DeserializeOwned + Serialize>(mut given: Value) -> Result<Placed<T>, Problem> {
+    let host = given.as_object_mut().and_then(|fields| fields.remove("host"));
+    let host = host.map(serde_json::from_value::<Option<HostId>>).transpose();
+    let host = host.map_err(|_| Problem::field("/host", "This is not a host's identifier (a UUID)."))?;
+    Ok(Placed { host: host.flatten(), what: known(&given)? })
+}
+
+impl<T> Placed<T> {
+    /// The host, which must be there and run machines, and what is to be made on it.
+    ///
+    /// # Errors
+    /// `Invalid` at `/host`.
+    pub async fn resolve(self, core: &Core) -> Result<(HostId, T), Problem> {
+        let Some(id) = self.host else { return Ok((core.host(), self.what)) };
+        let host = core.host_row(id).await.map_err(|problem| match problem.kind {
+            ProblemKind::NotFound => Problem::field("/host", problem.detail),
+            _ => problem,
         })?;
-        Ok(Self(parse(&bytes)?))
+        match host.spec.role {
+            HostRole::Host => Ok((id, self.what)),
+            HostRole::Witness => {
+                let detail = format!("{} is a witness: it votes, and holds no machines.", host.spec.name);
+                Err(Problem::field("/host", detail))
+            }
+        }
     }
 }
 
@@ -45,10 +128,13 @@ fn is_too_large(error: &axum::Error) -> bool {
     std::error::Error::source(error).is_some_and(|e| e.is::<http_body_util::LengthLimitError>())
 }
 
-fn parse<T: DeserializeOwned + Serialize>(bytes: &Bytes) -> Result<T, Problem> {
-    let given: Value = serde_json::from_slice(bytes)
-        .map_err(|e| Problem::new(ProblemKind::BadRequest, format!("The body is not JSON: {e}.")))?;
-    let body: T = serde_path_to_error::deserialize(&given).map_err(|error| {
+fn read(bytes: &Bytes) -> Result<Value, Problem> {
+    serde_json::from_slice(bytes)
+        .map_err(|e| Problem::new(ProblemKind::BadRequest, format!("The body is not JSON: {e}.")))
+}
+
+fn typed<T: DeserializeOwned>(given: &Value) -> Result<T, Problem> {
+    serde_path_to_error::deserialize(given).map_err(|error| {
         let mut pointer = pointer_of(error.path());
         let why = error.inner().to_string();
         if let Some(field) = why.strip_prefix("missing field `").and_then(|w| w.split('`').next()) {
@@ -56,10 +142,15 @@ fn parse<T: DeserializeOwned + Serialize>(bytes: &Bytes) -> Result<T, Problem> {
             return Problem::field(&pointer, format!("The field {field} is needed."));
         }
         Problem::field(&pointer, format!("This can't be read: {why}."))
-    })?;
+    })
+}
+
+/// The same, if it holds nothing else.
+fn known<T: DeserializeOwned + Serialize>(given: &Value) -> Result<T, Problem> {
+    let body: T = typed(given)?;
     let known = serde_json::to_value(&body).unwrap_or(Value::Null);
     let mut unknown = Vec::new();
-    find_unknown(&given, &known, String::new(), &mut unknown);
+    find_unknown(given, &known, String::new(), &mut unknown);
     if unknown.is_empty() { Ok(body) } else { Err(Problem::invalid(unknown)) }
 }
 
@@ -137,10 +228,11 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hostd_types::{CreateNetwork, CreateVm};
+    use hostd_types::{CreateNetwork, CreateVm, CreateVolume};
+    use serde_json::json;
 
     fn pointers<T: DeserializeOwned + Serialize>(body: &str) -> Vec<String> {
-        let refused = parse::<T>(&Bytes::copy_from_slice(body.as_bytes()));
+        let refused = read(&Bytes::copy_from_slice(body.as_bytes())).and_then(|given| known::<T>(&given));
         let Err(problem) = refused else { return Vec::new() };
         problem.errors.into_iter().map(|e| e.pointer).collect()
     }
@@ -163,5 +255,24 @@ mod tests {
         assert_eq!(pointers::<CreateVm>(body), ["/a~1b", "/disks/0/sise", "/memory"]);
         let flat = r#"{"name":"n","mode":"nat","subnet":"10.0.0.0/24","nic":"eth0"}"#;
         assert_eq!(pointers::<CreateNetwork>(flat), ["/nic"]);
+    }
+    #[test]
+    fn a_host_may_be_named_beside_any_fields() {
+        let read = |body: serde_json::Value| placed::<CreateVolume>(body);
+        let volume = || json!({"name": "a", "size_bytes": 1_048_576});
+        let with = |host: serde_json::Value| {
+            let mut body = volume();
+            body["host"] = host;
+            read(body)
+        };
+        let id = HostId::new();
+        assert_eq!(read(volume()).expect("no host").host, None);
+        assert_eq!(with(json!(null)).expect("no host").host, None);
+        assert_eq!(with(json!(id)).expect("a host").host, Some(id));
+        for bad in [json!("h1"), json!(1), json!({})] {
+            assert_eq!(with(bad).expect_err("no id").errors[0].pointer, "/host");
+        }
+        let wrong = read(json!({"host": id, "name": "a", "size_bytes": 1, "sise": 2}));
+        assert_eq!(wrong.expect_err("an unknown field").errors[0].pointer, "/sise");
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod appliance;
+pub mod cluster;
 pub mod host;
 pub mod image;
 pub mod network;
@@ -18,6 +19,7 @@ use utoipa_axum::routes;
 pub fn add_all<C>(routes: Routes<C>) -> Routes<C> {
     const BEFORE_LOGIN: Access = Access::Public("whoever logs in is nobody yet; it is rate-limited");
     const ALIVE: Access = Access::Public("says only that the daemon answers");
+    const JOINS: Access = Access::Public("needs a join token, which opens this once; it is rate-limited");
     let signed = Access::Signed;
     routes
         .document(ALIVE, routes!(appliance::health))
@@ -38,6 +40,17 @@ pub fn add_all<C>(routes: Routes<C>) -> Routes<C> {
         .document(signed, routes!(host::list_hosts))
         .document(signed, routes!(host::get_host, host::edit_host))
         .document(signed, routes!(host::list_host_samples))
+        .document(signed, routes!(cluster::get_cluster, cluster::edit_cluster))
+        .document(signed, routes!(cluster::list_join_tokens, cluster::create_join_token))
+        .document(signed, routes!(cluster::revoke_join_token))
+        .document(signed, routes!(cluster::preview_join))
+        .document(signed, routes!(cluster::join_cluster))
+        .document(signed, routes!(cluster::leave_cluster))
+        .document(signed, routes!(cluster::remove_host))
+        .document(signed, routes!(cluster::set_peer))
+        .document(signed, routes!(cluster::recover_cluster))
+        .document(JOINS, routes!(cluster::preview_admission))
+        .document(JOINS, routes!(cluster::admit_host))
         .document(signed, routes!(task::list_tasks))
         .document(signed, routes!(task::get_task))
         .document(signed, routes!(task::cancel_task))

@@ -1,7 +1,7 @@
 //! `/api/v1/networks`
 
 use crate::http::answer::{Accepted, Answer, Tagged};
-use crate::http::body::{Id, JsonBody, Params};
+use crate::http::body::{Id, Params, Placed};
 use crate::http::problem::Refusals;
 use axum::Json;
 use axum::extract::State;
@@ -21,15 +21,15 @@ pub async fn list_networks(
 }
 
 /// Make a network
-#[utoipa::path(post, path = "/api/v1/networks", tag = "networks", request_body = CreateNetwork, responses(
+#[utoipa::path(post, path = "/api/v1/networks", tag = "networks", request_body = Placed<CreateNetwork>, responses(
     (status = 202, body = Accepted), Refusals))]
 pub async fn create_network(
     State(core): State<Core>,
     Who(ctx): Who,
-    JsonBody(network): JsonBody<CreateNetwork>,
+    placed: Placed<CreateNetwork>,
 ) -> Answer<Accepted> {
-    let command =
-        Command::Network(NetworkCommand::Create { id: NetworkId::new(), host: core.host(), network });
+    let (host, network) = placed.resolve(&core).await?;
+    let command = Command::Network(NetworkCommand::Create { id: NetworkId::new(), host, network });
     core.submit(&ctx, command).await?.try_into()
 }
 

@@ -1,7 +1,7 @@
 //! `/api/v1/vms`
 
 use crate::http::answer::{Accepted, Answer, Tagged, expected_generation, refused};
-use crate::http::body::{Id, JsonBody, Params};
+use crate::http::body::{Id, JsonBody, Params, Placed};
 use crate::http::problem::Refusals;
 use axum::Json;
 use axum::extract::State;
@@ -51,14 +51,15 @@ pub async fn list_vms(State(core): State<Core>, Params(list): Params<ListParams>
 }
 
 /// Make a virtual machine and its disks
-#[utoipa::path(post, path = "/api/v1/vms", tag = "vms", request_body = CreateVm, responses(
+#[utoipa::path(post, path = "/api/v1/vms", tag = "vms", request_body = Placed<CreateVm>, responses(
     (status = 202, body = Accepted), Refusals))]
 pub async fn create_vm(
     State(core): State<Core>,
     Who(ctx): Who,
-    JsonBody(vm): JsonBody<CreateVm>,
+    placed: Placed<CreateVm>,
 ) -> Answer<Accepted> {
-    let command = Command::Vm(VmCommand::Create { id: VmId::new(), host: core.host(), vm });
+    let (host, vm) = placed.resolve(&core).await?;
+    let command = Command::Vm(VmCommand::Create { id: VmId::new(), host, vm });
     core.submit(&ctx, command).await?.try_into()
 }
 

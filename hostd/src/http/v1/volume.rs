@@ -1,7 +1,7 @@
 //! `/api/v1/volumes`
 
 use crate::http::answer::{Accepted, Answer, Tagged};
-use crate::http::body::{Id, JsonBody, Params};
+use crate::http::body::{Id, Params, Placed};
 use crate::http::problem::Refusals;
 use axum::Json;
 use axum::extract::State;
@@ -21,14 +21,15 @@ pub async fn list_volumes(
 }
 
 /// Make an empty, unattached disk
-#[utoipa::path(post, path = "/api/v1/volumes", tag = "volumes", request_body = CreateVolume, responses(
+#[utoipa::path(post, path = "/api/v1/volumes", tag = "volumes", request_body = Placed<CreateVolume>, responses(
     (status = 202, body = Accepted), Refusals))]
 pub async fn create_volume(
     State(core): State<Core>,
     Who(ctx): Who,
-    JsonBody(volume): JsonBody<CreateVolume>,
+    placed: Placed<CreateVolume>,
 ) -> Answer<Accepted> {
-    let command = Command::Volume(VolumeCommand::Create { id: VolumeId::new(), host: core.host(), volume });
+    let (host, volume) = placed.resolve(&core).await?;
+    let command = Command::Volume(VolumeCommand::Create { id: VolumeId::new(), host, volume });
     core.submit(&ctx, command).await?.try_into()
 }
 
