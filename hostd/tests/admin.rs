@@ -1,5 +1,6 @@
 //! The administrator of one host: the words tests speak to its API as root.
 
+use anyhow::{Context, Result};
 use hyper::Method;
 use lab::bootsector;
 use lab::host::{Host, log_tail};
@@ -113,5 +114,43 @@ impl Admin {
     pub async fn credentials(&self) -> Value {
         let mut http = Http::new(Target::Unix(self.socket.clone()));
         http.get("/api/v1/banner").await.unwrap()["administrator"].clone()
+    }
+
+    /// What a list of the API holds.
+    pub async fn list(&mut self, path: &str) -> Vec<Value> {
+        let page = self.get(path).await;
+        let rows = page.as_array().or(page["items"].as_array());
+        rows.unwrap_or_else(|| panic!("no list: {page:#}")).clone()
+    }
+
+    /// The names of what a list holds, sorted.
+    pub async fn names(&mut self, path: &str) -> Vec<String> {
+        let rows = self.list(path).await;
+        let mut names: Vec<String> =
+            rows.iter().map(|row| row["spec"]["name"].as_str().unwrap().to_owned()).collect();
+        names.sort();
+        names
+    }
+
+    /// What the cluster looks like from this host.
+    ///
+    /// # Errors
+    /// When the daemon does not answer within 10 s: a page must never hang, whoever else is gone.
+    pub async fn view(&self) -> Result<Value> {
+        let mut http = Http::new(Target::Unix(self.socket.clone()));
+        tokio::time::timeout(Duration::from_secs(10), http.get("/api/v1/cluster"))
+            .await
+            .context("it hangs")?
+    }
+
+    /// Waits until the cluster, seen from this host, is as wanted; answers the view.
+    pub async fn sees(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let wanted = &wanted;
+        let seen = wait::until(what, PATIENCE, || async move {
+            let view = self.view().await?;
+            anyhow::ensure!(wanted(&view), "{view:#}");
+            Ok(Some(view))
+        });
+        seen.await.unwrap_or_else(|error| panic!("{error:#}\n{}", log_tail(&self.log)))
     }
 }

@@ -11,6 +11,7 @@ mod fleet;
 
 mod api {
     mod access;
+    mod cluster;
     mod console;
     mod events;
     mod hosts;
@@ -36,5 +37,8 @@ mod fault {
 }
 
 mod cluster {
+    mod join;
+    mod leave;
+    mod remote;
     mod switch;
 }
