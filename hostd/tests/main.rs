@@ -37,8 +37,11 @@ mod fault {
 }
 
 mod cluster {
+    mod crash_join;
+    mod isolated;
     mod join;
     mod leave;
+    mod partition;
     mod remote;
     mod switch;
 }

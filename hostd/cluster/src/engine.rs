@@ -85,7 +85,8 @@ impl Engine {
 
     /// This host leads, and a majority answered it within the shortest silence that would make others stand.
     pub(crate) fn leads(&self) -> bool {
-        leads(&self.metrics())
+        // One that yields takes nothing new: others stand only when they hear nothing of it.
+        leads(&self.metrics()) && !self.yields()
     }
 
     /// It lets another member lead, and does not stand meanwhile.

@@ -144,7 +144,7 @@ async fn begin(engine: &Engine, entries: &[Entry]) -> Result<Option<Written>, Pr
         Ok(()) | Err(Fatal::Stopped) => {}
         Err(_) => return Err(halted()),
     }
-    if !engine::leads(&metrics) {
+    if !engine.leads() {
         return Ok(None);
     }
     let batch = Batch(Arc::new(entries.to_vec()));

@@ -40,6 +40,23 @@ async fn a_host_leaves_with_what_it_has_and_may_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_leader_can_leave() {
+    let Some(hosts) = Hosts::joined(3).await else { return };
+    let leader = hosts.leader(&[0, 1, 2]).await;
+    let rest: Vec<usize> = (0..3).filter(|i| *i != leader).collect();
+    let writer = hosts.write(rest[0]);
+    writer.goes_on(5).await;
+    let answer = hosts.admin(leader).post("cluster/leave", json!({"confirm": hosts.name(leader)})).await;
+    assert!(answer.status.is_success(), "{}", answer.text());
+    hosts.admin(leader).sees("the leader alone", alone).await;
+    writer.goes_on(20).await;
+    let acknowledged = writer.end().await;
+    hosts.leader(&rest).await;
+    hosts.kept(&rest, &acknowledged).await;
+    hosts.members_are(rest[0], &rest).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_dead_host_is_removed_and_told_so_when_it_wakes() {
     let Some(mut hosts) = Hosts::joined(3).await else { return };
     let guest = hosts.admin(2).create_vm("guest", json!({"start": true})).await;

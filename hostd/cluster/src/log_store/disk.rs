@@ -191,9 +191,12 @@ impl Disk {
                 Request::Append { .. }
                 | Request::Vote { .. }
                 | Request::Truncate { .. }
-                | Request::Purge { .. }
-                | Request::BeginAfter { .. }
-                | Request::Reset { .. } => writes = true,
+                | Request::Purge { .. } => writes = true,
+                Request::BeginAfter { .. } | Request::Reset { .. } => {
+                    writes = true;
+                    // What was committed before is a position in a log that is gone.
+                    self.committed = None;
+                }
                 Request::Committed(value) => self.committed = Some(std::mem::take(value)),
                 Request::Read { .. } => {}
                 Request::Close(_) => writes |= self.committed.is_some(),
