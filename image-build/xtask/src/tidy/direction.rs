@@ -20,8 +20,8 @@ const OURS: [(&str, &[&str]); 13] = [
     ("image-build-xtask", &["image-build-lab"]),
 ];
 
-/// Crates that tests of any of our crates may use.
-const FOR_TESTS: [&str; 2] = ["image-build-lab", "hostd-types"];
+/// Crates that tests of any of our crates may use: hosts, types, and what a stranger at the door speaks.
+const FOR_TESTS: [&str; 3] = ["image-build-lab", "hostd-types", "hostd-peer"];
 
 /// Libraries only the named crates link, also in tests.
 const QUARANTINE: [(&str, &[&str]); 8] = [
