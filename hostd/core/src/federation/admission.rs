@@ -24,7 +24,11 @@ impl Core {
         let (token, expires_at) = (JoinTokenId::new(), Timestamp::now().plus_seconds(valid_s.into()));
         let create =
             ClusterCommand::CreateToken { id: token, secret: hash_secret(&hex::encode(secret)), expires_at };
-        self.propose(ctx.actor(self.host()), ctx.request_id(), Command::Cluster(create)).await?;
+        let made = self.propose(ctx.actor(self.host()), ctx.request_id(), Command::Cluster(create)).await?;
+        if made.subject.is_some_and(|first| first.id != token.to_string()) {
+            let detail = "This request made a join token already; its text was shown then.";
+            return Err(Problem::new(ProblemKind::Conflict, detail));
+        }
         let authority = identity.authorities().last().map(String::as_str).unwrap_or_default();
         let invitation = Invitation {
             cluster: identity.cluster(),
@@ -33,8 +37,13 @@ impl Core {
             secret,
             addresses: self.site_addresses(),
         };
-        let made =
-            self.store().join_token(token).await?.ok_or_else(|| Problem::not_found("join token", token))?;
+        // A host that is cut off between the answer of the leader and the entry itself has made the token all the same.
+        let made = self.store().join_token(token).await?.unwrap_or_else(|| JoinToken {
+            id: token,
+            meta: Meta::created(Timestamp::now(), &ctx.actor(self.host())),
+            expires_at,
+            used_by: None,
+        });
         Ok(NewJoinToken { token: made, text: invitation.to_string() })
     }
 
