@@ -3,9 +3,11 @@
 
 use crate::carrier::Lane;
 use crate::contact::Contacts;
-use crate::engine::Engine;
+use crate::engine::{Engine, Metrics};
 use crate::frame::{Beat, Frame, Pulse, Reply, Told};
+use crate::runtime::Chance;
 use hostd_types::NodeId;
+use rand08::seq::IteratorRandom;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -138,14 +140,23 @@ impl Pulses {
     }
 }
 
+/// Some other member.
+fn any_other(metrics: &Metrics) -> Option<u64> {
+    let members = metrics.membership_config.membership().nodes().map(|(node, _)| *node);
+    members.filter(|node| *node != metrics.id).choose(&mut Chance)
+}
+
 /// Beats until `stop`.
 pub(crate) async fn beat(engine: Engine, pulses: Pulses, stop: CancellationToken) {
     let mut tick = tokio::time::interval(EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut own = pulses.0.own.subscribe();
+    // Whoever was taken for the leader did not answer as one.
+    let mut lost = false;
     loop {
         let ticked = async {
             tokio::select! {
+                biased;
                 _ = tick.tick() => {}
                 // News of this host is not held back, but not sent more often than twice a second either.
                 Ok(()) = own.changed() => tokio::time::sleep(EVERY / 4).await,
@@ -165,7 +176,9 @@ pub(crate) async fn beat(engine: Engine, pulses: Pulses, stop: CancellationToken
             pulses.heard(engine.node(), beat);
             continue;
         }
-        let Some(leader) = metrics.current_leader else { continue };
+        // Who hears no leader asks around: a host that was removed while it was off learns it from anybody.
+        let leader = metrics.current_leader.filter(|_| !std::mem::take(&mut lost));
+        let Some(leader) = leader.or_else(|| any_other(&metrics)) else { continue };
         let Ok(frame) = Frame::Beat(beat).encode() else { continue };
         match engine.peers().ask(leader, Lane::Consensus, frame, WITHIN).await {
             Ok(Reply::Pulse(pulse)) => {
@@ -173,8 +186,11 @@ pub(crate) async fn beat(engine: Engine, pulses: Pulses, stop: CancellationToken
                 engine.peers().contacts.answered(NodeId(leader));
                 engine.peers().contacts.hold();
             }
-            Ok(_) => {}
-            Err(error) => tracing::debug!(leader = %NodeId(leader), %error, "a beat was not answered"),
+            Ok(_) => lost = metrics.current_leader == Some(leader),
+            Err(error) => {
+                lost = metrics.current_leader == Some(leader);
+                tracing::debug!(leader = %NodeId(leader), %error, "a beat was not answered");
+            }
         }
     }
 }

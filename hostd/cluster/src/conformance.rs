@@ -1,6 +1,7 @@
 //! openraft's own storage suite against the real databases, and determinism of `apply`.
 
 use crate::apply;
+use crate::ground::Ground;
 use crate::log_store::LogStore;
 use crate::raft::{Batch, LogId, RaftEntry, Results, StorageError, StorageIoError, TypeConfig};
 use crate::reserve::Reserve;
@@ -14,7 +15,6 @@ use openraft::testing::{StoreBuilder, Suite};
 use openraft::{AnyError, CommittedLeaderId, EntryPayload};
 use proptest::prelude::*;
 use rusqlite::Connection;
-use rusqlite::types::Value;
 use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::sync::{broadcast, watch};
@@ -27,13 +27,19 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, TempDir> for Builder {
             let dir = tempfile::tempdir()?;
             let state = dir.path().join("state.db");
             let reserve = Reserve::open(dir.path(), 1 << 20);
-            let log = LogStore::open(&dir.path().join("log.db"), u64::MAX, reserve.clone())?;
-            let writer = Writer::spawn("state-writer", schema::open_state(&state)?)?;
+            let log =
+                LogStore::open(&dir.path().join("log.db"), u64::MAX, reserve.clone(), &Ground::Threads)?;
+            let writer = Writer::spawn("state-writer", schema::open_state(&state)?, &Ground::Threads)?;
             let snapshots = Snapshots::open(&dir.path().join("snapshot"), &state)?;
             let own = Own { host: HostId::new(), dir: dir.path().to_owned() };
             let (changes, _) = broadcast::channel(8);
             let (revision, replaced) = (watch::Sender::new(0), watch::Sender::new(0));
-            Ok((dir, log, StateMachine { writer, snapshots, reserve, own, changes, replaced, revision }))
+            let ground = Ground::Threads;
+            Ok((
+                dir,
+                log,
+                StateMachine { ground, writer, snapshots, reserve, own, changes, replaced, revision },
+            ))
         };
         build().map_err(|e| StorageIoError::write(AnyError::new(&e)).into())
     }
@@ -44,30 +50,9 @@ fn storage_meets_openrafts_own_suite() {
     Suite::test_all(Builder).unwrap();
 }
 
-/// All tables and indexes, and all rows of all tables but the `left_out`, hashed.
+/// See [`schema::hash`].
 pub(crate) fn dump(db: &Connection, left_out: &[&str]) -> blake3::Hash {
-    let mut hasher = blake3::Hasher::new();
-    let mut add = |name: &str, sql: &str| {
-        let mut rows = db.prepare(sql).unwrap();
-        let width = rows.column_count();
-        let mut rows = rows.query([]).unwrap();
-        while let Some(row) = rows.next().unwrap() {
-            for n in 0..width {
-                hasher.update(format!("{name} {n} {:?};", row.get::<_, Value>(n).unwrap()).as_bytes());
-            }
-        }
-    };
-    add("schema", "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name");
-    add("version", "PRAGMA user_version");
-    for table in schema::tables(db, "main").unwrap() {
-        if left_out.contains(&table.as_str()) {
-            continue;
-        }
-        let width = db.prepare(&format!("SELECT * FROM {table}")).unwrap().column_count();
-        let order: Vec<String> = (1..=width).map(|n| n.to_string()).collect();
-        add(&table, &format!("SELECT * FROM {table} ORDER BY {}", order.join(", ")));
-    }
-    hasher.finalize()
+    schema::hash(db, left_out).unwrap()
 }
 
 pub(crate) fn apply_all(entries: &[RaftEntry], cuts: &[usize]) -> (Connection, Vec<Results>) {

@@ -22,6 +22,7 @@ mod elect;
 mod engine;
 mod error;
 mod frame;
+mod ground;
 mod group;
 mod local;
 mod log_store;
@@ -38,6 +39,8 @@ mod rows;
 mod runtime;
 mod schema;
 mod serve;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 mod snapshot;
 mod state_machine;
 mod store;
@@ -58,6 +61,7 @@ pub use switch::{Destination, Switch};
 use beat::Pulses;
 use contact::Contacts;
 use engine::Engine;
+use ground::Ground;
 use hostd_types::*;
 use open::Opened;
 use peers::Peers;
@@ -119,22 +123,29 @@ impl Cluster {
         settings: Settings,
         carrier: Arc<dyn Carrier>,
     ) -> Result<Self, ClusterError> {
+        Self::open_on(dir, settings, carrier, Ground::Threads).await
+    }
+
+    async fn open_on(
+        dir: &Path,
+        settings: Settings,
+        carrier: Arc<dyn Carrier>,
+        ground: Ground,
+    ) -> Result<Self, ClusterError> {
         let contacts = Contacts::default();
         let peers = Peers::new(carrier, contacts.clone());
         let Opened { lock, host, local, state_path, engine, reserve, revision } =
-            open::open(dir, &settings, peers).await?;
-        let store = Store::open(&state_path).await?;
+            open::open(dir, &settings, peers, ground.clone()).await?;
+        let store = Store::open(&state_path, &ground).await?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let proposals = Proposals::start(engine.clone(), stop.clone(), &tasks, settings.queue);
         let pulses = Pulses::new(contacts);
         let answers = Answers::new(engine.clone(), proposals.clone(), pulses.clone());
         tasks.spawn(snapshot_when_grown(engine.clone(), stop.clone()));
-        tasks.spawn(refill_when_spent(reserve.clone(), stop.clone()));
+        tasks.spawn(refill_when_spent(reserve.clone(), ground, stop.clone()));
         tasks.spawn(elect::stand(engine.clone(), stop.clone()));
         tasks.spawn(beat::beat(engine.clone(), pulses.clone(), stop.clone()));
-        let follow =
-            membership::follow(engine.clone(), store.clone(), pulses.clone(), settings.pace, stop.clone());
-        tasks.spawn(follow);
+        tasks.spawn(membership::follow(engine.clone(), pulses.clone(), settings.pace, stop.clone()));
         let lock = Mutex::new(Some(lock));
         Ok(Self(Arc::new(Inner {
             dir: dir.to_owned(),
@@ -257,13 +268,17 @@ impl Cluster {
 }
 
 /// Keeps the reserve again as soon as there is room.
-async fn refill_when_spent(reserve: reserve::Reserve, stop: CancellationToken) {
+async fn refill_when_spent(reserve: reserve::Reserve, ground: Ground, stop: CancellationToken) {
     let mut tick = tokio::time::interval(Duration::from_secs(2));
     while stop.run_until_cancelled(tick.tick()).await.is_some() {
         if reserve.spent() {
             let reserve = reserve.clone();
             // A panic was reported when it happened; the next tick tries again.
-            let _ = tokio::task::spawn_blocking(move || reserve.refill()).await;
+            let refill = move || {
+                reserve.refill();
+                Ok(())
+            };
+            let _ = ground.block(refill).await;
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `local.db`: facts of this host alone, never replicated, kept over restarts.
 
 use crate::error::{StateError, read_failed};
+use crate::ground::Ground;
 use crate::writer::Writer;
 use hostd_types::{HostId, Problem};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -18,7 +19,7 @@ pub struct Local(Writer<Connection>);
 
 impl Local {
     /// Opens or makes the database; tells this host's id, made at the first start.
-    pub(crate) fn open(path: &Path) -> Result<(Self, HostId), StateError> {
+    pub(crate) fn open(path: &Path, ground: &Ground) -> Result<(Self, HostId), StateError> {
         let db = Connection::open(path)?;
         db.busy_timeout(Duration::from_secs(5))?;
         db.pragma_update(None, "journal_mode", "WAL")?;
@@ -35,7 +36,7 @@ impl Local {
                 fresh
             }
         };
-        Ok((Self(Writer::spawn("local-writer", db)?), host))
+        Ok((Self(Writer::spawn("local-writer", db, ground)?), host))
     }
 
     /// The value of `key`, if it has one.

@@ -2,6 +2,7 @@
 
 use crate::engine::Engine;
 use crate::error::{ClusterError, StateError};
+use crate::ground::Ground;
 use crate::local::{LOCAL_FORMAT, Local};
 use crate::log_store::LogStore;
 use crate::membership::Pace;
@@ -62,7 +63,12 @@ pub(crate) struct Opened {
 }
 
 /// Opens `dir`; returns when this host can propose.
-pub(crate) async fn open(dir: &Path, settings: &Settings, peers: Peers) -> Result<Opened, ClusterError> {
+pub(crate) async fn open(
+    dir: &Path,
+    settings: &Settings,
+    peers: Peers,
+    ground: Ground,
+) -> Result<Opened, ClusterError> {
     let lock = lock(dir)?;
     let [log_path, state_path, local_path] = ["log.db", "state.db", "local.db"].map(|name| dir.join(name));
     schema::check_state(&state_path)?;
@@ -73,9 +79,9 @@ pub(crate) async fn open(dir: &Path, settings: &Settings, peers: Peers) -> Resul
 
     let wrong = |file: &Path, source| ClusterError::Database { file: file.into(), source };
     let reserve = Reserve::open(dir, settings.reserve_bytes);
-    let local = reserve.retry(|| Local::open(&local_path));
+    let local = reserve.retry(|| Local::open(&local_path, &ground));
     let (local, host) = local.map_err(|e| wrong(&local_path, e))?;
-    let log = reserve.retry(|| LogStore::open(&log_path, settings.snapshot_bytes, reserve.clone()));
+    let log = reserve.retry(|| LogStore::open(&log_path, settings.snapshot_bytes, reserve.clone(), &ground));
     let log = log.map_err(|e| wrong(&log_path, e))?;
     let db = reserve.retry(|| schema::open_state(&state_path));
     let mut db = db.map_err(|e| wrong(&state_path, e))?;
@@ -88,11 +94,18 @@ pub(crate) async fn open(dir: &Path, settings: &Settings, peers: Peers) -> Resul
     let (changes, _) = broadcast::channel(CHANGES_KEPT);
     let position = snapshot::position(&db).map_err(|e| wrong(&state_path, e))?;
     revision_out.send_replace(position.applied.map_or(0, |id| id.index));
-    let writer = Writer::spawn("state-writer", db).map_err(|e| wrong(&state_path, e.into()))?;
+    let writer = Writer::spawn("state-writer", db, &ground).map_err(|e| wrong(&state_path, e.into()))?;
     let own = Own { host, dir: dir.to_owned() };
-    let (reserved, replaced) = (reserve.clone(), watch::Sender::new(0));
-    let state =
-        StateMachine { writer, snapshots, reserve: reserved, own, changes, replaced, revision: revision_out };
+    let state = StateMachine {
+        ground,
+        writer,
+        snapshots,
+        reserve: reserve.clone(),
+        own,
+        changes,
+        replaced: watch::Sender::new(0),
+        revision: revision_out,
+    };
     let engine = Engine::start(log, state, peers, settings.clone()).await?;
     Ok(Opened { lock, host, local, state_path, engine, reserve, revision })
 }

@@ -21,8 +21,9 @@ use tokio::sync::Semaphore;
 
 /// Time for a piece of a snapshot.
 const CHUNK_WITHIN: Duration = Duration::from_secs(20);
-/// Time for the last piece: the whole is installed within it.
-const INSTALL_WITHIN: Duration = Duration::from_secs(600);
+/// Time for the last piece, in which the whole is installed. While it is waited for the member gets nothing else, so one
+/// whose answer is lost must not wait long; one that takes longer is asked again, and has it then.
+const INSTALL_WITHIN: Duration = Duration::from_secs(30);
 /// Snapshots sent at once; more would take each other's disk and wire.
 const SNAPSHOTS_AT_ONCE: usize = 2;
 
@@ -126,6 +127,7 @@ impl RaftNetwork<TypeConfig> for Peer {
         _option: RPCOption,
     ) -> Result<SnapshotResponse<u64>, StreamingError<TypeConfig, Fatal<u64>>> {
         tokio::select! {
+            biased;
             closed = cancel => Err(closed.into()),
             sent = self.send_snapshot(vote, snapshot) => sent,
         }

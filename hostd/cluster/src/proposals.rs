@@ -100,6 +100,7 @@ async fn gather(
     let slots = Arc::new(Semaphore::new(IN_FLIGHT));
     loop {
         let first = tokio::select! {
+            biased;
             () = stop.cancelled() => break,
             first = waiting.recv() => match first {
                 Some(first) => first,
@@ -193,9 +194,24 @@ async fn settle(
         if Instant::now() >= deadline {
             return Err(no_leader());
         }
-        let _ = tokio::time::timeout(AGAIN, engine.raft().server_metrics().changed()).await;
+        changed(engine).await;
         written = begin(engine, &entries).await?;
     }
+}
+
+/// Waits until somebody else may lead.
+async fn changed(engine: &Engine) {
+    let mut metrics = engine.raft().server_metrics();
+    // A fresh receiver holds everything so far for news.
+    metrics.mark_unchanged();
+    let news = async {
+        if metrics.changed().await.is_err() {
+            // Consensus is stopped, and there is no news until it starts again.
+            std::future::pending().await
+        }
+    };
+    // Without news it is looked again all the same.
+    let _ = tokio::time::timeout(AGAIN, news).await;
 }
 
 /// Lets the leader, another host, do it; answers once this host has applied it, too.

@@ -15,6 +15,12 @@ thread_local! {
     static CHANCE: RefCell<StdRng> = RefCell::new(StdRng::from_entropy());
 }
 
+/// Makes this thread's random numbers those of `seed`.
+#[cfg(feature = "simulation")]
+pub fn seed(seed: u64) {
+    CHANCE.set(StdRng::seed_from_u64(seed));
+}
+
 /// This thread's random numbers.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Chance;

@@ -5,6 +5,8 @@
 
 use crate::error::{ClusterError, StateError};
 use hostd_types::LEVEL;
+#[cfg(any(test, feature = "simulation"))]
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use std::path::Path;
 use std::time::Duration;
@@ -210,6 +212,46 @@ fn definitions(db: &Connection, database: &str, kind: &str) -> Result<Vec<String
          AND name NOT LIKE 'sqlite!_%' ESCAPE '!' ORDER BY name"
     );
     Ok(db.prepare(&sql)?.query_map([kind], |r| r.get(0))?.collect::<Result<_, _>>()?)
+}
+
+/// All tables and indexes, and all rows of all tables but the `left_out`, hashed.
+#[cfg(any(test, feature = "simulation"))]
+pub(crate) fn hash(db: &Connection, left_out: &[&str]) -> Result<blake3::Hash, StateError> {
+    let mut hasher = blake3::Hasher::new();
+    let mut add = |name: &str, sql: &str| -> Result<(), StateError> {
+        let mut rows = db.prepare_cached(sql)?;
+        let width = rows.column_count();
+        let mut rows = rows.query([])?;
+        while let Some(row) = rows.next()? {
+            for n in 0..width {
+                // What kind of value it is, how long, and the value: no two rows hash alike.
+                let (kind, bytes) = match row.get_ref(n)? {
+                    ValueRef::Null => (0_u8, Vec::new()),
+                    ValueRef::Integer(number) => (1, number.to_be_bytes().into()),
+                    ValueRef::Real(number) => (2, number.to_be_bytes().into()),
+                    ValueRef::Text(bytes) => (3, bytes.into()),
+                    ValueRef::Blob(bytes) => (4, bytes.into()),
+                };
+                hasher
+                    .update(name.as_bytes())
+                    .update(&[kind])
+                    .update(&bytes.len().to_be_bytes())
+                    .update(&bytes);
+            }
+        }
+        Ok(())
+    };
+    add("schema", "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name")?;
+    add("version", "PRAGMA user_version")?;
+    for table in tables(db, "main")? {
+        if left_out.contains(&table.as_str()) {
+            continue;
+        }
+        let width = db.prepare_cached(&format!("SELECT * FROM {table}"))?.column_count();
+        let order: Vec<String> = (1..=width).map(|n| n.to_string()).collect();
+        add(&table, &format!("SELECT * FROM {table} ORDER BY {}", order.join(", ")))?;
+    }
+    Ok(hasher.finalize())
 }
 
 fn quoted(name: &str) -> String {

@@ -182,7 +182,7 @@ mod tests {
         let mut live = schema::open_state(&path).unwrap();
         let fresh = dump(&live, &[]);
         let snapshots = Snapshots::open(&dir.path().join("snapshot"), &path).unwrap();
-        let store = Store::open(&path).await.unwrap();
+        let store = Store::open(&path, &crate::ground::Ground::Threads).await.unwrap();
         // Statements prepared before any change, and a reader that never pauses.
         assert_eq!((store.hosts().await.unwrap(), store.cluster().await.unwrap()), (vec![], None));
         snapshots.install(&mut live, &low).unwrap();

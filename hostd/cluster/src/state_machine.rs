@@ -2,6 +2,7 @@
 
 use crate::apply;
 use crate::error::StateError;
+use crate::ground::Ground;
 use crate::raft::{
     LogId, RaftEntry, Results, SnapshotFile, SnapshotMeta, StorageError, StorageIoError, StoredMembership,
     TypeConfig,
@@ -28,6 +29,7 @@ pub(crate) struct Own {
 /// Handle of the state machine; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct StateMachine {
+    pub(crate) ground: Ground,
     pub(crate) writer: Writer<Connection>,
     pub(crate) snapshots: Snapshots,
     pub(crate) reserve: Reserve,
@@ -51,18 +53,11 @@ fn removes(entry: &RaftEntry, host: HostId) -> bool {
     })
 }
 
-/// Runs something that blocks on a file.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StateError> + Send + 'static,
-) -> Result<T, StateError> {
-    tokio::task::spawn_blocking(work).await.unwrap_or(Err(StateError::Closed))
-}
-
 impl RaftSnapshotBuilder<TypeConfig> for StateMachine {
     async fn build_snapshot(&mut self) -> Result<Snapshot<TypeConfig>, StorageError> {
         let (snapshots, reserve) = (self.snapshots.clone(), self.reserve.clone());
         let built = async {
-            let built = blocking(move || reserve.retry(|| snapshots.build())).await?;
+            let built = self.ground.block(move || reserve.retry(|| snapshots.build())).await?;
             // The log is purged next: what was applied must be in the database itself by then.
             self.writer.run(|db| snapshot::checkpoint(db)).await?;
             Ok::<_, StateError>(built)
@@ -139,7 +134,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
 
     async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot<TypeConfig>>, StorageError> {
         let snapshots = self.snapshots.clone();
-        let current = blocking(move || snapshots.current()).await;
+        let current = self.ground.block(move || snapshots.current()).await;
         Ok(current.map_err(|e| StorageIoError::read_snapshot(None, any(e)))?)
     }
 }

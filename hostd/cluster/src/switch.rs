@@ -57,7 +57,7 @@ impl Cluster {
             return Err(Problem::wrong_state(detail));
         }
         let (dir, journal) = (self.0.dir.clone(), switch.clone());
-        blocking(move || write(&dir, &journal)).await?;
+        self.blocking(move || write(&dir, &journal)).await?;
         self.0.engine.stop().await;
         let moved = carry_out(&self.0.dir, &self.0.engine, switch).await;
         self.0.engine.state().replaced.send_modify(|count| *count += 1);
@@ -76,7 +76,7 @@ impl Cluster {
     /// `internal` when the journal can't be read.
     pub async fn switching(&self) -> Result<Option<Switch>, Problem> {
         let dir = self.0.dir.clone();
-        blocking(move || read(&dir)).await
+        self.blocking(move || read(&dir)).await
     }
 
     /// Everything on this host, also when the cluster has removed it and dropped its rows already.
@@ -92,7 +92,7 @@ impl Cluster {
         if !kept.exists() {
             return Ok(Belongings::default());
         }
-        let kept = Store::open(&kept).await.map_err(Problem::from)?;
+        let kept = Store::open(&kept, &self.0.engine.state().ground).await.map_err(Problem::from)?;
         let belongings = kept.belongings(host).await;
         kept.close().await;
         belongings
@@ -104,18 +104,18 @@ impl Cluster {
     /// `internal` when the journal can't be removed.
     pub async fn switched(&self) -> Result<(), Problem> {
         let dir = self.0.dir.clone();
-        blocking(move || Ok(fs::remove_file(dir.join(JOURNAL)).and_then(|()| sync(&dir))?)).await
+        self.blocking(move || Ok(fs::remove_file(dir.join(JOURNAL)).and_then(|()| sync(&dir))?)).await
     }
-}
 
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StateError> + Send + 'static,
-) -> Result<T, Problem> {
-    let done = tokio::task::spawn_blocking(work).await.unwrap_or(Err(StateError::Closed));
-    done.map_err(|error| {
-        tracing::error!(%error, "the journal of a move into another group failed");
-        Problem::new(ProblemKind::Internal, "The host can't write its state. Its log says why.")
-    })
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, StateError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        self.0.engine.state().ground.block(work).await.map_err(|error| {
+            tracing::error!(%error, "the journal of a move into another group failed");
+            Problem::new(ProblemKind::Internal, "The host can't write its state. Its log says why.")
+        })
+    }
 }
 
 async fn carry_out(dir: &Path, engine: &Engine, switch: &Switch) -> Result<(), ClusterError> {
@@ -123,11 +123,18 @@ async fn carry_out(dir: &Path, engine: &Engine, switch: &Switch) -> Result<(), C
     let (log, state) = (engine.log(), engine.state());
     let aside = dir.to_owned();
     state.writer.run(move |db| keep_aside(&aside, db)).await.map_err(failed)?;
-    state.writer.run(schema::reset).await.map_err(failed)?;
+    state.writer.run(empty).await.map_err(failed)?;
     state.snapshots.forget().map_err(failed)?;
     log.reset(switch.node.0, switch.into == Destination::Cluster).await.map_err(failed)?;
     state.revision.send_replace(0);
     engine.restart().await
+}
+
+/// Empties the state for good before the log begins anew: one that came back after a power cut would be taken for the
+/// beginning of the new group's.
+fn empty(db: &mut rusqlite::Connection) -> Result<(), StateError> {
+    schema::reset(db)?;
+    crate::snapshot::checkpoint(db)
 }
 
 /// At a start: does again what a move may have left half done, before consensus begins.
@@ -143,7 +150,7 @@ pub(crate) async fn resume(
     }
     tracing::warn!(node = %switch.node, "going on with a move into another group");
     keep_aside(dir, db)?;
-    schema::reset(db)?;
+    empty(db)?;
     snapshots.forget()?;
     log.reset(switch.node.0, switch.into == Destination::Cluster).await
 }

@@ -5,8 +5,9 @@ use crate::error::{ClusterError, StateError};
 use crate::raft::{LogId, TypeConfig, Vote};
 use crate::record;
 use crate::reserve::Reserve;
-use hostd_types::NodeId;
+use crate::runtime::Chance;
 use openraft::storage::LogFlushed;
+use rand08::RngCore;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -16,9 +17,9 @@ use tokio::sync::oneshot;
 /// Version of log.db's tables.
 pub(crate) const LOG_FORMAT: i64 = 1;
 /// Most requests of one transaction.
-const GROUP_MAX: usize = 256;
+pub(super) const GROUP_MAX: usize = 256;
 /// A committed position that nothing else carries to the disk is written after this long.
-const IDLE: Duration = Duration::from_millis(200);
+pub(super) const IDLE: Duration = Duration::from_millis(200);
 
 const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS log (idx INTEGER PRIMARY KEY, record BLOB NOT NULL);
@@ -87,7 +88,7 @@ pub(crate) fn open(
     let node = match get("node")? {
         Some(bytes) => u64::from_be_bytes(bytes.try_into().map_err(|_| record::RecordError::Short(0))?),
         None => {
-            let node = NodeId::random().0;
+            let node = Chance.next_u64();
             let put = "INSERT INTO meta (key, value) VALUES (?1, ?2)";
             db.execute(put, params!["node", node.to_be_bytes()])?;
             node
@@ -146,11 +147,21 @@ impl Disk {
 
     /// One transaction for all of `group`, then the answers. Returns who asked to close.
     fn write_group(&mut self, mut group: Vec<Request>) -> Option<oneshot::Sender<()>> {
-        let result = self.transact(&mut group);
-        if let Err(error) = &result {
+        self.write(&mut group);
+        self.answer(group)
+    }
+
+    /// One transaction for all of `group`; false when there was nothing to write.
+    pub(super) fn write(&mut self, group: &mut [Request]) -> bool {
+        self.transact(group).unwrap_or_else(|error| {
             tracing::error!(%error, "writing log.db failed; this host's log stops here");
             self.failed.get_or_insert_with(|| error.to_string());
-        }
+            true
+        })
+    }
+
+    /// Answers what was written. Returns who asked to close.
+    pub(super) fn answer(&mut self, group: Vec<Request>) -> Option<oneshot::Sender<()>> {
         let mut closing = None;
         for request in group {
             // A dropped receiver means that nobody waits for the answer any more.
@@ -181,9 +192,9 @@ impl Disk {
         }
     }
 
-    fn transact(&mut self, group: &mut [Request]) -> Result<(), StateError> {
+    fn transact(&mut self, group: &mut [Request]) -> Result<bool, StateError> {
         if self.failed.is_some() {
-            return Ok(());
+            return Ok(false);
         }
         let mut writes = self.committed.is_some() && group.is_empty();
         for request in group.iter_mut() {
@@ -203,7 +214,7 @@ impl Disk {
             }
         }
         if !writes {
-            return Ok(());
+            return Ok(false);
         }
         self.reserve.retry(|| {
             let tx = self.db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
@@ -219,7 +230,21 @@ impl Disk {
             Ok(())
         })?;
         self.committed = None;
-        Ok(())
+        Ok(true)
+    }
+
+    /// A committed position waits to be written.
+    #[cfg(feature = "simulation")]
+    pub(super) fn waits(&self) -> bool {
+        self.committed.is_some()
+    }
+
+    /// Leaves everything in the write-ahead log: a simulated power cut cuts that one off.
+    #[cfg(feature = "simulation")]
+    pub(super) fn never_checkpoint(&self) {
+        if let Err(error) = self.db.pragma_update(None, "wal_autocheckpoint", 0) {
+            tracing::error!(%error, "log.db goes on moving its write-ahead log into itself");
+        }
     }
 
     fn read(&self, first: u64, last: u64) -> Result<Vec<Vec<u8>>, StateError> {

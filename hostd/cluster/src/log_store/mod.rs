@@ -3,24 +3,28 @@
 //! Owns `log.db`. Knows nothing of what the commands mean.
 
 mod disk;
+mod queue;
+#[cfg(feature = "simulation")]
+mod simulated;
 mod tail;
 
 pub(crate) use disk::check;
 
 use crate::commit_times::CommitTimes;
 use crate::error::StateError;
+use crate::ground::Ground;
 use crate::raft::{LogId, RaftEntry, StorageError, StorageIoError, TypeConfig, Vote};
 use crate::record;
 use crate::reserve::Reserve;
 use disk::Request;
 use openraft::storage::{LogFlushed, RaftLogStorage};
 use openraft::{AnyError, LogState, OptionalSend, RaftLogReader};
+use queue::Queue;
 use std::fmt::Debug;
 use std::ops::{Bound, RangeBounds};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tail::Tail;
 use tokio::sync::{Notify, oneshot};
 
@@ -36,8 +40,7 @@ struct Shared {
     /// Others will make it a member of their group; it does not found one.
     joins: AtomicBool,
     tail: Mutex<Tail>,
-    requests: mpsc::Sender<Request>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    requests: Queue,
     times: CommitTimes,
     /// Bytes appended since [`LogStore::grown`] last fired.
     growth: AtomicU64,
@@ -47,7 +50,12 @@ struct Shared {
 
 impl LogStore {
     /// Opens or makes `log.db`. [`LogStore::grown`] fires after every `growth_limit` bytes.
-    pub(crate) fn open(path: &Path, growth_limit: u64, reserve: Reserve) -> Result<Self, StateError> {
+    pub(crate) fn open(
+        path: &Path,
+        growth_limit: u64,
+        reserve: Reserve,
+        ground: &Ground,
+    ) -> Result<Self, StateError> {
         let times = CommitTimes::default();
         let keep = u32::try_from(tail::KEEP_ENTRIES).unwrap_or(u32::MAX);
         let (disk, found) = disk::open(path, keep, times.clone(), reserve)?;
@@ -60,14 +68,11 @@ impl LogStore {
         for bytes in found.newest {
             tail.push(record::decode(&bytes)?, bytes.len());
         }
-        let (requests, queue) = mpsc::channel();
-        let thread = std::thread::Builder::new().name("log-writer".into()).spawn(|| disk.serve(queue))?;
         Ok(Self(Arc::new(Shared {
             node: AtomicU64::new(found.node),
             joins: AtomicBool::new(found.joins),
             tail: Mutex::new(tail),
-            requests,
-            thread: Mutex::new(Some(thread)),
+            requests: Queue::start(disk, ground)?,
             times,
             growth: AtomicU64::new(0),
             growth_limit,
@@ -122,6 +127,12 @@ impl LogStore {
         (tail.purged, tail.last())
     }
 
+    /// The entries from `first` to `last` that memory holds.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn newest(&self, first: u64, last: u64) -> Vec<RaftEntry> {
+        self.tail().range(first, last)
+    }
+
     /// Waits until the log has grown by its limit since the last time.
     pub(crate) async fn grown(&self) {
         self.0.grown.notified().await;
@@ -129,16 +140,7 @@ impl LogStore {
 
     /// Writes what is left and closes the database.
     pub(crate) async fn close(&self) {
-        let (closed, done) = oneshot::channel();
-        if self.0.requests.send(Request::Close(closed)).is_ok() {
-            // The thread answers, or is gone and closed the database by that.
-            let _ = done.await;
-        }
-        let thread = self.0.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread {
-            // A panic of the thread was reported when it happened.
-            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
-        }
+        self.0.requests.close().await;
     }
 
     fn tail(&self) -> MutexGuard<'_, Tail> {
@@ -151,7 +153,7 @@ impl LogStore {
         request: impl FnOnce(oneshot::Sender<Result<T, StateError>>) -> Request,
     ) -> Result<T, AnyError> {
         let (done, answer) = oneshot::channel();
-        self.0.requests.send(request(done)).map_err(|_| AnyError::new(&StateError::Closed))?;
+        self.0.requests.send(request(done)).map_err(|e| AnyError::new(&e))?;
         let answer = answer.await.unwrap_or(Err(StateError::Closed));
         answer.map_err(|e| AnyError::new(&e))
     }
@@ -251,7 +253,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         if let Some(id) = committed {
             // Written with the next transaction: being behind after a crash costs a second look, nothing more.
             let sent = self.0.requests.send(Request::Committed(record::encode_log_id(&id).to_vec()));
-            sent.map_err(|_| StorageIoError::write(AnyError::new(&StateError::Closed)))?;
+            sent.map_err(|e| StorageIoError::write(AnyError::new(&e)))?;
         }
         Ok(())
     }
@@ -278,7 +280,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         }
         let grown: usize = records.iter().map(|(_, bytes)| bytes.len()).sum();
         let sent = self.0.requests.send(Request::Append { records, flushed });
-        sent.map_err(|_| StorageIoError::write_logs(AnyError::new(&StateError::Closed)))?;
+        sent.map_err(|e| StorageIoError::write_logs(AnyError::new(&e)))?;
         let grown = grown as u64;
         if self.0.growth.fetch_add(grown, Ordering::Relaxed) + grown >= self.0.growth_limit {
             self.0.growth.store(0, Ordering::Relaxed);

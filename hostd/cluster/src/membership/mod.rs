@@ -8,9 +8,12 @@ use plan::{Look, Step};
 
 use crate::beat::Pulses;
 use crate::engine::{self, Engine};
-use crate::store::Store;
-use hostd_types::{Kind, NodeId, Problem};
+use crate::error::StateError;
+use crate::rows::Resource;
+use crate::schema::{self, FEDERATION};
+use hostd_types::{ClusterRecord, Host, Kind, NodeId};
 use openraft::ChangeMembers;
+use rusqlite::Connection;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -22,16 +25,10 @@ const STEP: Duration = Duration::from_secs(20);
 const STILL: Duration = Duration::from_secs(6);
 
 /// Keeps the membership in step with the hosts while this host leads, until `stop`.
-pub(crate) async fn follow(
-    engine: Engine,
-    store: Store,
-    pulses: Pulses,
-    pace: Pace,
-    stop: CancellationToken,
-) {
+pub(crate) async fn follow(engine: Engine, pulses: Pulses, pace: Pace, stop: CancellationToken) {
     let mut changes = engine.state().changes.subscribe();
     loop {
-        let again = match look(&engine, &store).await {
+        let again = match look(&engine).await {
             Ok(Some(look)) => {
                 let known = |node: NodeId| look.members.contains(&node.0) || look.wanted.contains(&node.0);
                 engine.peers().contacts.keep(known);
@@ -43,8 +40,8 @@ pub(crate) async fn follow(
                 }
             }
             Ok(None) => false,
-            Err(problem) => {
-                tracing::warn!(%problem, "the hosts can't be read, so the membership stays as it is");
+            Err(error) => {
+                tracing::warn!(%error, "the hosts can't be read, so the membership stays as it is");
                 false
             }
         };
@@ -68,14 +65,12 @@ pub(crate) async fn follow(
 }
 
 /// What there is to compare; `None` unless this host leads.
-async fn look(engine: &Engine, store: &Store) -> Result<Option<Look>, Problem> {
+async fn look(engine: &Engine) -> Result<Option<Look>, StateError> {
     let metrics = engine.metrics();
     if !engine::leads(&metrics) {
         return Ok(None);
     }
-    // Before the cluster's record exists a host is alone, and its row names no node.
-    let Some(cluster) = store.cluster().await? else { return Ok(None) };
-    let hosts = store.hosts().await?;
+    let Some((cluster, hosts)) = engine.state().writer.run(|db| cluster(db)).await? else { return Ok(None) };
     let now = Instant::now();
     let contacts = engine.peers().contacts.all();
     let membership = metrics.membership_config.membership();
@@ -101,6 +96,25 @@ async fn look(engine: &Engine, store: &Store) -> Result<Option<Look>, Problem> {
             .collect(),
         answered: contacts.iter().map(|(node, c)| (node.0, (now - c.since, now - c.last))).collect(),
     }))
+}
+
+/// The cluster's record and its hosts. Before the record exists a host is alone, and its row names no node.
+fn cluster(db: &Connection) -> Result<Option<(ClusterRecord, Vec<Host>)>, StateError> {
+    if schema::level(db)? < FEDERATION {
+        return Ok(None);
+    }
+    let Some(cluster) = all(db)?.pop() else { return Ok(None) };
+    Ok(Some((cluster, all(db)?)))
+}
+
+fn all<T: Resource>(db: &Connection) -> Result<Vec<T>, StateError> {
+    let mut query = db.prepare_cached(&format!("SELECT id, meta, spec, status FROM {}", T::TABLE))?;
+    let columns = query.query_map([], |r| Ok([r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?]))?;
+    let resource = |columns: rusqlite::Result<[String; 4]>| {
+        let [id, meta, spec, status] = columns?;
+        T::from_columns(&id, &meta, &spec, &status)
+    };
+    columns.map(resource).collect()
 }
 
 /// Many learners get entries in batches.

@@ -7,6 +7,7 @@ mod records;
 mod resources;
 
 use crate::error::{ClusterError, StateError, read_failed};
+use crate::ground::Ground;
 use crate::rows::Resource;
 use hostd_types::*;
 use list::Listing;
@@ -27,7 +28,7 @@ const CONNECTIONS_AT_ONCE: u32 = 2;
 pub struct Store(SqlitePool);
 
 impl Store {
-    pub(crate) async fn open(path: &Path) -> Result<Self, ClusterError> {
+    pub(crate) async fn open(path: &Path, ground: &Ground) -> Result<Self, ClusterError> {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .read_only(true)
@@ -36,14 +37,18 @@ impl Store {
             .row_buffer_size(ROWS_AHEAD)
             .busy_timeout(Duration::from_secs(5));
         let pool = SqlitePoolOptions::new()
-            .min_connections(CONNECTIONS_AT_ONCE)
             .max_connections(CONNECTIONS)
             .test_before_acquire(false)
             .idle_timeout(None)
-            .max_lifetime(None)
-            .connect_with(options)
-            .await?;
-        Ok(Self(pool))
+            .max_lifetime(None);
+        match ground {
+            Ground::Threads => {
+                Ok(Self(pool.min_connections(CONNECTIONS_AT_ONCE).connect_with(options).await?))
+            }
+            // Its connections are threads; a simulation reads another way.
+            #[cfg(feature = "simulation")]
+            Ground::Simulated(_) => Ok(Self(pool.connect_lazy_with(options))),
+        }
     }
 
     pub(crate) async fn close(&self) {
