@@ -17,6 +17,9 @@ mod network;
 mod remove;
 mod requests;
 mod restart;
+#[path = "simulation/seeds.rs"]
+mod seeds;
+mod simulation;
 mod task;
 mod vm;
 mod vm_life;

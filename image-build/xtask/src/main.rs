@@ -40,6 +40,12 @@ enum Task {
         /// Boot the ISO that is there, without building
         #[arg(long)]
         no_build: bool,
+        /// simulate: how many histories
+        #[arg(long, default_value_t = 500)]
+        seeds: u64,
+        /// simulate: tell this one history
+        #[arg(long)]
+        seed: Option<u64>,
     },
     /// Print figures as JSON lines: the named ones, or all
     Measure {
@@ -85,7 +91,10 @@ async fn perform(task: Task) -> Result<()> {
     match task {
         Task::Run(args) => run::run(&checkout, &args).await,
         Task::Test(args) => suite::test(&checkout, &args).await,
-        Task::Lab { case, no_build } => cases::lab(&checkout, case.as_deref(), !no_build).await,
+        Task::Lab { case, seeds, seed, .. } if case.as_deref() == Some(cases::SIMULATE) => {
+            cases::simulate(&checkout, seeds, seed)
+        }
+        Task::Lab { case, no_build, .. } => cases::lab(&checkout, case.as_deref(), !no_build).await,
         Task::Measure { names } => measure::measure(&checkout, &names).await,
         Task::Openapi { check } => openapi::openapi(&checkout, check),
         Task::Vendor { check } => vendor::vendor(&checkout, check),

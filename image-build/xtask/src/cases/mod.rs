@@ -5,8 +5,10 @@ mod boot;
 mod durable;
 mod host;
 mod reproducible;
+mod simulate;
 
 pub use boot::{BOOTED, PATIENCE, plan};
+pub use simulate::{SIMULATE, simulate};
 
 use crate::checkout::Checkout;
 use crate::steps::Steps;
@@ -105,6 +107,7 @@ pub async fn lab(checkout: &Checkout, name: Option<&str>, build: bool) -> Result
             let suite = if SUITE.contains(&case) || case == Case::HostStory { "test" } else { "" };
             println!("{:<24} {:<5} {}", case.name(), suite, case.about());
         }
+        println!("{SIMULATE:<24} {:<5} {}", "test", simulate::ABOUT);
         return Ok(());
     };
     let Some(case) = ALL.into_iter().find(|case| case.name() == name) else {

@@ -1,0 +1,77 @@
+//! Lets histories of a cluster happen and counts what went wrong. `cargo xtask lab simulate` runs it.
+//!
+//! `simulate --seeds N` takes the seeds from 0, `simulate --seed N` tells the history of one; `--flaw late`, `twice` or
+//! `votes` breaks something on purpose.
+
+#![allow(clippy::unwrap_used)] // The simulation is a test.
+
+#[path = "../tests/simulation/mod.rs"]
+mod simulation;
+
+use simulation::{Flaw, history};
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What was asked for.
+struct Asked {
+    first: u64,
+    end: u64,
+    talk: bool,
+    flaw: Flaw,
+}
+
+fn asked() -> Option<Asked> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let mut asked = Asked { first: 0, end: 100, talk: false, flaw: Flaw::None };
+    for pair in args.chunks(2) {
+        let [name, value] = pair else { return None };
+        match (name.as_str(), value.as_str()) {
+            ("--seeds", count) => asked.end = count.parse().ok()?,
+            ("--seed", seed) => {
+                asked.first = seed.parse().ok()?;
+                (asked.end, asked.talk) = (asked.first + 1, true);
+            }
+            ("--flaw", "late") => asked.flaw = Flaw::SyncsLate,
+            ("--flaw", "twice") => asked.flaw = Flaw::RequestsForgotten,
+            ("--flaw", "votes") => asked.flaw = Flaw::VotesForgotten,
+            _ => return None,
+        }
+    }
+    Some(asked)
+}
+
+fn main() -> ExitCode {
+    let Some(Asked { first, end, talk, flaw }) = asked() else {
+        eprintln!("usage: simulate [--seeds COUNT | --seed SEED] [--flaw late|twice|votes]");
+        return ExitCode::FAILURE;
+    };
+    let (next, bad) = (AtomicU64::new(first), Mutex::new(0_u64));
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= end {
+                return;
+            }
+            let told = history(seed, flaw, talk);
+            let mut bad = bad.lock().unwrap();
+            if talk {
+                println!("trace {:02x?}", &told.trace[..8]);
+            }
+            *bad += u64::from(!told.violations.is_empty());
+            for what in &told.violations {
+                println!("seed {seed}: {what}");
+            }
+        }
+    };
+    // A history is one thread's; several happen at once.
+    let threads = if talk { 1 } else { std::thread::available_parallelism().map_or(1, usize::from) };
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(work);
+        }
+    });
+    let bad = bad.into_inner().unwrap();
+    println!("{} histories, {bad} violations", end - first);
+    if bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

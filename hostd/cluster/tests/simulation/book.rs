@@ -1,0 +1,155 @@
+//! What has been seen of a history, and what must hold of it.
+
+use super::air::Moment;
+use super::asks::Ask;
+use hostd_cluster::simulation::{Logged, Sight};
+use hostd_types::command::*;
+use hostd_types::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A term, and who was elected in it.
+type Leader = (u64, NodeId);
+
+/// Everything seen of the one cluster that the history is about.
+#[derive(Default)]
+pub struct Book {
+    /// Who was elected, and in which term. openraft lets a term have several leaders, ordered by their identities: what
+    /// it calls a leader is both together.
+    leaders: BTreeSet<Leader>,
+    /// Hash of each entry anybody has had in its log, by index and leader, and the leader of the one before it.
+    logged: BTreeMap<(u64, Leader), ([u8; 32], Leader)>,
+    /// What was applied at each index.
+    applied: BTreeMap<u64, Logged>,
+    /// Hash of the state after each index it was looked at.
+    states: BTreeMap<u64, [u8; 32]>,
+    /// Outcome of each request that was told.
+    told: BTreeMap<RequestId, Outcome>,
+    /// Members that were removed, and when that was told.
+    pub removed: BTreeMap<NodeId, Moment>,
+    pub violations: Vec<String>,
+}
+
+impl Book {
+    pub fn violated(&mut self, what: String) {
+        self.violations.push(what);
+    }
+
+    /// How consensus stands on a host.
+    pub fn saw(&mut self, node: NodeId, sight: &Sight) {
+        let leader = (sight.term, node);
+        if sight.elected && self.leaders.insert(leader) {
+            let older = |entry: &&Logged| (entry.term, entry.leader) < leader;
+            let decided = self.applied.values().rev().find(older).map_or(0, |entry| entry.index);
+            if sight.last < decided {
+                let last = sight.last;
+                self.violated(format!("{node} was elected with {last} entries, {decided} were decided"));
+            }
+        }
+        if let Some(why) = &sight.halted {
+            self.violated(format!("consensus stopped on {node}: {why}"));
+        }
+    }
+
+    /// Entries in a row that a host has in its log.
+    pub fn has(&mut self, node: NodeId, entries: &[Logged]) {
+        for pair in entries.windows(2) {
+            let [before, entry] = pair else { continue };
+            let seen = (entry.hash, (before.term, before.leader));
+            let known = *self.logged.entry((entry.index, (entry.term, entry.leader))).or_insert(seen);
+            if known != seen {
+                self.violated(format!("{node} has another entry {} of term {}", entry.index, entry.term));
+            }
+        }
+    }
+
+    /// A host applied an entry.
+    pub fn applies(&mut self, node: NodeId, entry: Logged) {
+        let index = entry.index;
+        let before = self.applied.range(..index).next_back().map(|(_, before)| (before.term, before.leader));
+        if before > Some((entry.term, entry.leader)) {
+            self.violated(format!("{node} applied entry {index} of a leader before the last one"));
+        }
+        let same = self.applied.get(&index).map(|known| known.hash == entry.hash);
+        match same {
+            None => drop(self.applied.insert(index, entry)),
+            Some(true) => {}
+            Some(false) => self.violated(format!("{node} applied another entry {index} than others")),
+        }
+    }
+
+    /// What the state came to after an index.
+    pub fn state(&mut self, node: NodeId, index: u64, hash: [u8; 32]) {
+        if *self.states.entry(index).or_insert(hash) != hash {
+            self.violated(format!("{node} has another state after entry {index}"));
+        }
+    }
+
+    /// A host told the outcome of a request that was tried on it since `since`.
+    pub fn told(&mut self, ask: &Ask, through: NodeId, since: Moment, outcome: &Outcome) {
+        let (request, name) = (ask.entry.request, ask.entry.command.name());
+        let first = self.told.entry(request).or_insert_with(|| outcome.clone());
+        if first != outcome {
+            let first = first.index;
+            self.violated(format!("{name} {request} acted at entry {first} and again at {}", outcome.index));
+        }
+        let there = self.applied.get(&outcome.index).is_some_and(|entry| entry.requests.contains(&request));
+        if !there {
+            self.violated(format!(
+                "{name} {request} was told to have acted at {}, where it is not",
+                outcome.index
+            ));
+        }
+        if self.removed.get(&through).is_some_and(|at| *at < since && *at < ask.first) {
+            self.violated(format!("{through} was removed, and {name} {request} acted through it after that"));
+        }
+    }
+
+    /// The machines that the applied entries make, with how often each was edited and its last description.
+    pub fn machines(&mut self, asks: &[Ask]) -> BTreeMap<VmId, (u64, String)> {
+        let commands: BTreeMap<RequestId, &Command> =
+            asks.iter().map(|ask| (ask.entry.request, &ask.entry.command)).collect();
+        let (mut hosts, mut acted) = (BTreeSet::new(), BTreeSet::new());
+        let mut vms: BTreeMap<VmId, (HostId, u64, String)> = BTreeMap::new();
+        for (at, entry) in (1..).zip(self.applied.values().filter(|entry| entry.index > 0)) {
+            if entry.index != at {
+                self.violations.push(format!("nobody was seen applying entry {at}"));
+                break;
+            }
+            for request in &entry.requests {
+                if acted.contains(request) {
+                    continue;
+                }
+                match commands.get(request) {
+                    Some(Command::Host(HostCommand::Report { id, .. }))
+                    | Some(Command::Cluster(ClusterCommand::Join { host: id, .. })) => {
+                        hosts.insert(*id);
+                    }
+                    Some(Command::Cluster(ClusterCommand::Remove { host })) if hosts.len() > 1 => {
+                        hosts.remove(host);
+                        vms.retain(|_, (owner, ..)| owner != host);
+                    }
+                    Some(Command::Cluster(ClusterCommand::Import { host, belongings }))
+                        if hosts.contains(host) =>
+                    {
+                        for vm in &belongings.vms {
+                            vms.entry(vm.id).or_insert((*host, 0, vm.spec.description.clone()));
+                        }
+                    }
+                    Some(Command::Vm(VmCommand::Create { id, host, .. })) if hosts.contains(host) => {
+                        vms.insert(*id, (*host, 0, String::new()));
+                    }
+                    Some(Command::Vm(VmCommand::Edit { id, edit, .. })) if vms.contains_key(id) => {
+                        if let Some((_, edits, text)) = vms.get_mut(id) {
+                            *edits += 1;
+                            *text = edit.description.clone().unwrap_or_default();
+                        }
+                    }
+                    // Refused, and refusals are not remembered; or nothing that makes a difference here.
+                    Some(_) | None => continue,
+                }
+                acted.insert(*request);
+            }
+        }
+        vms.into_iter().map(|(id, (_, edits, text))| (id, (edits, text))).collect()
+    }
+}
