@@ -74,6 +74,11 @@ impl Core {
     /// As of [`Core::preview_join`]; `WrongState` with the first blocker. Nothing has changed then.
     pub async fn join_cluster(&self, ctx: &Ctx, text: &str, role: HostRole) -> Result<(), Problem> {
         let invitation = read(text)?;
+        if role == HostRole::Witness {
+            let detail =
+                "This version can't be a witness: it would run machines all the same. Join as a host.";
+            return Err(Problem::field("/role", detail));
+        }
         let _one_at_a_time = self.0.moving.lock().await;
         if let Some(blocker) = self.join_blockers(&invitation).await?.into_iter().next() {
             return Err(Problem::wrong_state(blocker));

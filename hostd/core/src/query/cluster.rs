@@ -113,8 +113,7 @@ fn quorum(group: &Group) -> Quorum {
         ),
         (1, true, _) if group.members.len() == 1 => "This host decides alone.".to_owned(),
         (1, true, _) => {
-            "One host decides. If it fails, nothing can be changed until it is back; a third host or a \
-                         witness would prevent that."
+            "One host decides. If it fails, nothing can be changed until it is back; a third host would prevent that."
                 .to_owned()
         }
         (all, true, 0) => {
@@ -145,7 +144,7 @@ fn what_if(host: &Host, role: MemberRole, quorum: &Quorum, vms: u64) -> String {
         MemberRole::Leader | MemberRole::Voter if quorum.may_fail == 0 => {
             "Nothing can be changed in the cluster until then.".to_owned()
         }
-        MemberRole::Leader => "Another host leads after about four seconds.".to_owned(),
+        MemberRole::Leader => "Another host leads after a few seconds.".to_owned(),
         MemberRole::Voter | MemberRole::Learner | MemberRole::Outside => {
             "The cluster goes on without a pause.".to_owned()
         }

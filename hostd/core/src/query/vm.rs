@@ -35,7 +35,8 @@ impl Core {
             return self.vm(id).await;
         }
         let shown: String = text.chars().take(name::NAME_MAX).collect();
-        found(self.store().vm_named(text).await?, "virtual machine", shown)
+        let vm = self.store().vm_named(text).await?.map(|vm| self.0.isolated_vms.over(vm));
+        found(vm, "virtual machine", shown)
     }
 
     /// One machine with everything its page shows.
