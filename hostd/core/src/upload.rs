@@ -15,7 +15,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use tokio::sync::Mutex;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Bytes gathered before they are hashed and written in one go.
 const BLOCK: usize = 1 << 20;
@@ -73,7 +73,8 @@ pub struct Upload {
     expected: Option<String>,
     received: u64,
     state: Arc<Mutex<State>>,
-    gone: CancellationToken,
+    /// Tells the watcher that nobody holds the upload any more: neither its client nor work that ends it.
+    held: Arc<DropGuard>,
 }
 
 impl std::fmt::Debug for Upload {
@@ -126,6 +127,7 @@ impl Core {
         let cancel = self.0.live.begin(task, image, request.announced_bytes.unwrap_or(0));
         drop(early);
         let state = Arc::new(Mutex::new(State::Open(None)));
+        let gone = CancellationToken::new();
         let upload = Upload {
             image,
             task,
@@ -134,9 +136,9 @@ impl Core {
             expected: request.expected_sha256.map(|hex| hex.trim().to_ascii_lowercase()),
             received: 0,
             state: Arc::clone(&state),
-            gone: CancellationToken::new(),
+            held: Arc::new(gone.clone().drop_guard()),
         };
-        upload.watch(cancel);
+        upload.watch(cancel, gone);
         match File::create_new(self.0.pool.image_part(image)) {
             Ok(file) => {
                 let part = Part { file, hasher: Sha256::new(), written: 0, block: Vec::with_capacity(BLOCK) };
@@ -317,16 +319,19 @@ impl Upload {
     /// Goes on to its end when whoever asked goes away meanwhile: HTTP/2 drops a request's future with its stream.
     async fn abort(&self, problem: Problem) -> Problem {
         let (core, image, task) = (self.core.clone(), self.image, self.task);
-        let (state, why) = (Arc::clone(&self.state), problem.clone());
-        let ended =
-            self.core.0.tracker.spawn(async move { abort(&core, image, task, &state, problem).await });
+        let (state, held, why) = (Arc::clone(&self.state), Arc::clone(&self.held), problem.clone());
+        let ended = self.core.0.tracker.spawn(async move {
+            let why = abort(&core, image, task, &state, problem).await;
+            drop(held); // until here, so that the watcher can't be first with a reason of its own
+            why
+        });
         ended.await.unwrap_or(why)
     }
 
-    /// Aborts when somebody cancels the task or the daemon stops, even while no bytes come.
-    fn watch(&self, cancel: CancellationToken) {
+    /// Aborts when somebody cancels the task, the daemon stops or the client is `gone`, even while no bytes come.
+    fn watch(&self, cancel: CancellationToken, gone: CancellationToken) {
         let (core, image, task) = (self.core.clone(), self.image, self.task);
-        let (state, gone) = (Arc::clone(&self.state), self.gone.clone());
+        let state = Arc::clone(&self.state);
         self.core.0.tracker.spawn(async move {
             let stop = core.0.stop.clone();
             let why = tokio::select! {
@@ -337,12 +342,6 @@ impl Upload {
             let detail = format!("The upload was interrupted: {why}.");
             abort(&core, image, task, &state, Problem::new(ProblemKind::Cancelled, detail)).await;
         });
-    }
-}
-
-impl Drop for Upload {
-    fn drop(&mut self) {
-        self.gone.cancel();
     }
 }
 
