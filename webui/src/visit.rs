@@ -7,7 +7,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::response::Response;
 use axum_extra::extract::CookieJar;
-use hostd_core::{Caller, Core, Ctx, Notice};
+use hostd_core::{Caller, ClusterView, Core, Ctx, Notice};
 use hostd_edge::{Csrf, RequestTag, Who};
 use hostd_types::{Problem, RequestId};
 use std::str::FromStr;
@@ -161,9 +161,15 @@ pub(crate) struct Visit {
     pub(crate) ctx: Ctx,
     /// What surrounds the page.
     pub(crate) frame: Frame,
+    /// The cluster as it was when the page was asked for.
+    view: Result<ClusterView, Problem>,
 }
 
 impl Visit {
+    /// The cluster as it was when the page was asked for, or the error page.
+    pub(crate) fn cluster(&self) -> Result<&ClusterView, PageError> {
+        self.view.as_ref().map_err(|problem| self.failed(problem.clone()))
+    }
     /// The layout of one page.
     pub(crate) fn layout(&self, page: &'static str, section: Section, title: impl Into<String>) -> Layout {
         self.frame.layout(page, section, title)
@@ -200,15 +206,16 @@ impl FromRequestParts<Core> for Visit {
             Caller::Console => "local console".into(),
             Caller::Host => "host".into(),
         };
+        let view = core.cluster_view().await;
         let frame = Frame {
             user: Some(user),
             csrf,
-            notices: core.notices().await,
+            notices: core.notices(&view).await,
             // A state that can't be read is one of the notices; pages then tell of no other host.
-            places: core.cluster_view().await.map(|view| Places::of(&view)).unwrap_or_default(),
+            places: view.as_ref().map(Places::of).unwrap_or_default(),
             version: core.settings().version.clone(),
             ..Frame::anonymous(parts)
         };
-        Ok(Self { core: core.clone(), ctx, frame })
+        Ok(Self { core: core.clone(), ctx, frame, view })
     }
 }

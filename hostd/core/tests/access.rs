@@ -31,7 +31,12 @@ fn the_first_password_opens_a_session_until_it_is_changed() {
     bed.with_core(|core| async move {
         let (name, first) = core.initial_password().await.expect("a first password");
         assert_eq!((name.as_str(), first.reveal().len()), ("admin", 20));
-        assert!(core.notices().await.iter().any(|n| n.link.as_deref() == Some("/account")));
+        assert!(
+            core.notices(&core.cluster_view().await)
+                .await
+                .iter()
+                .any(|n| n.link.as_deref() == Some("/account"))
+        );
         let refused = login(&core, "wrong password", 1).await.expect_err("wrong");
         assert_eq!(refused.kind, ProblemKind::Unauthenticated);
         let unknown = core.login(&credentials("nobody", "wrong password"), None, "").await;
@@ -182,7 +187,9 @@ fn a_clock_set_back_is_told_and_locks_nobody_out() {
     bed.with_core(|core| async move {
         let back = core.host_view(core.host()).await.expect("the host").facts.clock_back_s.expect("a jump");
         assert!((86_000..=86_400).contains(&back), "{back}");
-        assert!(core.notices().await.iter().any(|notice| notice.text.contains("clock")));
+        assert!(
+            core.notices(&core.cluster_view().await).await.iter().any(|notice| notice.text.contains("clock"))
+        );
         assert!(core.session(secret.reveal()).await.expect("no failure").is_some());
         let id = VolumeId::new();
         let volume = CreateVolume { name: "data".into(), size_bytes: 1 << 20, format: DiskFormat::Raw };

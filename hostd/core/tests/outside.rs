@@ -53,7 +53,7 @@ fn libvirt_away_and_back(bed: &mut Bed, core: &hostd_core::Core, id: VmId) {
         assert!(vm.status.reason.is_some_and(|reason| reason.contains("libvirt")));
         let refused = core.submit(&console(), power(id, PowerAction::Reset, 0)).await.expect_err("unknown");
         assert_eq!(refused.kind, ProblemKind::Unavailable);
-        let notices = core.notices().await;
+        let notices = core.notices(&core.cluster_view().await).await;
         assert!(notices.iter().any(|notice| notice.text.contains("libvirt")), "{notices:?}");
     });
     bed.libvirt.as_mut().expect("libvirt").restart().expect("restart");

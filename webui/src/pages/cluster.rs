@@ -94,7 +94,7 @@ pub(crate) async fn respond(
     fresh: Option<NewJoinToken>,
     problem: Option<Problem>,
 ) -> Answer {
-    let view = visit.core.cluster_view().await.or_page(visit)?;
+    let view = visit.cluster()?.clone();
     let mut layout = visit.layout("cluster", Section::Cluster, "Cluster");
     // An answer to a form has no address of its own to be read again from.
     if fresh.is_none() && problem.is_none() {
@@ -122,14 +122,14 @@ pub(crate) async fn back(_: Visit) -> Redirect {
 }
 
 /// The cluster's record; there is none while this host moves.
-pub(crate) async fn record(visit: &Visit) -> Result<Option<ClusterRecord>, PageError> {
-    Ok(visit.core.cluster_view().await.or_page(visit)?.cluster)
+pub(crate) fn record(visit: &Visit) -> Result<Option<ClusterRecord>, PageError> {
+    Ok(visit.cluster()?.cluster.clone())
 }
 
 /// `POST /cluster/settings`
 pub(crate) async fn edit(submission: Submission) -> Answer {
     let visit = &submission.visit;
-    let cluster = record(visit).await?;
+    let cluster = record(visit)?;
     let form = ClusterForm::read(&submission.fields, cluster.as_ref());
     let Some(cluster) = cluster else {
         return Ok(Redirect::to("/cluster").into_response());
@@ -150,7 +150,7 @@ pub(crate) async fn edit(submission: Submission) -> Answer {
 /// `POST /cluster/tokens`: the answer itself shows the token; no redirect could carry it.
 pub(crate) async fn create_token(submission: Submission) -> Answer {
     let visit = &submission.visit;
-    let form = ClusterForm::read(&submission.fields, record(visit).await?.as_ref());
+    let form = ClusterForm::read(&submission.fields, record(visit)?.as_ref());
     let problem = match form.valid() {
         Ok(valid_s) => match visit.core.create_join_token(&visit.ctx, valid_s).await {
             Ok(fresh) => return respond(visit, Some(form), Some(fresh), None).await,

@@ -83,7 +83,7 @@ impl MovingPage {
 /// `POST /cluster/preview`: asks the token's cluster; changes nothing.
 pub(crate) async fn preview(submission: Submission) -> Answer {
     let visit = &submission.visit;
-    let form = ClusterForm::read(&submission.fields, record(visit).await?.as_ref());
+    let form = ClusterForm::read(&submission.fields, record(visit)?.as_ref());
     match visit.core.preview_join(&form.token).await {
         Ok(preview) => {
             let layout = visit.layout("join", Section::Cluster, format!("Join {}", preview.name));
@@ -96,7 +96,7 @@ pub(crate) async fn preview(submission: Submission) -> Answer {
 /// `POST /cluster/join`
 pub(crate) async fn join(submission: Submission) -> Answer {
     let visit = &submission.visit;
-    let form = ClusterForm::read(&submission.fields, record(visit).await?.as_ref());
+    let form = ClusterForm::read(&submission.fields, record(visit)?.as_ref());
     match visit.core.join_cluster(&visit.ctx, &form.token, HostRole::Host).await {
         Ok(()) => Ok(MovingPage::answer(&submission, submission.fields.text("becomes"), true)),
         Err(problem) => respond(visit, Some(form), None, Some(problem)).await,

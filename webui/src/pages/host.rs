@@ -91,8 +91,7 @@ async fn respond(visit: Visit, id: HostId) -> Answer {
 
 /// What the rows say of a host that does not answer, and how old that is.
 async fn silent(visit: &Visit, id: HostId, problem: Problem) -> Answer {
-    let view = visit.core.cluster_view().await.or_page(visit)?;
-    let member = view.members.into_iter().find(|member| member.host.id == id);
+    let member = visit.cluster()?.members.iter().find(|member| member.host.id == id).cloned();
     let member = member.ok_or_else(|| visit.failed(Problem::not_found("host", id)))?;
     let all = ListParams { limit: Some(PAGE_MAX), ..ListParams::default() };
     let vms = visit.core.vms(&all).await.or_page(visit)?.items;

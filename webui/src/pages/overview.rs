@@ -117,7 +117,7 @@ pub(crate) async fn show(visit: Visit) -> Answer {
         tasks: core.tasks(&few(5)).await.or_page(&visit)?.items,
         events: core.events(&few(6), None).await.or_page(&visit)?.items,
         images: core.images(&few(1)).await.or_page(&visit)?.total,
-        totals: Totals::of(&core.cluster_view().await.or_page(&visit)?),
+        totals: Totals::of(visit.cluster()?),
         host,
         charts,
     }))

@@ -5,12 +5,13 @@ use super::moving::Left;
 use super::view::{Condition, Liveness};
 use crate::error::internal;
 use crate::{Core, Ctx};
-use hostd_cluster::{Destination, Switch};
+use hostd_cluster::Destination;
 use hostd_types::command::{ClusterCommand, HostCommand};
 use hostd_types::*;
 use std::time::Duration;
 
-/// Local fact: this host is on its way out of its cluster, so that a start goes on with it.
+/// Local fact: as which node this host is on its way out of its cluster, so that a start goes on with it. Of no meaning
+/// once it is another node.
 const LEAVING: &str = "cluster.leaving";
 
 /// How long others may take to take over a vote: an election, and a change of who votes.
@@ -38,10 +39,8 @@ impl Core {
         if self.condition().await? == Condition::Member {
             self.local().put(LEAVING, &self.0.cluster.node().to_string()).await?;
             if let Err(problem) = self.take_leave(ctx).await {
-                self.local().put(LEAVING, "").await?;
-                let stay = HostCommand::SetLeaving { id: self.host(), leaving: false };
-                if let Err(error) = self.report(Command::Host(stay)).await {
-                    tracing::warn!(%error, "the cluster can't be told that this host stays");
+                if let Err(error) = self.stay().await {
+                    tracing::warn!(%error, "the cluster can't be told yet that this host stays");
                 }
                 return Err(problem);
             }
@@ -69,19 +68,29 @@ impl Core {
         self.submit(ctx, Command::Cluster(ClusterCommand::Remove { host: self.host() })).await.map(|_| ())
     }
 
-    /// Goes on with a leave that a stop interrupted: the others know that this host is gone.
+    /// Tells the others that this host does not leave after all.
+    async fn stay(&self) -> Result<(), Problem> {
+        self.report(Command::Host(HostCommand::SetLeaving { id: self.host(), leaving: false })).await?;
+        self.local().put(LEAVING, "").await
+    }
+
+    /// Ends a leave that something interrupted: it goes on when the others know that this host is gone, and is taken back
+    /// when they don't.
     ///
     /// # Errors
-    /// When the state can't be read or written.
+    /// When the state can't be read or written, or the others can't be told.
     pub(crate) async fn resume_leaving(&self) -> Result<(), Problem> {
         let leaving = self.local().get(LEAVING).await?.unwrap_or_default();
-        let gone =
-            leaving == self.0.cluster.node().to_string() && self.condition().await? == Condition::Removed;
-        if gone {
-            let _one_at_a_time = self.0.moving.lock().await;
-            self.become_alone().await?;
+        if leaving != self.0.cluster.node().to_string() {
+            return Ok(());
         }
-        Ok(())
+        // A leave under way does the rest itself.
+        let Ok(_one_at_a_time) = self.0.moving.try_lock() else { return Ok(()) };
+        match self.condition().await? {
+            Condition::Removed => self.become_alone().await,
+            Condition::Member => self.stay().await,
+            Condition::Alone | Condition::Moving => Ok(()),
+        }
     }
 
     async fn become_alone(&self) -> Result<(), Problem> {
@@ -91,14 +100,7 @@ impl Core {
         }
         let carried = serde_json::to_value(Left { users })
             .map_err(|error| internal("Who may log in can't be carried over", error))?;
-        let belongings = self.0.cluster.own_belongings().await?;
-        self.set_moving();
-        let switch = Switch { node: NodeId::random(), into: Destination::Alone, belongings, carried };
-        let switched = self.0.cluster.switch(&switch).await;
-        self.local().put(LEAVING, "").await?;
-        switched?;
-        self.finish_move();
-        Ok(())
+        self.move_into(Destination::Alone, NodeId::random(), carried).await
     }
 
     /// Removes a host that is gone: its row and the rows of everything on it. `confirm` is its name, typed.

@@ -5,7 +5,7 @@ use super::moving::Joined;
 use super::view::{Admission, AdmissionPreview, AdmissionRequest, Condition, JoinPreview};
 use crate::error::internal;
 use crate::{Core, Ctx, hostname};
-use hostd_cluster::{Destination, Switch};
+use hostd_cluster::Destination;
 use hostd_peer::{Identity, Invitation, PeerError, pinned};
 use hostd_types::command::AuditCommand;
 use hostd_types::*;
@@ -103,14 +103,8 @@ impl Core {
         let carried = Joined { identity, members: admission.members };
         let carried = serde_json::to_value(carried)
             .map_err(|error| internal("What the cluster answered can't be kept", error))?;
-        let belongings = self.store().belongings(self.host()).await?;
-        self.set_moving();
-        let switch = Switch { node: attempt.node, into: Destination::Cluster, belongings, carried };
-        let switched = self.0.cluster.switch(&switch).await;
-        self.local().put(ATTEMPT, "").await?;
-        switched?;
-        self.finish_move();
-        Ok(())
+        self.move_into(Destination::Cluster, attempt.node, carried).await?;
+        self.local().put(ATTEMPT, "").await
     }
 
     /// Why this host can't join another cluster now.

@@ -32,9 +32,30 @@ pub(crate) struct Left {
 }
 
 impl Core {
-    /// Holds everything that acts on the state back until the move is done.
-    pub(crate) fn set_moving(&self) {
+    /// Moves this host with all it has into the group `into`, as `node`. Everything that acts on the state is held back
+    /// until the move is done. Returns when the host is on its way; the rest goes on in the background.
+    ///
+    /// # Errors
+    /// When the state can't be read or written. Either nothing has changed then, or the move has begun and the next start
+    /// goes on with it.
+    pub(crate) async fn move_into(
+        &self,
+        into: Destination,
+        node: NodeId,
+        carried: serde_json::Value,
+    ) -> Result<(), Problem> {
         self.0.settled.send_replace(false);
+        let moved = async {
+            let belongings = self.0.cluster.own_belongings().await?;
+            self.0.cluster.switch(&Switch { node, into, belongings, carried }).await
+        };
+        let moved = moved.await;
+        if moved.is_ok() {
+            self.finish_move();
+        } else if matches!(self.0.cluster.switching().await, Ok(None)) {
+            self.0.settled.send_replace(true);
+        }
+        moved
     }
 
     /// Finishes the move that was begun, in the background.

@@ -17,21 +17,24 @@ impl Core {
     /// # Errors
     /// When the state can't be read.
     pub async fn condition(&self) -> Result<Condition, Problem> {
-        if self.0.cluster.switching().await?.is_some() {
-            return Ok(Condition::Moving);
+        Ok(self.condition_among(&self.store().hosts().await?))
+    }
+
+    fn condition_among(&self, hosts: &[Host]) -> Condition {
+        if !*self.0.settled.borrow() {
+            return Condition::Moving;
         }
         if self.0.wire.told_removed().is_some() {
-            return Ok(Condition::Removed);
+            return Condition::Removed;
         }
-        let hosts = self.store().hosts().await?;
         let here = hosts.iter().any(|host| host.id == self.host());
-        Ok(match (here, hosts.len()) {
+        match (here, hosts.len()) {
             (true, 1) => Condition::Alone,
             (true, _) => Condition::Member,
             // Before the first report of a new host there is no row at all.
             (false, 0) => Condition::Alone,
             (false, _) => Condition::Removed,
-        })
+        }
     }
 
     /// The cluster as this host sees it.
@@ -39,7 +42,6 @@ impl Core {
     /// # Errors
     /// When the state can't be read.
     pub async fn cluster_view(&self) -> Result<ClusterView, Problem> {
-        let condition = self.condition().await?;
         let (mut cluster, hosts) = (self.store().cluster().await?, self.store().hosts().await?);
         for authority in cluster.iter_mut().flat_map(|cluster| &mut cluster.status.authorities) {
             // Of use to members alone, who read it in the state.
@@ -74,7 +76,7 @@ impl Core {
         let by_node =
             |node: NodeId| hosts.iter().find(|host| host.spec.node == Some(node)).map(|host| host.id);
         Ok(ClusterView {
-            condition,
+            condition: self.condition_among(&hosts),
             here: self.host(),
             leader: leader.and_then(by_node),
             members: members.collect(),

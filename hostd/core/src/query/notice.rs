@@ -3,14 +3,14 @@
 use crate::federation::{ClusterView, Condition, Liveness};
 use crate::pool::human;
 use crate::{Core, Notice, NoticeLevel};
-use hostd_types::PoolFacts;
+use hostd_types::{PoolFacts, Problem};
 use hostd_virt::Link;
 
 impl Core {
-    /// The conditions that hold now, the worst first.
-    pub async fn notices(&self) -> Vec<Notice> {
-        let mut notices = match self.cluster_view().await {
-            Ok(view) => of_cluster(&view),
+    /// The conditions that hold now, the worst first: those of `cluster` as it was read, and those of this host.
+    pub async fn notices(&self, cluster: &Result<ClusterView, Problem>) -> Vec<Notice> {
+        let mut notices = match cluster {
+            Ok(view) => of_cluster(view),
             // What can't be read is told below: the state has stopped.
             Err(_) => Vec::new(),
         };

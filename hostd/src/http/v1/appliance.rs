@@ -64,7 +64,7 @@ pub async fn overview(State(core): State<Core>) -> Answer<Json<Overview>> {
         version: core.settings().version.clone(),
         host: core.host_view(core.host()).await?,
         vms: core.vm_counts().await?,
-        notices: core.notices().await,
+        notices: core.notices(&core.cluster_view().await).await,
     }))
 }
 
@@ -81,6 +81,6 @@ pub async fn banner(State(core): State<Core>, Extension(site): Extension<Site>) 
         live: core.settings().live,
         administrator: administrator
             .map(|(name, password)| GeneratedPassword { name, password: password.reveal().to_owned() }),
-        notices: core.notices().await.into_iter().map(|n| n.text).collect(),
+        notices: core.notices(&core.cluster_view().await).await.into_iter().map(|n| n.text).collect(),
     }))
 }
