@@ -132,6 +132,20 @@ impl Admin {
         names
     }
 
+    /// Waits until a list of the API holds a row as wanted; answers it.
+    pub async fn finds(&self, path: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let (path, wanted) = (format!("/api/v1/{path}"), &wanted);
+        let found = wait::until(what, PATIENCE, || {
+            let (path, mut http) = (path.clone(), Http::new(Target::Unix(self.socket.clone())));
+            async move {
+                let page = http.get(&path).await?;
+                let rows = page["items"].as_array().context("no list")?;
+                Ok(rows.iter().find(|row| wanted(row)).cloned())
+            }
+        });
+        found.await.unwrap_or_else(|error| panic!("{error:#}\n{}", log_tail(&self.log)))
+    }
+
     /// What the cluster looks like from this host.
     ///
     /// # Errors

@@ -49,10 +49,6 @@ impl Places {
     pub(crate) fn find(&self, id: HostId) -> Option<&Place> {
         self.hosts.iter().find(|place| place.id == id)
     }
-    /// Name of this host.
-    pub(crate) fn here(&self) -> &str {
-        self.here.and_then(|id| self.find(id)).map_or("this host", |place| &place.name)
-    }
     /// `id` is this host.
     pub(crate) fn is_here(&self, id: &HostId) -> bool {
         self.here.as_ref() == Some(id)

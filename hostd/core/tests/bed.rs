@@ -255,6 +255,7 @@ pub fn guest() -> Vec<u8> {
 
 pub fn request(name: &str, announced: Option<usize>) -> UploadRequest {
     UploadRequest {
+        host: None,
         name: name.into(),
         description: String::new(),
         announced_bytes: announced.map(|bytes| bytes as u64),

@@ -1,6 +1,6 @@
 //! `qx image`
 
-use super::lookup::id;
+use super::lookup::{host, id};
 use super::{Session, Stop, follow, output, size};
 use anyhow::Context;
 use clap::Subcommand;
@@ -26,6 +26,9 @@ pub enum Verb {
         /// SHA-256 (hex) the file must have
         #[arg(long)]
         sha256: Option<String>,
+        /// The host that keeps it, for machines there; this one by default
+        #[arg(long = "host", value_name = "HOST")]
+        on: Option<String>,
     },
     /// Delete one that nothing uses
     Delete { id: String },
@@ -50,8 +53,8 @@ pub async fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
                 ]
             })
         }
-        Verb::Upload { file, name, description, sha256 } => {
-            upload(session, &file, name, &description, sha256).await
+        Verb::Upload { file, name, description, sha256, on } => {
+            upload(session, &file, name, &description, sha256, on.as_deref()).await
         }
         Verb::Delete { id: name } => {
             let path = format!("/api/v1/images/{}", id(session, "images", &name).await?);
@@ -67,6 +70,7 @@ async fn upload(
     name: Option<String>,
     description: &str,
     sha256: Option<String>,
+    on: Option<&str>,
 ) -> Result<(), Stop> {
     let own = || file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let name = name.unwrap_or_else(own);
@@ -74,6 +78,8 @@ async fn upload(
     let bytes = content.metadata().await.context("reading the file's size")?.len();
     let mut query = vec![("name", name.as_str()), ("description", description)];
     query.extend(sha256.as_deref().map(|s| ("sha256", s)));
+    let on = host(session, on).await?.map(|id| id.to_string());
+    query.extend(on.as_deref().map(|id| ("host", id)));
     let query = serde_urlencoded::to_string(query).context("writing the request")?;
     let counted = Counted { content, done: 0, total: bytes, percent: 101 };
     let image: Value = session.client.upload(&format!("/api/v1/images?{query}"), counted, bytes).await?;

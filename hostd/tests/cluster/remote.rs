@@ -1,9 +1,13 @@
 //! What is on one host is made, seen and changed on another.
 
+use crate::admin::Admin;
 use crate::bed::{pointers, program, refused};
 use crate::fleet::Hosts;
 use hyper::Method;
-use serde_json::json;
+use lab::bootsector;
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::UnixStream;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_on_one_host_is_worked_with_on_another() {
@@ -19,7 +23,8 @@ async fn what_is_on_one_host_is_worked_with_on_another() {
     let network = here.post("networks", body).await;
     let network = here.done(&network).await;
     assert_eq!(here.get(&format!("networks/{network}")).await["status"]["active"], true);
-    let image = hosts.admin(1).boot_image("boot", "hello").await;
+    let image = upload(&mut here, &format!("boot&host={there}"), 201).await["id"].clone();
+    let image = image.as_str().unwrap();
     assert_eq!(here.get(&format!("images/{image}")).await["spec"]["host"], there.as_str());
 
     let extra = json!({"host": there, "start": true, "disks": [{"from": "image", "image": image}],
@@ -42,6 +47,55 @@ async fn what_is_on_one_host_is_worked_with_on_another() {
     assert_eq!(here.get(&format!("networks/{network}")).await["id"], network.as_str());
     let answer = here.ask(Method::GET, &format!("hosts/{there}"), json!(null)).await;
     refused(&answer, 503, "unavailable");
+    let problem = upload(&mut here, &format!("late&host={there}"), 503).await;
+    assert!(problem["detail"].as_str().unwrap().contains("h2 can't be reached"), "{problem:#}");
+}
+
+/// Uploads three megabytes with this query; answers what came with `status`.
+async fn upload(admin: &mut Admin, query: &str, status: u16) -> Value {
+    let answer = admin.upload(query, bootsector::image("hello", 3 << 20)).await;
+    assert_eq!(answer.status, status, "{}", answer.text());
+    answer.json().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_to_another_host_ends_there_as_it_would_here() {
+    let Some(hosts) = Hosts::joined(2).await else { return };
+    let there = hosts.id(1).await;
+    let mut here = hosts.admin(0);
+    let kept = upload(&mut here, &format!("kept&host={there}"), 201).await;
+    assert_eq!((&kept["spec"]["host"], &kept["status"]["phase"]), (&json!(there), &json!("ready")));
+    let sum = "0".repeat(64);
+    let wrong = upload(&mut here, &format!("wrong&host={there}&sha256={sum}"), 422).await;
+    assert_eq!(wrong["errors"][0]["pointer"], "/expected_sha256");
+    upload(&mut here, &format!("KEPT&host={there}"), 409).await;
+    let nobody = upload(&mut here, &format!("lost&host={}", uuid::Uuid::new_v4()), 422).await;
+    assert_eq!(nobody["errors"][0]["pointer"], "/host");
+
+    // Its client goes away in the middle.
+    let mut cut = UnixStream::connect(hosts.host(0).socket()).await.unwrap();
+    let head = format!(
+        "POST /api/v1/images?name=half&host={there} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4000000\r\n\r\n"
+    );
+    cut.write_all(head.as_bytes()).await.unwrap();
+    cut.write_all(&vec![7; 2_000_000]).await.unwrap();
+    let task = task_about(&here, "half", "running").await;
+    assert_eq!(task["host"], there.as_str());
+    drop(cut);
+    let task = task_about(&here, "half", "failed").await;
+    assert!(task["problem"]["detail"].as_str().unwrap().contains("cut off after"), "{task:#}");
+    for i in 0..2 {
+        assert_eq!(hosts.admin(i).names("images").await, ["kept"]);
+    }
+}
+
+/// Waits until the newest task about `name` is in `state`; answers it.
+async fn task_about(admin: &Admin, name: &str, state: &str) -> Value {
+    admin
+        .finds("tasks", &format!("task about {name} {state}"), |task| {
+            task["subject"]["name"] == name && task["state"] == state
+        })
+        .await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -40,6 +40,7 @@ page!(ImagesPage, refusal);
 /// The text parts of the upload form, as typed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct ImageForm {
+    pub(crate) host: String,
     pub(crate) name: String,
     pub(crate) description: String,
     pub(crate) sha256: String,
@@ -69,7 +70,8 @@ async fn page_of(
 
 /// `GET /images`
 pub(crate) async fn show(visit: Visit, Query(listing): Query<Listing>) -> Answer {
-    Ok(answer(&page_of(&visit, listing, ImageForm::default(), None).await?))
+    let form = ImageForm { host: visit.core.host().to_string(), ..ImageForm::default() };
+    Ok(answer(&page_of(&visit, listing, form, None).await?))
 }
 
 /// `POST /images`: multipart, the texts before the file. Scripts ask for JSON and get `{location}` or the problem.
@@ -137,6 +139,7 @@ async fn receive(
                 form.name = name_of(&file);
             }
             let request = UploadRequest {
+                host: Some(visit.frame.places.chosen(&form.host, visit.core.host())),
                 name: form.name.clone(),
                 description: form.description.clone(),
                 announced_bytes: size,
@@ -158,6 +161,7 @@ async fn receive(
         match name.as_str() {
             "csrf" => token = text,
             "request" => ctx.request = text.parse().ok().or(ctx.request),
+            "host" => form.host = text.trim().to_owned(),
             "name" => form.name = text.trim().to_owned(),
             "description" => form.description = crate::forms::vm::plain_breaks(&text),
             "sha256" => form.sha256 = text.trim().to_owned(),

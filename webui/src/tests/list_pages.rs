@@ -44,8 +44,12 @@ fn resource_pages(text: &str) -> Pages {
         network(&format!("default{text}")),
         bridged(&format!("lan{text}"), Some(text).filter(|t| !t.is_empty())),
     ];
-    let image_form =
-        ImageForm { name: text.to_owned(), description: text.to_owned(), sha256: text.to_owned() };
+    let image_form = ImageForm {
+        host: text.to_owned(),
+        name: text.to_owned(),
+        description: text.to_owned(),
+        sha256: text.to_owned(),
+    };
     let volume_form = VolumeForm { name: text.to_owned(), size: text.to_owned(), ..VolumeForm::default() };
     let network_form =
         NetworkForm { name: text.to_owned(), description: text.to_owned(), ..NetworkForm::default() };

@@ -64,7 +64,8 @@ enum AskerKind {
 }
 
 impl Asker {
-    fn of(ctx: &Ctx) -> Self {
+    /// The caller of `ctx`.
+    pub fn of(ctx: &Ctx) -> Self {
         let caller = match &ctx.caller {
             Caller::User { user, session, token } => {
                 AskerKind::User { user: user.clone(), session: session.clone(), token: token.clone() }
@@ -75,7 +76,8 @@ impl Asker {
         Self { caller, request: ctx.request, address: ctx.address }
     }
 
-    fn ctx(self) -> Ctx {
+    /// The caller, as this host's own.
+    pub fn ctx(self) -> Ctx {
         let caller = match self.caller {
             AskerKind::User { user, session, token } => Caller::User { user, session, token },
             AskerKind::Console => Caller::Console,
@@ -174,10 +176,14 @@ impl Core {
     ) -> Result<Outcome, Problem> {
         let ask = Ask::Submit { asker: Box::new(Asker::of(ctx)), command: Box::new(command) };
         let outcome: Outcome = self.ask(of, &ask).await?;
-        // Whoever reads here next must see it.
-        let mut revision = self.0.cluster.revision();
-        let _ = tokio::time::timeout(LOOK, revision.wait_for(|at| *at >= outcome.index)).await;
+        self.catch_up(outcome.index).await;
         Ok(outcome)
+    }
+
+    /// Waits until the change `index`, made elsewhere, is seen here: whoever reads here next must see it.
+    pub(crate) async fn catch_up(&self, index: u64) {
+        let mut revision = self.0.cluster.revision();
+        let _ = tokio::time::timeout(LOOK, revision.wait_for(|at| *at >= index)).await;
     }
 
     /// What the host `of` sees of something on it. `None` when that is this host, or does not tell: then there is still what

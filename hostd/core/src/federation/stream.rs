@@ -1,8 +1,9 @@
-//! Streams between hosts: a console on one host of a machine on another.
+//! Streams between hosts: a console on one host of a machine on another, and an upload through one host to another.
 
+use super::ask::Asker;
 use crate::console::Duplex;
-use crate::{ConsoleKind, Core};
-use hostd_peer::{Door, LinkError};
+use crate::{ConsoleKind, Core, Ctx, UploadRequest, upload};
+use hostd_peer::{Door, LinkError, PeerStream};
 use hostd_types::*;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -21,13 +22,28 @@ enum Opening {
         /// Which console.
         console: ConsoleKind,
     },
+    /// A file for the opened host's pool.
+    Upload {
+        /// Who sends it.
+        asker: Box<Asker>,
+        /// What it is to be.
+        request: UploadRequest,
+    },
 }
 
 /// Serves a stream that another member opens.
 pub(crate) async fn serve(core: &Core, from: NodeId, opening: &[u8], door: Door) {
-    let Ok(Opening::Console { vm, console }) = serde_json::from_slice(opening) else {
-        return door.refuse("this host's version does not know such a stream; update it").await;
-    };
+    match serde_json::from_slice(opening) {
+        Ok(Opening::Console { vm, console }) => serve_console(core, from, vm, console, door).await,
+        Ok(Opening::Upload { asker, request }) => {
+            let Ok(stream) = door.accept().await else { return };
+            upload::serve(core, &asker.ctx(), request, stream).await;
+        }
+        Err(_) => door.refuse("its version does not know such a stream; update it").await,
+    }
+}
+
+async fn serve_console(core: &Core, from: NodeId, vm: VmId, console: ConsoleKind, door: Door) {
     match core.console_here(vm, console).await {
         Err(problem) => door.refuse(problem.detail).await,
         Ok(mut here) => {
@@ -47,22 +63,47 @@ impl Core {
         vm: &Vm,
         console: ConsoleKind,
     ) -> Result<Box<dyn Duplex>, Problem> {
-        let host = self.store().host(vm.spec.host).await?;
-        let name = host.as_ref().map_or("its host", |host| &host.spec.name);
+        let what = format!("The console of {} can't be opened", vm.spec.name);
+        let opening = Opening::Console { vm: vm.id, console };
+        let (_, stream) = self.open_stream(vm.spec.host, &opening, &what).await?;
+        Ok(Box::new(stream))
+    }
+
+    /// The way for an upload to another host, and that host's name.
+    pub(crate) async fn open_upload(
+        &self,
+        host: HostId,
+        ctx: &Ctx,
+        request: UploadRequest,
+    ) -> Result<(String, PeerStream), Problem> {
+        let what = format!("{} can't be uploaded", request.name);
+        let opening = Opening::Upload { asker: Box::new(Asker::of(ctx)), request };
+        self.open_stream(host, &opening, &what).await
+    }
+
+    /// Opens a stream to another host, and tells its name. `what` is what fails otherwise.
+    async fn open_stream(
+        &self,
+        to: HostId,
+        opening: &Opening,
+        what: &str,
+    ) -> Result<(String, PeerStream), Problem> {
+        let host = self.store().host(to).await?.ok_or_else(|| Problem::not_found("host", to))?;
+        let name = host.spec.name;
         let unavailable = |why: String| {
-            let detail = format!("The console of {} on {name} can't be opened: {why}.", vm.spec.name);
-            Problem::new(ProblemKind::Unavailable, detail)
+            Problem::new(ProblemKind::Unavailable, format!("{what}: {name} can't be reached: {why}."))
         };
-        let node = host.as_ref().and_then(|host| host.spec.node);
-        let (Some(node), Some(link)) = (node, self.0.wire.link()) else {
+        let (Some(node), Some(link)) = (host.spec.node, self.0.wire.link()) else {
             return Err(unavailable("there is no way to it".into()));
         };
-        let opening = serde_json::to_vec(&Opening::Console { vm: vm.id, console })
+        let opening = serde_json::to_vec(opening)
             .map_err(|error| crate::error::internal("The stream can't be asked for", error))?;
-        match link.stream(node, opening, OPEN).await {
-            Ok(stream) => Ok(Box::new(stream)),
-            Err(LinkError::Refused(why)) => Err(unavailable(why)),
-            Err(other) => Err(unavailable(other.to_string())),
-        }
+        let opened = link.stream(node, opening, OPEN).await.map_err(|error| match error {
+            LinkError::Refused(why) => {
+                Problem::new(ProblemKind::Unavailable, format!("{what}: {name} says: {why}."))
+            }
+            other => unavailable(other.to_string()),
+        });
+        opened.map(|stream| (name.clone(), stream))
     }
 }

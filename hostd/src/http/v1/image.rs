@@ -1,7 +1,7 @@
 //! `/api/v1/images`
 
 use crate::http::answer::{Accepted, Answer, Tagged};
-use crate::http::body::{Id, Params};
+use crate::http::body::{Id, Params, Placed};
 use crate::http::problem::Refusals;
 use axum::Json;
 use axum::body::BodyDataStream;
@@ -12,7 +12,7 @@ use futures_util::StreamExt;
 use hostd_core::{Core, ImageView, UploadRequest};
 use hostd_edge::Who;
 use hostd_types::command::{Command, ImageCommand};
-use hostd_types::{Image, ImageId, ListParams, Page, Problem, ProblemKind};
+use hostd_types::{HostId, Image, ImageId, ListParams, Page, Problem, ProblemKind};
 use serde::Deserialize;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -25,6 +25,8 @@ const DRAIN: Duration = Duration::from_secs(5);
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct UploadParams {
+    /// The host that keeps it, for machines there; the one that is asked when absent.
+    pub host: Option<HostId>,
     /// Name.
     pub name: String,
     /// Free text.
@@ -60,7 +62,9 @@ pub async fn upload_image(
 ) -> Answer<impl IntoResponse> {
     let announced =
         headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
+    let (host, given) = Placed { host: given.host, what: given }.resolve(&core).await?;
     let wanted = UploadRequest {
+        host: Some(host),
         name: given.name,
         description: given.description,
         announced_bytes: announced,

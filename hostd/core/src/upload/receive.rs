@@ -1,7 +1,10 @@
-//! Uploads: a file streams into the pool while its hash is kept; only a whole, checked file becomes an image.
+//! The end of an upload that has the pool: a file streams in while its hash is kept; only a whole, checked file becomes an
+//! image.
 //!
 //! However an upload ends (finished, refused, cancelled, dropped by a client that went away, a daemon that stops), its
 //! row, its task and its file end together; after a crash the images' reconciler does the same.
+
+use super::UploadRequest;
 
 use crate::admit::image_room;
 use crate::error::{disk, internal, storage};
@@ -19,19 +22,6 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Bytes gathered before they are hashed and written in one go.
 const BLOCK: usize = 1 << 20;
-
-/// What an uploader says beforehand.
-#[derive(Debug, Clone)]
-pub struct UploadRequest {
-    /// Name of the image.
-    pub name: String,
-    /// Free text.
-    pub description: String,
-    /// Bytes that will come, when known; checked against the room in the pool and against what comes.
-    pub announced_bytes: Option<u64>,
-    /// SHA-256 (hex) that the file must have, when known.
-    pub expected_sha256: Option<String>,
-}
 
 /// The file while it grows.
 #[derive(Debug)]
@@ -62,8 +52,8 @@ enum State {
     Ended(Option<Problem>),
 }
 
-/// An upload under way. Dropping it unfinished aborts it: the file is removed and the task fails.
-pub struct Upload {
+/// An upload into this host's pool. Dropping it unfinished aborts it: the file is removed and the task fails.
+pub(crate) struct Receiving {
     /// The image that will be.
     pub image: ImageId,
     /// The task that tells how far it is.
@@ -75,12 +65,6 @@ pub struct Upload {
     state: Arc<Mutex<State>>,
     /// Tells the watcher that nobody holds the upload any more: neither its client nor work that ends it.
     held: Arc<DropGuard>,
-}
-
-impl std::fmt::Debug for Upload {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Upload").field("image", &self.image).finish_non_exhaustive()
-    }
 }
 
 /// An upload whose row is being written. Dropping it, also because its client went away, leaves the row to whoever
@@ -107,11 +91,11 @@ impl Drop for Early {
 }
 
 impl Core {
-    /// Starts an upload (a command and its task). The caller feeds it.
+    /// Starts an upload into this host's pool (a command and its task). The caller feeds it.
     ///
     /// # Errors
     /// The refusal: a bad or taken name, no room.
-    pub async fn upload(&self, ctx: &Ctx, request: UploadRequest) -> Result<Upload, Problem> {
+    pub(super) async fn receive(&self, ctx: &Ctx, request: UploadRequest) -> Result<Receiving, Problem> {
         let image = ImageId::new();
         let command = ImageCommand::Create {
             id: image,
@@ -128,7 +112,7 @@ impl Core {
         drop(early);
         let state = Arc::new(Mutex::new(State::Open(None)));
         let gone = CancellationToken::new();
-        let upload = Upload {
+        let upload = Receiving {
             image,
             task,
             core: self.clone(),
@@ -168,7 +152,7 @@ impl Core {
     }
 }
 
-impl Upload {
+impl Receiving {
     /// Takes the next bytes.
     ///
     /// # Errors
