@@ -39,6 +39,8 @@ pub struct Sight {
     pub halted: Option<String>,
     /// Members with whether they vote.
     pub members: Vec<(NodeId, bool)>,
+    /// A change of who votes is half done.
+    pub joint: bool,
 }
 
 /// An entry of a log.
@@ -83,8 +85,9 @@ impl Cluster {
             term: metrics.current_term,
             elected: metrics.state == ServerState::Leader,
             last: self.0.engine.log().ends().1.map_or(0, |id| id.index),
-            applied: *self.0.revision.borrow(),
+            applied: self.0.engine.state().revision.now(),
             halted,
+            joint: membership.get_joint_config().len() > 1,
             members: membership.nodes().map(|(node, _)| (NodeId(*node), voters.contains(node))).collect(),
         }
     }
@@ -115,7 +118,7 @@ impl Cluster {
     /// # Errors
     /// When the state can't be read.
     pub fn state_hash(&self) -> Result<(u64, [u8; 32]), StateError> {
-        let applied = *self.0.revision.borrow();
+        let applied = self.0.engine.state().revision.now();
         self.with_state(move |db| Ok((applied, *schema::hash(db, &[])?.as_bytes())))
     }
 

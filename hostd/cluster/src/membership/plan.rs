@@ -74,6 +74,11 @@ pub(crate) enum Step {
 impl Look {
     /// The next step, if one is due and safe.
     pub(crate) fn step(&self, pace: &Pace) -> Option<Step> {
+        if self.joint {
+            // Whoever led lost its power or its lead between the two halves of a change; nobody else does the second, and
+            // until it is done both the old voters and the new ones are needed and nothing else can change.
+            return Some(Step::Vote(self.voters.clone()));
+        }
         let new: BTreeSet<u64> = self.wanted.difference(&self.members).copied().collect();
         if !new.is_empty() {
             return Some(Step::Add(new));
@@ -88,7 +93,7 @@ impl Look {
         }
         let gone: BTreeSet<u64> =
             self.members.difference(&self.wanted).filter(|n| !self.voters.contains(n)).copied().collect();
-        (!gone.is_empty() && !self.joint).then_some(Step::Drop(gone))
+        (!gone.is_empty()).then_some(Step::Drop(gone))
     }
 
     /// Who should vote: those who do and may go on, then those who have been reliable the longest, an odd number.
@@ -153,9 +158,6 @@ impl Look {
     /// Whether the voters may become `next`: those that stay or come are near the end of the log, and most of them
     /// answered just now, so that no member with the newest entries is the one that goes.
     fn safe(&self, next: &BTreeSet<u64>) -> bool {
-        if self.joint {
-            return false;
-        }
         let present = |n: &&u64| self.caught_up(**n) && self.silent(**n) < Duration::from_secs(2);
         let majority = |of: &BTreeSet<u64>| of.iter().filter(present).count() > of.len() / 2;
         let remaining = next.intersection(&self.voters).all(|n| {
@@ -166,7 +168,7 @@ impl Look {
     }
 
     fn others_can_lead(&self) -> bool {
-        !self.joint && self.voters.iter().any(|n| *n != self.me && self.caught_up(*n))
+        self.voters.iter().any(|n| *n != self.me && self.caught_up(*n))
     }
 }
 
@@ -236,8 +238,20 @@ mod tests {
         assert_eq!(step(&now), None, "3 is silent");
         now.answered.insert(3, (S(60), S(1)));
         assert_eq!(step(&now), vote(1..=3));
+    }
+
+    #[test]
+    fn a_change_of_the_voters_that_was_broken_off_is_finished_first() {
+        let mut now = look(3, 4);
         now.joint = true;
-        assert_eq!(step(&now), None, "one change at a time");
+        assert_eq!(step(&now), vote(1..=3));
+        // Whatever else is due comes after that, one change at a time.
+        now.members = [1, 2, 3].into();
+        now.leaving = [1].into();
+        now.answered.insert(3, (S(3600), S(400)));
+        assert_eq!(step(&now), vote(1..=3));
+        now.joint = false;
+        assert_eq!(step(&now), Some(Step::Add([4].into())));
     }
 
     #[test]

@@ -90,8 +90,11 @@ fn settled(world: &World) -> bool {
     let applied = sights[0].applied;
     let mut nodes: Vec<NodeId> = members.iter().map(|n| world.hosts[*n].node()).collect();
     nodes.sort();
+    // An odd number votes, five at most.
+    let voters = (nodes.len() - 1 + nodes.len() % 2).min(5);
     sights.iter().all(|sight| {
-        (sight.applied, sight.last) == (applied, applied)
+        (sight.applied, sight.last, sight.joint) == (applied, applied, false)
+            && sight.members.iter().filter(|(_, votes)| *votes).count() == voters
             && sight.members.iter().map(|(node, _)| *node).eq(nodes.iter().copied())
     })
 }
