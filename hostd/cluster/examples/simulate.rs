@@ -1,7 +1,8 @@
 //! Lets histories of a cluster happen and counts what went wrong. `cargo xtask lab simulate` runs it.
 //!
-//! `simulate --seeds N` takes the seeds from 0, `simulate --seed N` tells the history of one; `--flaw late`, `twice` or
-//! `votes` breaks something on purpose.
+//! `simulate --from A --seeds N` takes N seeds from A, or 0; `simulate --seed N` tells the history of one; `--traces yes`
+//! prints the hash of each, the same for a seed wherever it runs; `--flaw late`, `twice` or `votes` breaks something on
+//! purpose.
 
 #![allow(clippy::unwrap_used)] // The simulation is a test.
 
@@ -16,22 +17,25 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// What was asked for.
 struct Asked {
     first: u64,
-    end: u64,
+    count: u64,
     talk: bool,
+    traces: bool,
     flaw: Flaw,
 }
 
 fn asked() -> Option<Asked> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let mut asked = Asked { first: 0, end: 100, talk: false, flaw: Flaw::None };
+    let mut asked = Asked { first: 0, count: 100, talk: false, traces: false, flaw: Flaw::None };
     for pair in args.chunks(2) {
         let [name, value] = pair else { return None };
         match (name.as_str(), value.as_str()) {
-            ("--seeds", count) => asked.end = count.parse().ok()?,
+            ("--seeds", count) => asked.count = count.parse().ok()?,
             ("--seed", seed) => {
                 asked.first = seed.parse().ok()?;
-                (asked.end, asked.talk) = (asked.first + 1, true);
+                (asked.count, asked.talk, asked.traces) = (1, true, true);
             }
+            ("--from", seed) => asked.first = seed.parse().ok()?,
+            ("--traces", "yes") => asked.traces = true,
             ("--flaw", "late") => asked.flaw = Flaw::SyncsLate,
             ("--flaw", "twice") => asked.flaw = Flaw::RequestsForgotten,
             ("--flaw", "votes") => asked.flaw = Flaw::VotesForgotten,
@@ -42,21 +46,23 @@ fn asked() -> Option<Asked> {
 }
 
 fn main() -> ExitCode {
-    let Some(Asked { first, end, talk, flaw }) = asked() else {
-        eprintln!("usage: simulate [--seeds COUNT | --seed SEED] [--flaw late|twice|votes]");
+    let Some(Asked { first, count, talk, traces, flaw }) = asked() else {
+        eprintln!(
+            "usage: simulate [--from SEED] [--seeds COUNT] [--seed SEED] [--traces yes] [--flaw late|twice|votes]"
+        );
         return ExitCode::FAILURE;
     };
     let (next, bad) = (AtomicU64::new(first), Mutex::new(0_u64));
     let work = || {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= end {
+            if seed >= first + count {
                 return;
             }
             let told = history(seed, flaw, talk);
             let mut bad = bad.lock().unwrap();
-            if talk {
-                println!("trace {:02x?}", &told.trace[..8]);
+            if traces {
+                println!("seed {seed} is {}", blake3::Hash::from(told.trace).to_hex());
             }
             *bad += u64::from(!told.violations.is_empty());
             for what in &told.violations {
@@ -72,6 +78,6 @@ fn main() -> ExitCode {
         }
     });
     let bad = bad.into_inner().unwrap();
-    println!("{} histories, {bad} violations", end - first);
+    println!("{count} histories, {bad} violations");
     if bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -5,6 +5,7 @@ use crate::ground::Ground;
 use crate::log_store::LogStore;
 use crate::raft::{Batch, LogId, RaftEntry, Results, StorageError, StorageIoError, TypeConfig};
 use crate::reserve::Reserve;
+use crate::revision::Revision;
 use crate::schema;
 use crate::snapshot::Snapshots;
 use crate::state_machine::{Own, StateMachine};
@@ -33,7 +34,7 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, TempDir> for Builder {
             let snapshots = Snapshots::open(&dir.path().join("snapshot"), &state)?;
             let own = Own { host: HostId::new(), dir: dir.path().to_owned() };
             let (changes, _) = broadcast::channel(8);
-            let (revision, replaced) = (watch::Sender::new(0), watch::Sender::new(0));
+            let (revision, replaced) = (Revision::new(0), watch::Sender::new(0));
             let ground = Ground::Threads;
             Ok((
                 dir,

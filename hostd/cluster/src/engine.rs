@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// Longest time between two signs of life of a leader. Longer than a slow fsync: it limits each of them, too.
 pub(crate) const HEARTBEAT: Duration = Duration::from_millis(500);
@@ -33,6 +34,8 @@ pub(crate) struct Engine(Arc<Inner>);
 
 struct Inner {
     raft: RwLock<Raft>,
+    /// Who leads may have changed. Wakes in the order of waiting, which a watch does not.
+    turns: Arc<Notify>,
     /// It lets another member lead.
     yields: AtomicBool,
     log: LogStore,
@@ -50,9 +53,10 @@ impl Engine {
         settings: Settings,
     ) -> Result<Self, ClusterError> {
         let raft = start(&log, &state, &peers, &settings).await?;
-        let engine =
-            Inner { raft: RwLock::new(raft), yields: AtomicBool::new(false), log, state, peers, settings };
-        Ok(Self(Arc::new(engine)))
+        let turns = Arc::default();
+        announce(&raft, &turns);
+        let (raft, yields) = (RwLock::new(raft), AtomicBool::new(false));
+        Ok(Self(Arc::new(Inner { raft, turns, yields, log, state, peers, settings })))
     }
 
     /// Consensus as it runs now.
@@ -68,6 +72,11 @@ impl Engine {
     /// Its numbers at this moment.
     pub(crate) fn metrics(&self) -> Metrics {
         self.raft().metrics().borrow().clone()
+    }
+
+    /// Waits until somebody else may lead.
+    pub(crate) async fn turn(&self) {
+        self.0.turns.notified().await;
     }
 
     /// The other members.
@@ -110,9 +119,26 @@ impl Engine {
     pub(crate) async fn restart(&self) -> Result<(), ClusterError> {
         let Inner { log, state, peers, settings, .. } = &*self.0;
         let raft = start(log, state, peers, settings).await?;
+        announce(&raft, &self.0.turns);
         *self.0.raft.write().unwrap_or_else(PoisonError::into_inner) = raft;
         Ok(())
     }
+}
+
+/// Wakes whoever waits for another leader, as long as this consensus runs.
+fn announce(raft: &Raft, turns: &Arc<Notify>) {
+    let (mut metrics, turns) = (raft.server_metrics(), turns.clone());
+    tokio::spawn(async move {
+        while metrics.changed().await.is_ok() {
+            turns.notify_waiters();
+        }
+    });
+}
+
+/// Waits until the numbers of consensus are as `wanted`; false when they are not in time or consensus has ended.
+pub(crate) async fn comes_to(raft: &Raft, within: Duration, wanted: impl FnMut(&Metrics) -> bool) -> bool {
+    let mut metrics = raft.metrics();
+    tokio::time::timeout(within, metrics.wait_for(wanted)).await.is_ok_and(|met| met.is_ok())
 }
 
 /// See [`Engine::leads`].
@@ -168,8 +194,10 @@ async fn start(
         // Nobody else can object, so there is no election timeout to wait for. A leader that comes back leads already.
         raft.trigger().elect().await.map_err(|e| failed(&e))?;
         let leads = |m: &Metrics| m.state == ServerState::Leader;
-        let metrics =
-            raft.wait(Some(LEAD_DEADLINE)).metrics(leads, "lead alone").await.map_err(|e| failed(&e))?;
+        if !comes_to(&raft, LEAD_DEADLINE, leads).await {
+            return Err(failed(&"a lone voter does not come to lead"));
+        }
+        let metrics = raft.metrics().borrow().clone();
         if metrics.last_applied.map(|id| id.index) != metrics.last_log_index {
             proposals::barrier(&raft).await.map_err(ClusterError::Raft)?;
         }

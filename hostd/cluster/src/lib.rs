@@ -35,6 +35,7 @@ pub mod record;
 mod recover;
 mod remembered;
 mod reserve;
+mod revision;
 mod rows;
 mod runtime;
 mod schema;
@@ -89,7 +90,6 @@ struct Inner {
     local: Local,
     proposals: Proposals,
     reserve: reserve::Reserve,
-    revision: watch::Receiver<u64>,
     stop: CancellationToken,
     tasks: TaskTracker,
     lock: Mutex<Option<File>>,
@@ -134,7 +134,7 @@ impl Cluster {
     ) -> Result<Self, ClusterError> {
         let contacts = Contacts::default();
         let peers = Peers::new(carrier, contacts.clone());
-        let Opened { lock, host, local, state_path, engine, reserve, revision } =
+        let Opened { lock, host, local, state_path, engine, reserve } =
             open::open(dir, &settings, peers, ground.clone()).await?;
         let store = Store::open(&state_path, &ground).await?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
@@ -157,7 +157,6 @@ impl Cluster {
             local,
             proposals,
             reserve,
-            revision,
             stop,
             tasks,
             lock,
@@ -203,7 +202,7 @@ impl Cluster {
 
     /// Index of the last applied entry.
     pub fn revision(&self) -> watch::Receiver<u64> {
-        self.0.revision.clone()
+        self.0.engine.state().revision.subscribe()
     }
 
     /// The file system of the state is full, and writes live on the space kept for that: propose only what makes room.
@@ -216,7 +215,7 @@ impl Cluster {
         let (metrics, log) = (self.0.engine.metrics(), self.0.engine.log());
         let [fsync_p50_ms, fsync_p99_ms] = log.times().quantiles([0.5, 0.99]);
         ClusterHealth {
-            last_applied: *self.0.revision.borrow(),
+            last_applied: self.0.engine.state().revision.now(),
             last_log: log.ends().1.map_or(0, |id| id.index),
             snapshot: metrics.snapshot.map_or(0, |id| id.index),
             fsync_p50_ms,

@@ -8,6 +8,7 @@ use crate::log_store::LogStore;
 use crate::membership::Pace;
 use crate::peers::Peers;
 use crate::reserve::Reserve;
+use crate::revision::Revision;
 use crate::snapshot::{self, Snapshots};
 use crate::state_machine::{Own, StateMachine};
 use crate::writer::Writer;
@@ -59,7 +60,6 @@ pub(crate) struct Opened {
     pub(crate) state_path: PathBuf,
     pub(crate) engine: Engine,
     pub(crate) reserve: Reserve,
-    pub(crate) revision: watch::Receiver<u64>,
 }
 
 /// Opens `dir`; returns when this host can propose.
@@ -90,10 +90,9 @@ pub(crate) async fn open(
     recover::resume(dir, &log, &mut db, &snapshots).await.map_err(|e| wrong(&state_path, e))?;
     reconcile(dir, &log, &mut db, &snapshots)?;
 
-    let (revision_out, revision) = watch::channel(0);
     let (changes, _) = broadcast::channel(CHANGES_KEPT);
     let position = snapshot::position(&db).map_err(|e| wrong(&state_path, e))?;
-    revision_out.send_replace(position.applied.map_or(0, |id| id.index));
+    let revision = Revision::new(position.applied.map_or(0, |id| id.index));
     let writer = Writer::spawn("state-writer", db, &ground).map_err(|e| wrong(&state_path, e.into()))?;
     let own = Own { host, dir: dir.to_owned() };
     let state = StateMachine {
@@ -104,10 +103,10 @@ pub(crate) async fn open(
         own,
         changes,
         replaced: watch::Sender::new(0),
-        revision: revision_out,
+        revision,
     };
     let engine = Engine::start(log, state, peers, settings.clone()).await?;
-    Ok(Opened { lock, host, local, state_path, engine, reserve, revision })
+    Ok(Opened { lock, host, local, state_path, engine, reserve })
 }
 
 /// Makes `dir` and takes it for this process.

@@ -194,24 +194,10 @@ async fn settle(
         if Instant::now() >= deadline {
             return Err(no_leader());
         }
-        changed(engine).await;
+        // Without news it is looked again all the same.
+        let _ = tokio::time::timeout(AGAIN, engine.turn()).await;
         written = begin(engine, &entries).await?;
     }
-}
-
-/// Waits until somebody else may lead.
-async fn changed(engine: &Engine) {
-    let mut metrics = engine.raft().server_metrics();
-    // A fresh receiver holds everything so far for news.
-    metrics.mark_unchanged();
-    let news = async {
-        if metrics.changed().await.is_err() {
-            // Consensus is stopped, and there is no news until it starts again.
-            std::future::pending().await
-        }
-    };
-    // Without news it is looked again all the same.
-    let _ = tokio::time::timeout(AGAIN, news).await;
 }
 
 /// Lets the leader, another host, do it; answers once this host has applied it, too.
@@ -222,9 +208,8 @@ async fn forward(engine: &Engine, entries: &[Entry], deadline: Instant) -> Optio
     match engine.peers().ask(leader, Lane::Work, frame, within).await {
         Ok(Reply::Propose(results)) => {
             let index = results.iter().flatten().map(|outcome| outcome.index).max().unwrap_or(0);
-            let mut revision = engine.state().revision.subscribe();
             // Whoever reads next must see it; a host that is far behind answers all the same.
-            let _ = tokio::time::timeout(CATCH_UP, revision.wait_for(|at| *at >= index)).await;
+            let _ = tokio::time::timeout(CATCH_UP, engine.state().revision.reaches(index)).await;
             Some(results)
         }
         Ok(_) => None,

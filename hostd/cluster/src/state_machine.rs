@@ -8,6 +8,7 @@ use crate::raft::{
     TypeConfig,
 };
 use crate::reserve::Reserve;
+use crate::revision::Revision;
 use crate::snapshot::{self, Snapshots};
 use crate::switch;
 use crate::writer::Writer;
@@ -38,7 +39,7 @@ pub(crate) struct StateMachine {
     pub(crate) changes: broadcast::Sender<Change>,
     /// Counts how often the whole state became another one.
     pub(crate) replaced: watch::Sender<u64>,
-    pub(crate) revision: watch::Sender<u64>,
+    pub(crate) revision: Revision,
 }
 
 fn any(error: StateError) -> AnyError {
@@ -104,7 +105,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             // Nobody listening is fine.
             let _ = self.changes.send(change);
         }
-        self.revision.send_replace(last.index);
+        self.revision.set(last.index);
         Ok(applied.results)
     }
 
@@ -127,7 +128,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             tracing::error!(error = %e, "installing a snapshot failed");
             StorageIoError::write_snapshot(Some(meta.signature()), any(e))
         })?;
-        self.revision.send_replace(meta.last_log_id.map_or(0, |id| id.index));
+        self.revision.set(meta.last_log_id.map_or(0, |id| id.index));
         self.replaced.send_modify(|count| *count += 1);
         Ok(())
     }

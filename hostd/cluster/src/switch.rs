@@ -126,7 +126,7 @@ async fn carry_out(dir: &Path, engine: &Engine, switch: &Switch) -> Result<(), C
     state.writer.run(empty).await.map_err(failed)?;
     state.snapshots.forget().map_err(failed)?;
     log.reset(switch.node.0, switch.into == Destination::Cluster).await.map_err(failed)?;
-    state.revision.send_replace(0);
+    state.revision.set(0);
     engine.restart().await
 }
 

@@ -168,8 +168,8 @@ async fn step_down(engine: &Engine) {
     raft.runtime_config().heartbeat(false);
     engine.set_yields(true);
     let other = |m: &engine::Metrics| m.current_leader.is_some_and(|leader| leader != m.id);
-    if let Err(error) = raft.wait(Some(STILL)).metrics(other, "another leader").await {
-        tracing::warn!(%error, "nobody else leads; going on");
+    if !engine::comes_to(&raft, STILL, other).await {
+        tracing::warn!("nobody else leads; going on");
     }
     raft.runtime_config().heartbeat(true);
     engine.set_yields(false);

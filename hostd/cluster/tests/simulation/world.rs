@@ -87,6 +87,12 @@ impl World {
         self.trace.update(line.as_bytes());
     }
 
+    /// Adds something that arrived to the trace.
+    fn hear_of(&mut self, from: usize, to: usize, bytes: &[u8]) {
+        let about = [self.now, from as u64, to as u64, bytes.len() as u64].map(u64::to_be_bytes);
+        self.trace.update(about.as_flattened()).update(bytes);
+    }
+
     /// Asks the cluster through any host.
     pub fn ask(&mut self, command: Command) -> usize {
         self.removals += usize::from(matches!(&command, Command::Cluster(ClusterCommand::Remove { .. })));
@@ -237,9 +243,7 @@ impl World {
                 let Some((there, cluster)) = open.and_then(|n| Some((n, self.hosts[n].cluster()?))) else {
                     return self.air.fail(caller);
                 };
-                let kind = frame.first().copied().unwrap_or(0);
-                self.trace.update(&[kind]);
-                self.trace.update(&self.now.to_be_bytes());
+                self.hear_of(from, there, &frame);
                 let (host, air) = (&self.hosts[there], self.air.clone());
                 if self.refused[there].contains(&node) {
                     self.out.insert(from);
@@ -261,6 +265,7 @@ impl World {
                 if self.air.is_cut(from, to) {
                     return self.air.fail(Some(caller));
                 }
+                self.hear_of(from, to, bytes.as_deref().unwrap_or_default());
                 // The caller may have stopped waiting, or be off.
                 let _ = caller.send(bytes);
             }
