@@ -12,6 +12,8 @@ pub(crate) struct Listing {
     pub(crate) q: String,
     /// State to show.
     pub(crate) state: String,
+    /// Host to show.
+    pub(crate) host: String,
     /// Column to order by.
     pub(crate) sort: String,
     /// `true`: descending.
@@ -33,19 +35,21 @@ impl Listing {
             cursor: some(&self.cursor),
             q: some(&self.q),
             state: some(&self.state),
+            host: self.host.parse().ok(),
             sort: some(&self.sort),
             desc: self.desc == "true",
         }
     }
     /// Something narrows the list down.
     pub(crate) fn is_filtered(&self) -> bool {
-        !(self.q.trim().is_empty() && self.state.is_empty() && self.subject.is_empty())
+        ![self.q.trim(), &self.state, &self.host, &self.subject].iter().all(|text| text.is_empty())
     }
     /// The link to `path` with these values and `cursor`.
     fn link(&self, path: &str, cursor: &str) -> String {
         let pairs = [
             ("q", self.q.as_str()),
             ("state", &self.state),
+            ("host", &self.host),
             ("sort", &self.sort),
             ("desc", &self.desc),
             ("limit", &self.limit),
@@ -62,6 +66,10 @@ impl Listing {
     /// The same list in `state`.
     pub(crate) fn in_state(&self, path: &str, state: &str) -> String {
         Self { state: state.into(), ..self.clone() }.link(path, "")
+    }
+    /// The same list of what is on `host`.
+    pub(crate) fn on_host(&self, path: &str, host: &str) -> String {
+        Self { host: host.into(), ..self.clone() }.link(path, "")
     }
     /// The same list ordered by `column`; the other way round when it is already.
     pub(crate) fn sorted(&self, path: &str, column: &str) -> String {
@@ -109,6 +117,7 @@ mod tests {
         let listing =
             Listing { q: "a&b=\"<".into(), state: "off".into(), sort: "name".into(), ..Default::default() };
         assert_eq!(listing.in_state("/vms", ""), "/vms?q=a%26b%3D%22%3C&sort=name");
+        assert_eq!(listing.on_host("/vms", "7"), "/vms?q=a%26b%3D%22%3C&state=off&host=7&sort=name");
         assert_eq!(listing.sorted("/vms", "name"), "/vms?q=a%26b%3D%22%3C&state=off&sort=name&desc=true");
         let page = Page { items: vec![1, 2], total: 5, next: Some("x y".into()) };
         let pager = listing.pager("/vms", &page, "machine");

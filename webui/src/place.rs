@@ -3,7 +3,7 @@
 use crate::visit::Visit;
 use askama::Template;
 use hostd_core::{ClusterView, Liveness, MemberView};
-use hostd_types::{Actor, Event, HostId, Kind, Vm};
+use hostd_types::{Actor, Event, HostId, Kind, Problem, Vm};
 use std::collections::BTreeMap;
 
 /// One host.
@@ -53,9 +53,25 @@ impl Places {
     pub(crate) fn is_here(&self, id: &HostId) -> bool {
         self.here.as_ref() == Some(id)
     }
-    /// The host named in a form or an address, this one when none is.
+    /// The host named in an address, this one when none is.
     pub(crate) fn chosen(&self, text: &str, here: HostId) -> HostId {
         text.parse().ok().filter(|id| self.find(*id).is_some()).unwrap_or(here)
+    }
+    /// The host named in a form that makes something, this one when none is.
+    pub(crate) fn named(&self, text: &str, here: HostId) -> Result<HostId, Problem> {
+        if text.is_empty() {
+            return Ok(here);
+        }
+        let known = text.parse().ok().filter(|id| *id == here || self.find(*id).is_some());
+        known.ok_or_else(|| Problem::field("/host", "Choose a host of this cluster."))
+    }
+    /// What a list filtered by the host `text` says it shows.
+    pub(crate) fn wanted(&self, text: &str) -> &str {
+        match text.parse().ok().map(|id| self.find(id)) {
+            None => "all",
+            Some(None) => "none of these",
+            Some(Some(place)) => &place.name,
+        }
     }
     /// A cell of a list: the host's name, and the age of what is shown of it when it does not answer.
     pub(crate) fn cell(&self, host: &HostId) -> Cell {

@@ -71,6 +71,9 @@ async fn filters_match_text_and_state_and_the_total_counts_them() {
     assert_eq!((page.items.len(), page.total), (1, 3));
     let running = ListParams { state: Some("running".into()), ..q("web") };
     assert_eq!(f.cluster.store().vms(&running).await.unwrap().total, 3);
+    let on = |host| ListParams { host: Some(host), ..q("web") };
+    assert_eq!(walk(&f, on(f.host), 2).await.join(" "), "db.web web-1 WEB_2");
+    assert!(walk(&f, on(HostId::new()), 2).await.is_empty());
     let unknown = ListParams { state: Some("unknown".into()), ..list() };
     assert_eq!(walk(&f, unknown, 9).await, ["mail"]);
     assert_eq!(

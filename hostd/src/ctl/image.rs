@@ -1,6 +1,6 @@
 //! `qx image`
 
-use super::lookup::{host, id};
+use super::lookup::{host, hosts, id};
 use super::{Session, Stop, follow, output, size};
 use anyhow::Context;
 use clap::Subcommand;
@@ -14,7 +14,11 @@ use tokio::io::AsyncRead;
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// List images
-    List,
+    List {
+        /// Only those on this host
+        #[arg(long = "host", value_name = "HOST")]
+        on: Option<String>,
+    },
     /// Upload a disk image (qcow2, raw) or an ISO
     Upload {
         file: PathBuf,
@@ -36,16 +40,19 @@ pub enum Verb {
 
 pub async fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
     match verb {
-        Verb::List => {
-            let params = ListParams { limit: Some(PAGE_MAX), ..ListParams::default() };
+        Verb::List { on } => {
+            let host = host(session, on.as_deref()).await?;
+            let params = ListParams { limit: Some(PAGE_MAX), host, ..ListParams::default() };
             let page = output::list(session, "images", &params).await?;
-            output::page(session, page, ["NAME", "KIND", "SIZE", "PHASE", "ID"], |image: Image| {
+            let hosts = hosts(session).await?;
+            output::page(session, page, ["NAME", "HOST", "KIND", "SIZE", "PHASE", "ID"], |image: Image| {
                 let content = image.status.content;
                 let kind = content.as_ref().map(|c| format!("{:?}", c.kind).to_lowercase());
                 let bytes = content.map(|c| size::shown(c.virtual_bytes));
                 let phase = format!("{:?}", image.status.phase).to_lowercase();
                 [
                     image.spec.name,
+                    hosts.name(image.spec.host),
                     kind.unwrap_or_default(),
                     bytes.unwrap_or_default(),
                     phase,

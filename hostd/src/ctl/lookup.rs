@@ -3,8 +3,9 @@
 use super::{Session, Stop};
 use crate::client::Failure;
 use anyhow::anyhow;
-use hostd_types::HostId;
+use hostd_types::{Host, HostId, Page};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// The id of `text` in the collection (`vms`, `images`, …): itself if it is an id, else that of the row with this name.
 pub async fn id(session: &Session, collection: &str, text: &str) -> Result<String, Stop> {
@@ -42,10 +43,26 @@ pub async fn typed_id<T: std::str::FromStr>(
     id.parse().map_err(|_| anyhow!("{id} is not an id").into())
 }
 
-/// The host something is made on, when one is named.
+/// The host something is made on or that a list is about, when one is named.
 pub async fn host(session: &Session, text: Option<&str>) -> Result<Option<HostId>, Stop> {
     match text {
         Some(text) => typed_id(session, "hosts", text).await.map(Some),
         None => Ok(None),
     }
+}
+
+/// Names of the cluster's hosts.
+pub struct Hosts(BTreeMap<HostId, String>);
+
+impl Hosts {
+    /// What the host is called; its id when nothing is known of it.
+    pub fn name(&self, id: HostId) -> String {
+        self.0.get(&id).cloned().unwrap_or_else(|| id.to_string())
+    }
+}
+
+/// The hosts, to name them in lists.
+pub async fn hosts(session: &Session) -> Result<Hosts, Stop> {
+    let page: Page<Host> = session.client.get("/api/v1/hosts").await?;
+    Ok(Hosts(page.items.into_iter().map(|host| (host.id, host.spec.name)).collect()))
 }

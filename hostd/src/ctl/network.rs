@@ -1,6 +1,6 @@
 //! `qx network`
 
-use super::lookup::{host, id};
+use super::lookup::{host, hosts, id};
 use super::{Session, Stop, follow, output};
 use crate::http::body::Placed;
 use clap::Subcommand;
@@ -10,7 +10,11 @@ use hyper::Method;
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// List networks
-    List,
+    List {
+        /// Only those on this host
+        #[arg(long = "host", value_name = "HOST")]
+        on: Option<String>,
+    },
     /// Make a network: --nat SUBNET or --bridge NIC
     Create {
         name: String,
@@ -32,18 +36,32 @@ pub enum Verb {
 
 pub async fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
     match verb {
-        Verb::List => {
-            let params = ListParams { limit: Some(PAGE_MAX), ..ListParams::default() };
+        Verb::List { on } => {
+            let host = host(session, on.as_deref()).await?;
+            let params = ListParams { limit: Some(PAGE_MAX), host, ..ListParams::default() };
             let page = output::list(session, "networks", &params).await?;
-            output::page(session, page, ["NAME", "MODE", "ACTIVE", "FAULT", "ID"], |network: Network| {
-                let mode = match &network.spec.mode {
-                    NetworkMode::Nat { subnet } => format!("nat {subnet}"),
-                    NetworkMode::Bridged { nic } => format!("bridged {nic}"),
-                };
-                let active = if network.status.active { "yes" } else { "no" };
-                let fault = network.status.fault.unwrap_or_default();
-                [network.spec.name, mode, active.into(), fault, network.id.to_string()]
-            })
+            let hosts = hosts(session).await?;
+            output::page(
+                session,
+                page,
+                ["NAME", "HOST", "MODE", "ACTIVE", "FAULT", "ID"],
+                |network: Network| {
+                    let mode = match &network.spec.mode {
+                        NetworkMode::Nat { subnet } => format!("nat {subnet}"),
+                        NetworkMode::Bridged { nic } => format!("bridged {nic}"),
+                    };
+                    let active = if network.status.active { "yes" } else { "no" };
+                    let fault = network.status.fault.unwrap_or_default();
+                    [
+                        network.spec.name,
+                        hosts.name(network.spec.host),
+                        mode,
+                        active.into(),
+                        fault,
+                        network.id.to_string(),
+                    ]
+                },
+            )
         }
         Verb::Create { name, description, nat, bridge, on } => {
             let mode = match (nat, bridge) {

@@ -1,6 +1,6 @@
 //! `qx vm`
 
-use super::lookup::{host, id, typed_id};
+use super::lookup::{host, hosts, id, typed_id};
 use super::{Session, Stop, follow, output, serial, size};
 use crate::http::body::Placed;
 use clap::{Args, Subcommand, ValueEnum};
@@ -18,6 +18,9 @@ pub enum Verb {
         /// Only this state: off, starting, running, paused, stopping, crashed, unknown
         #[arg(long)]
         state: Option<String>,
+        /// Only those on this host
+        #[arg(long)]
+        host: Option<String>,
     },
     /// Show one
     Show { id: String },
@@ -141,7 +144,7 @@ pub struct Edit {
 
 pub async fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
     match verb {
-        Verb::List { query, state } => list(session, query, state).await,
+        Verb::List { query, state, host } => list(session, query, state, host.as_deref()).await,
         Verb::Show { id } => show(session, &id).await,
         Verb::Create(create) => make(session, *create).await,
         Verb::Edit(edit) => change(session, edit).await,
@@ -164,12 +167,19 @@ pub async fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
     }
 }
 
-async fn list(session: &Session, query: Option<String>, state: Option<String>) -> Result<(), Stop> {
-    let params = ListParams { limit: Some(PAGE_MAX), q: query, state, ..ListParams::default() };
+async fn list(
+    session: &Session,
+    query: Option<String>,
+    state: Option<String>,
+    on: Option<&str>,
+) -> Result<(), Stop> {
+    let host = host(session, on).await?;
+    let params = ListParams { limit: Some(PAGE_MAX), q: query, state, host, ..ListParams::default() };
     let page = output::list(session, "vms", &params).await?;
-    output::page(session, page, ["NAME", "STATE", "CPUS", "MEMORY", "ID"], |vm: Vm| {
-        let memory = size::shown(vm.spec.memory_mib << 20);
-        [vm.spec.name, vm.status.state.as_str().into(), vm.spec.cpus.to_string(), memory, vm.id.to_string()]
+    let hosts = hosts(session).await?;
+    output::page(session, page, ["NAME", "HOST", "STATE", "CPUS", "MEMORY", "ID"], |vm: Vm| {
+        let (state, memory) = (vm.status.state.as_str().to_owned(), size::shown(vm.spec.memory_mib << 20));
+        [vm.spec.name, hosts.name(vm.spec.host), state, vm.spec.cpus.to_string(), memory, vm.id.to_string()]
     })
 }
 

@@ -1,6 +1,6 @@
 //! `qx volume`
 
-use super::lookup::{host, id};
+use super::lookup::{host, hosts, id};
 use super::{Session, Stop, follow, output, size};
 use crate::http::body::Placed;
 use clap::{Subcommand, ValueEnum};
@@ -16,7 +16,11 @@ pub enum FormatName {
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// List disks
-    List,
+    List {
+        /// Only those on this host
+        #[arg(long = "host", value_name = "HOST")]
+        on: Option<String>,
+    },
     /// Make an empty, unattached disk
     Create {
         name: String,
@@ -35,14 +39,28 @@ pub enum Verb {
 
 pub async fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
     match verb {
-        Verb::List => {
-            let params = ListParams { limit: Some(PAGE_MAX), ..ListParams::default() };
+        Verb::List { on } => {
+            let host = host(session, on.as_deref()).await?;
+            let params = ListParams { limit: Some(PAGE_MAX), host, ..ListParams::default() };
             let page = output::list(session, "volumes", &params).await?;
-            output::page(session, page, ["NAME", "SIZE", "FORMAT", "ATTACHED", "ID"], |volume: Volume| {
-                let attached = if volume.spec.vm.is_some() { "yes" } else { "no" };
-                let (size, format) = (size::shown(volume.spec.size_bytes), volume.spec.format.as_str());
-                [volume.spec.name, size, format.into(), attached.into(), volume.id.to_string()]
-            })
+            let hosts = hosts(session).await?;
+            output::page(
+                session,
+                page,
+                ["NAME", "HOST", "SIZE", "FORMAT", "ATTACHED", "ID"],
+                |volume: Volume| {
+                    let attached = if volume.spec.vm.is_some() { "yes" } else { "no" };
+                    let (size, format) = (size::shown(volume.spec.size_bytes), volume.spec.format.as_str());
+                    [
+                        volume.spec.name,
+                        hosts.name(volume.spec.host),
+                        size,
+                        format.into(),
+                        attached.into(),
+                        volume.id.to_string(),
+                    ]
+                },
+            )
         }
         Verb::Create { name, size, format, on } => {
             let format = match format {

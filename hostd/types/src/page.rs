@@ -1,5 +1,6 @@
 //! Lists: cursor paging, filter and order, the same for every resource.
 
+use crate::HostId;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -20,6 +21,8 @@ pub struct ListParams {
     pub q: Option<String>,
     /// Only rows in this state (for example `running`).
     pub state: Option<String>,
+    /// Only rows of this host; lists of what is on no host do not look at it.
+    pub host: Option<HostId>,
     /// Column to order by; each list documents its own, `name` always works.
     pub sort: Option<String>,
     /// Order descending.

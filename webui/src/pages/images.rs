@@ -138,8 +138,15 @@ async fn receive(
             if form.name.is_empty() {
                 form.name = name_of(&file);
             }
+            let host = match visit.frame.places.named(&form.host, visit.core.host()) {
+                Ok(host) => host,
+                Err(problem) => {
+                    drain(field).await;
+                    return (form, Err(problem));
+                }
+            };
             let request = UploadRequest {
-                host: Some(visit.frame.places.chosen(&form.host, visit.core.host())),
+                host: Some(host),
                 name: form.name.clone(),
                 description: form.description.clone(),
                 announced_bytes: size,

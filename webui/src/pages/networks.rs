@@ -24,6 +24,7 @@ pub(crate) struct NetworksPage {
     pub(crate) networks: Vec<NetworkView>,
     pub(crate) nics: Vec<NicFacts>,
     pub(crate) pager: Pager,
+    pub(crate) listing: Listing,
     pub(crate) form: NetworkForm,
     /// The form is being filled in.
     pub(crate) opened: bool,
@@ -47,6 +48,7 @@ async fn respond(
         refusal: Refusal(problem),
         pager: listing.pager("/networks", &page, "network"),
         networks: page.items,
+        listing,
         nics: host.map(|h| h.facts.nics).unwrap_or_default().into_iter().filter(|n| n.physical).collect(),
         form,
         opened,
@@ -66,10 +68,10 @@ pub(crate) async fn create(submission: Submission) -> Answer {
         (form.host, form.nic) = (host.to_owned(), String::new());
         return respond(visit, Listing::default(), form, true, None).await;
     }
-    let problem = match form.network() {
-        Ok(network) => {
+    let host = visit.frame.places.named(&form.host, visit.core.host());
+    let problem = match host.and_then(|host| Ok((host, form.network()?))) {
+        Ok((host, network)) => {
             let said = format!("{} is being created.", network.name);
-            let host = visit.frame.places.chosen(&form.host, visit.core.host());
             let command = NetworkCommand::Create { id: NetworkId::new(), host, network };
             match submission.submit(Command::Network(command)).await {
                 Ok(outcome) => return Ok(Flash::accepted(said, &outcome).then("/networks")),

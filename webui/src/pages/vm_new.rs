@@ -136,8 +136,9 @@ pub(crate) async fn create(submission: Submission) -> Answer {
         return Ok(answer(&page_of(visit, form, choices, None)));
     }
     let host = visit.frame.places.chosen(&form.host, visit.core.host());
-    let problem = match form.machine() {
-        Ok(vm) => {
+    let named_host = visit.frame.places.named(&form.host, visit.core.host());
+    let problem = match named_host.and_then(|host| Ok((host, form.machine()?))) {
+        Ok((host, vm)) => {
             let id = VmId::new();
             let said = format!("{} is being created.", vm.name);
             match submission.submit(Command::Vm(VmCommand::Create { id, host, vm })).await {

@@ -50,10 +50,10 @@ pub(crate) async fn show(visit: Visit, Query(listing): Query<Listing>) -> Answer
 pub(crate) async fn create(submission: Submission) -> Answer {
     let visit = &submission.visit;
     let form = VolumeForm::read(&submission.fields);
-    let problem = match form.volume() {
-        Ok(volume) => {
+    let host = visit.frame.places.named(&form.host, visit.core.host());
+    let problem = match host.and_then(|host| Ok((host, form.volume()?))) {
+        Ok((host, volume)) => {
             let said = format!("{} is being created.", volume.name);
-            let host = visit.frame.places.chosen(&form.host, visit.core.host());
             let command = VolumeCommand::Create { id: VolumeId::new(), host, volume };
             match submission.submit(Command::Volume(command)).await {
                 Ok(outcome) => return Ok(Flash::accepted(said, &outcome).then("/volumes")),

@@ -169,6 +169,7 @@ fn list_pages() -> Pages {
                 networks: vec![],
                 nics: vec![],
                 pager: pager(false),
+                listing: Listing::default(),
                 form: NetworkForm::default(),
                 opened: false,
             }),

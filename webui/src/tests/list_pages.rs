@@ -94,6 +94,7 @@ fn resource_pages(text: &str) -> Pages {
                 networks,
                 nics,
                 pager: pager(false),
+                listing: Listing::default(),
                 form: network_form,
                 opened: true,
             }),

@@ -18,6 +18,8 @@ pub(crate) struct Listing<'a> {
     pub(crate) key: &'static str,
     /// Column [`ListParams::state`] compares with.
     pub(crate) state: Option<&'static str>,
+    /// Column [`ListParams::host`] compares with.
+    pub(crate) host: Option<&'static str>,
     pub(crate) sorts: &'static [Sort],
     /// Descending when the client names no order.
     pub(crate) newest_first: bool,
@@ -104,6 +106,10 @@ pub(crate) async fn page(
     if let (Some(column), Some(state)) = (listing.state, params.state.as_deref().filter(|s| !s.is_empty())) {
         wheres.push(format!("{column} = ?"));
         bind(state.into())?;
+    }
+    if let (Some(column), Some(host)) = (listing.host, params.host) {
+        wheres.push(format!("{column} = ?"));
+        bind(host.to_string())?;
     }
     let filter = if wheres.is_empty() { String::new() } else { format!(" WHERE {}", wheres.join(" AND ")) };
     let table = listing.table;

@@ -75,6 +75,7 @@ impl Store {
             columns: "id, meta, spec, status",
             key: "id",
             state: T::EXTRA.iter().find(|c| **c == "state").copied(),
+            host: T::EXTRA.iter().find(|c| **c == "host").copied(),
             sorts: T::SORT,
             newest_first: false,
             only: None,
