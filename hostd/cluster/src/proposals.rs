@@ -41,20 +41,25 @@ type Answer = oneshot::Sender<Result<Outcome, Problem>>;
 
 struct Proposal {
     entry: Entry,
+    /// The group it is meant for, by this host's identity in it: the host may move into another one before it is written.
+    group: NodeId,
     bytes: usize,
     answer: Answer,
 }
 
 /// The door to the log; cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Proposals(mpsc::Sender<Proposal>);
+pub(crate) struct Proposals {
+    engine: Engine,
+    queue: mpsc::Sender<Proposal>,
+}
 
 impl Proposals {
     /// Starts gathering for `engine` until `stop`.
     pub(crate) fn start(engine: Engine, stop: CancellationToken, tasks: &TaskTracker, queue: usize) -> Self {
-        let (proposals, waiting) = mpsc::channel(queue);
-        tasks.spawn(gather(engine, waiting, stop, tasks.clone()));
-        Self(proposals)
+        let (queue, waiting) = mpsc::channel(queue);
+        tasks.spawn(gather(engine.clone(), waiting, stop, tasks.clone()));
+        Self { engine, queue }
     }
 
     /// Replicates and applies one command.
@@ -73,7 +78,8 @@ impl Proposals {
             return Err(Problem::new(ProblemKind::BadRequest, detail));
         }
         let (answer, answered) = oneshot::channel();
-        self.0.try_send(Proposal { entry, bytes, answer }).map_err(|refused| match refused {
+        let group = self.engine.node();
+        self.queue.try_send(Proposal { entry, group, bytes, answer }).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => busy(),
             mpsc::error::TrySendError::Closed(_) => stopped(),
         })?;
@@ -89,6 +95,11 @@ fn busy() -> Problem {
 fn stopped() -> Problem {
     Problem::new(ProblemKind::Unavailable, "The host's state is shut down; try again after it has started.")
         .retry_after(RETRY_S)
+}
+
+fn moved() -> Problem {
+    let detail = "The host has moved into another cluster meanwhile; see there whether the change was made.";
+    Problem::new(ProblemKind::Unavailable, detail).retry_after(RETRY_S)
 }
 
 async fn gather(
@@ -118,13 +129,19 @@ async fn gather(
             bytes += next.bytes;
             batch.push(next);
         }
+        let group = engine.node();
+        let (here, elsewhere): (Vec<_>, Vec<_>) = batch.into_iter().partition(|p| p.group == group);
+        fail(elsewhere.into_iter().map(|p| p.answer).collect(), &moved());
         let (entries, answers): (Vec<Entry>, Vec<Answer>) =
-            batch.into_iter().map(|p| (p.entry, p.answer)).unzip();
+            here.into_iter().map(|p| (p.entry, p.answer)).unzip();
+        if entries.is_empty() {
+            continue;
+        }
         // Written here, in order, before the next entry is gathered; awaited beside it.
-        let written = begin(&engine, &entries).await;
+        let written = begin(&engine, group, &entries).await;
         let (engine, stop) = (engine.clone(), stop.clone());
         tasks.spawn(async move {
-            let settled = stop.run_until_cancelled(settle(&engine, entries, written)).await;
+            let settled = stop.run_until_cancelled(settle(&engine, group, entries, written)).await;
             match settled.unwrap_or_else(|| Err(stopped())) {
                 Ok(results) => respond(answers, results),
                 Err(problem) => fail(answers, &problem),
@@ -137,9 +154,13 @@ async fn gather(
 /// An entry on its way through consensus on this host.
 type Written = oneshot::Receiver<ClientWriteResult<TypeConfig>>;
 
-/// Gives `entries` to consensus when this host leads.
-async fn begin(engine: &Engine, entries: &[Entry]) -> Result<Option<Written>, Problem> {
-    let metrics = engine.metrics();
+/// Gives `entries` to consensus of `group` when this host leads there.
+async fn begin(engine: &Engine, group: NodeId, entries: &[Entry]) -> Result<Option<Written>, Problem> {
+    // Consensus first: a host that moves has its new identity before its new consensus.
+    let (raft, metrics) = (engine.raft(), engine.metrics());
+    if engine.node() != group {
+        return Err(moved());
+    }
     match &metrics.running_state {
         // Stopped on purpose: it starts again in another group.
         Ok(()) | Err(Fatal::Stopped) => {}
@@ -149,7 +170,7 @@ async fn begin(engine: &Engine, entries: &[Entry]) -> Result<Option<Written>, Pr
         return Ok(None);
     }
     let batch = Batch(Arc::new(entries.to_vec()));
-    match engine.raft().client_write_ff(batch).await {
+    match raft.client_write_ff(batch).await {
         Ok(written) => Ok(Some(written)),
         Err(Fatal::Stopped) => Ok(None),
         Err(fatal) => {
@@ -163,6 +184,7 @@ async fn begin(engine: &Engine, entries: &[Entry]) -> Result<Option<Written>, Pr
 /// that acted already answers what it did, so trying again is safe.
 async fn settle(
     engine: &Engine,
+    group: NodeId,
     entries: Vec<Entry>,
     written: Result<Option<Written>, Problem>,
 ) -> Result<Results, Problem> {
@@ -188,7 +210,7 @@ async fn settle(
                 None => {}
             }
         }
-        if let Some(results) = forward(engine, &entries, deadline).await {
+        if let Some(results) = forward(engine, group, &entries, deadline).await {
             return Ok(results);
         }
         if Instant::now() >= deadline {
@@ -196,13 +218,16 @@ async fn settle(
         }
         // Without news it is looked again all the same.
         let _ = tokio::time::timeout(AGAIN, engine.turn()).await;
-        written = begin(engine, &entries).await?;
+        written = begin(engine, group, &entries).await?;
     }
 }
 
 /// Lets the leader, another host, do it; answers once this host has applied it, too.
-async fn forward(engine: &Engine, entries: &[Entry], deadline: Instant) -> Option<Results> {
-    let leader = engine.metrics().current_leader.filter(|leader| *leader != engine.node().0)?;
+async fn forward(engine: &Engine, group: NodeId, entries: &[Entry], deadline: Instant) -> Option<Results> {
+    let leader = engine.metrics().current_leader.filter(|leader| *leader != group.0)?;
+    if engine.node() != group {
+        return None;
+    }
     let frame = Frame::Propose(entries.to_vec()).encode().ok()?;
     let within = deadline.saturating_duration_since(Instant::now());
     match engine.peers().ask(leader, Lane::Work, frame, within).await {

@@ -2,7 +2,7 @@
 
 use crate::fixture::*;
 use crate::lan::*;
-use hostd_cluster::Settings;
+use hostd_cluster::{Destination, Settings};
 use hostd_types::command::*;
 use hostd_types::*;
 use std::collections::BTreeSet;
@@ -109,6 +109,20 @@ async fn a_host_leaves_with_what_it_has() {
         host.until("two are left", |h| async move { h.cluster.group().members.len() == 2 }).await;
         host.vm(&format!("more-{}", host.name)).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_when_a_host_moves_is_not_done_where_it_goes() {
+    let lan = Lan::new();
+    let hosts = cluster(&lan, 3, &brisk()).await;
+    let host = &hosts[(leader(&hosts) + 1) % 3];
+    lan.cut_off(host);
+    // Any group could do this, also an empty one.
+    let waits = host.propose(Command::Cluster(ClusterCommand::Raise { level: LEVEL }));
+    let moves = host.switch_with(NodeId::random(), Destination::Alone, Belongings::default());
+    let (told, ()) = tokio::join!(waits, moves);
+    assert_eq!(told.expect_err("it was meant for the old group").kind, ProblemKind::Unavailable);
+    assert!(host.cluster.group().leads, "it moved");
 }
 
 #[tokio::test(flavor = "multi_thread")]
