@@ -1,8 +1,8 @@
 //! Lets histories of a cluster happen and counts what went wrong. `cargo xtask lab simulate` runs it.
 //!
 //! `simulate --from A --seeds N` takes N seeds from A, or 0; `simulate --seed N` tells the history of one; `--traces yes`
-//! prints the hash of each, the same for a seed wherever it runs; `--flaw late`, `twice` or `votes` breaks something on
-//! purpose.
+//! prints the hash of each, the same for a seed wherever it runs; `--flaw late`, `twice`, `refusals` or
+//! `votes` breaks something on purpose.
 
 #![allow(clippy::unwrap_used)] // The simulation is a test.
 
@@ -38,6 +38,7 @@ fn asked() -> Option<Asked> {
             ("--traces", "yes") => asked.traces = true,
             ("--flaw", "late") => asked.flaw = Flaw::SyncsLate,
             ("--flaw", "twice") => asked.flaw = Flaw::RequestsForgotten,
+            ("--flaw", "refusals") => asked.flaw = Flaw::RefusalsForgotten,
             ("--flaw", "votes") => asked.flaw = Flaw::VotesForgotten,
             _ => return None,
         }
@@ -48,7 +49,7 @@ fn asked() -> Option<Asked> {
 fn main() -> ExitCode {
     let Some(Asked { first, count, talk, traces, flaw }) = asked() else {
         eprintln!(
-            "usage: simulate [--from SEED] [--seeds COUNT] [--seed SEED] [--traces yes] [--flaw late|twice|votes]"
+            "usage: simulate [--from SEED] [--seeds COUNT] [--seed SEED] [--traces yes] [--flaw late|twice|refusals|votes]"
         );
         return ExitCode::FAILURE;
     };

@@ -175,8 +175,9 @@ impl Cluster {
 
     /// Replicates and applies; returns after this host applied it, so that a read sees it.
     ///
-    /// The same [`Entry::request`] within 15 minutes of entry time acts once: later ones get the first outcome,
-    /// or `Conflict` when they ask for something else.
+    /// The same [`Entry::request`] acts once for at least 15 minutes and 10,000 entries: later ones get the first outcome,
+    /// or `Conflict` when they ask for something else. One that was refused may be submitted again with a later
+    /// [`Entry::at`]; the entry that was refused never acts.
     ///
     /// # Errors
     /// The refusal of `apply` (nothing changed), `no-quorum` or `unavailable` (try again), `internal` when this host

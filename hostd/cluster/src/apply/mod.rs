@@ -2,7 +2,7 @@
 //! host, whatever way they are cut into batches.
 //!
 //! Nothing here may read a clock, a random number, a file or the network, or make an identifier: times and ids come in
-//! the [`Entry`]. A refusal leaves no trace but its answer. A failure of the database stops consensus on this host.
+//! the [`Entry`]. A refusal leaves no trace but that it is remembered. A failure of the database stops consensus on this host.
 
 mod access;
 mod cluster;
@@ -15,6 +15,7 @@ mod join_token;
 mod lookup;
 mod network;
 mod remove;
+mod request;
 mod scope;
 mod task;
 mod vm;
@@ -26,16 +27,12 @@ mod volume;
 use crate::error::StateError;
 use crate::raft::{LogId, RaftEntry, Results};
 use crate::record;
-use crate::remembered::Remembered;
 use crate::rows::millis;
 use hostd_types::command::ENTRY_VERSION;
 use hostd_types::*;
 use openraft::EntryPayload;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 use scope::Scope;
-
-/// How long a request is remembered, milliseconds of the entries' own time.
-const REMEMBER_MS: i64 = 15 * 60 * 1000;
 
 /// What a run of entries came to.
 #[derive(Debug, Default)]
@@ -138,7 +135,7 @@ fn set_applied(db: &Connection, at: &LogId) -> Result<(), StateError> {
     Ok(())
 }
 
-/// Applies a command unless the same request acted already.
+/// Applies a command unless the same request acted or was refused already.
 fn once(
     db: &Connection,
     index: u64,
@@ -148,24 +145,16 @@ fn once(
     if entry.version > ENTRY_VERSION {
         return Err(StateError::EntryTooNew { index, found: entry.version, known: ENTRY_VERSION });
     }
-    let (request, now) = (entry.request.to_string(), millis(entry.at));
-    db.prepare_cached("DELETE FROM request WHERE at < ?1")?.execute([now.saturating_sub(REMEMBER_MS)])?;
-    let first: Option<String> = db
-        .prepare_cached("SELECT outcome FROM request WHERE id = ?1")?
-        .query_row([&request], |r| r.get(0))
-        .optional()?;
-    if let Some(first) = first {
-        return Ok(serde_json::from_str::<Remembered>(&first)?.answer(&entry.command));
+    request::forget(db, index, millis(entry.at))?;
+    if let Some(first) = request::recall(db, entry)? {
+        return Ok(first);
     }
     db.prepare_cached("SAVEPOINT command")?.execute([])?;
     let mut scope = Scope { db, index, entry, changes: Vec::new() };
     let result = match dispatch(&mut scope) {
         Ok(Done { task, subject }) => {
             changes.append(&mut scope.changes);
-            let did = Remembered::new(&entry.command, Outcome { index, task, subject });
-            db.prepare_cached("INSERT INTO request (id, at, outcome) VALUES (?1, ?2, ?3)")?
-                .execute(params![request, now, serde_json::to_string(&did)?])?;
-            Ok(did.outcome)
+            Ok(Outcome { index, task, subject })
         }
         Err(Rejection::Refused(problem)) => {
             db.prepare_cached("ROLLBACK TO command")?.execute([])?;
@@ -173,6 +162,7 @@ fn once(
         }
         Err(Rejection::Failed(error)) => return Err(error),
     };
+    request::remember(db, index, entry, &result)?;
     db.prepare_cached("RELEASE command")?.execute([])?;
     Ok(result)
 }

@@ -42,11 +42,13 @@ impl Store {
 
     /// What a request asked for and did, if it acted lately (requests are remembered for a quarter of an hour).
     pub async fn remembered(&self, request: RequestId) -> Result<Option<Remembered>, Problem> {
-        let row = sqlx::query("SELECT outcome FROM request WHERE id = ?")
-            .bind(request.to_string())
-            .fetch_optional(&self.0)
-            .await
-            .map_err(read_failed)?;
+        let row = sqlx::query(
+            "SELECT outcome FROM request WHERE id = ? AND json_extract(outcome, '$.refused') IS NULL",
+        )
+        .bind(request.to_string())
+        .fetch_optional(&self.0)
+        .await
+        .map_err(read_failed)?;
         row.as_ref().map(|row| body(row, 0)).transpose()
     }
 

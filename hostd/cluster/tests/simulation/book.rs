@@ -24,6 +24,8 @@ pub struct Book {
     states: BTreeMap<u64, [u8; 32]>,
     /// Outcome of each request that was told.
     told: BTreeMap<RequestId, Outcome>,
+    /// Requests whose refusal was told.
+    refused: BTreeSet<RequestId>,
     /// Members that were removed, and when that was told.
     pub removed: BTreeMap<NodeId, Moment>,
     pub violations: Vec<String>,
@@ -104,11 +106,16 @@ impl Book {
         }
     }
 
+    /// A host told that a request is refused.
+    pub fn told_no(&mut self, ask: &Ask) {
+        self.refused.insert(ask.entry.request);
+    }
+
     /// The machines that the applied entries make, with how often each was edited and its last description.
     pub fn machines(&mut self, asks: &[Ask]) -> BTreeMap<VmId, (u64, String)> {
         let commands: BTreeMap<RequestId, &Command> =
             asks.iter().map(|ask| (ask.entry.request, &ask.entry.command)).collect();
-        let (mut hosts, mut acted) = (BTreeSet::new(), BTreeSet::new());
+        let (mut hosts, mut seen) = (BTreeSet::new(), BTreeSet::new());
         let mut vms: BTreeMap<VmId, (HostId, u64, String)> = BTreeMap::new();
         for (at, entry) in (1..).zip(self.applied.values().filter(|entry| entry.index > 0)) {
             if entry.index != at {
@@ -116,7 +123,8 @@ impl Book {
                 break;
             }
             for request in &entry.requests {
-                if acted.contains(request) {
+                // The first copy decides, also when it is refused.
+                if !seen.insert(*request) {
                     continue;
                 }
                 match commands.get(request) {
@@ -144,10 +152,12 @@ impl Book {
                             *text = edit.description.clone().unwrap_or_default();
                         }
                     }
-                    // Refused, and refusals are not remembered; or nothing that makes a difference here.
+                    // Refused, or nothing that makes a difference here.
                     Some(_) | None => continue,
                 }
-                acted.insert(*request);
+                if self.refused.contains(request) {
+                    self.violations.push(format!("{request} was told to be refused, and acted at {at}"));
+                }
             }
         }
         vms.into_iter().map(|(id, (_, edits, text))| (id, (edits, text))).collect()

@@ -30,7 +30,6 @@ pub struct Host {
 
 /// What a host is while it is on.
 struct Running {
-    // Dropped first: whoever holds the cluster keeps its files open.
     cluster: Arc<Mutex<Option<Cluster>>>,
     failed: Arc<Mutex<Option<String>>>,
     /// It is busy moving from one group into another.
@@ -39,6 +38,13 @@ struct Running {
     clock: Clock,
     /// The last entry that it was seen to have applied, and to have.
     seen: (u64, u64),
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // The radio has it, and it has the radio; whoever holds the cluster keeps its files open.
+        drop(self.cluster.lock().unwrap().take());
+    }
 }
 
 fn settings() -> Settings {
@@ -117,10 +123,7 @@ impl Host {
     /// The power goes.
     pub fn cut_power(&mut self) {
         self.wreck = Some(self.platter.cut_power());
-        if let Some(running) = self.running.take() {
-            // The radio has it, and it has the radio.
-            drop(running.cluster.lock().unwrap().take());
-        }
+        self.running = None;
     }
 
     /// Stops as a daemon that is asked to; false when it does not.

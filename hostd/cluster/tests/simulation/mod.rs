@@ -25,8 +25,17 @@ pub enum Flaw {
     SyncsLate,
     /// Requests that acted are not remembered.
     RequestsForgotten,
+    /// Requests that were refused are not remembered.
+    RefusalsForgotten,
     /// A vote is forgotten when the power goes.
     VotesForgotten,
+}
+
+impl Flaw {
+    /// Something is not remembered, and not by all hosts from the same moment on.
+    fn forgets(self) -> bool {
+        matches!(self, Self::RequestsForgotten | Self::RefusalsForgotten)
+    }
 }
 
 /// How a history went.

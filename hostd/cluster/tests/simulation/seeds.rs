@@ -57,6 +57,11 @@ fn requests_that_act_twice_are_found() {
 }
 
 #[test]
+fn refusals_that_are_taken_back_are_found() {
+    is_found(Flaw::RefusalsForgotten, 300);
+}
+
+#[test]
 fn votes_that_are_forgotten_are_found() {
     is_found(Flaw::VotesForgotten, 300);
 }

@@ -167,8 +167,7 @@ impl Story {
         let machines = world.book.machines(&world.asks);
         for (n, cluster) in world.members() {
             let node = world.hosts[n].node();
-            let (index, hash) = cluster.state_hash().expect("the state can be read");
-            world.book.state(node, index, hash);
+            world.compare_state(node, &cluster);
             let sql = "SELECT vm.id, json_extract(spec, '$.description'), \
                        (SELECT count(*) FROM event WHERE subject = vm.id AND action = 'vm.edit') FROM vm";
             let rows = cluster.state_sql(sql).expect("the state can be read");

@@ -206,11 +206,7 @@ impl World {
                 self.book.applies(node, entry);
             }
             self.refuse(n, cluster);
-            // What is forgotten on purpose is not forgotten at the same moment by all.
-            if sight.applied.is_multiple_of(8) && self.flaw != Flaw::RequestsForgotten {
-                let (index, hash) = cluster.state_hash().expect("the state can be read");
-                self.book.state(node, index, hash);
-            }
+            self.compare_state(node, cluster);
         }
         let from = last.min(sight.applied).saturating_sub(1);
         let mut entries = cluster.logged(from, sight.last).expect("entries can be encoded");
@@ -221,12 +217,25 @@ impl World {
         self.book.has(node, &entries);
     }
 
+    /// The state of a host must be that of every other one after the same entry.
+    pub fn compare_state(&mut self, node: NodeId, cluster: &Cluster) {
+        // What is forgotten on purpose is not forgotten at the same moment by all.
+        if !self.flaw.forgets() {
+            let (index, hash) = cluster.state_hash().expect("the state can be read");
+            self.book.state(node, index, hash);
+        }
+    }
+
     /// A host does not talk to members that it knows were removed.
     fn refuse(&mut self, n: usize, cluster: &Cluster) {
-        if self.flaw == Flaw::RequestsForgotten {
-            let forget = "CREATE TEMP TRIGGER IF NOT EXISTS forget AFTER INSERT ON main.request \
-                          BEGIN DELETE FROM request WHERE id = NEW.id; END";
-            cluster.state_sql(forget).expect("SQLite takes triggers");
+        if self.flaw.forgets() {
+            let which = if self.flaw == Flaw::RequestsForgotten { "" } else { "NOT" };
+            let forget = format!(
+                "CREATE TEMP TRIGGER IF NOT EXISTS forget AFTER INSERT ON main.request \
+                 WHEN json_extract(NEW.outcome, '$.refused') IS {which} NULL \
+                 BEGIN DELETE FROM request WHERE id = NEW.id; END"
+            );
+            cluster.state_sql(&forget).expect("SQLite takes triggers");
         }
         if self.removals > self.refused[n].len()
             && let Ok(rows) = cluster.state_sql("SELECT node FROM removed")
@@ -302,7 +311,12 @@ impl World {
                 Err(problem) if is_open(&problem) || problem.kind == ProblemKind::Removed => {
                     self.asks[n].again(self.now + 500_000);
                 }
-                Err(problem) => self.asks[n].end = Some(Err(problem)),
+                Err(problem) => {
+                    if self.asks[n].main {
+                        self.book.told_no(&self.asks[n]);
+                    }
+                    self.asks[n].end = Some(Err(problem));
+                }
             }
         }
     }
