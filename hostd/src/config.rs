@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use clap::Args;
 use hostd_core::Settings;
+use hostd_types::HostRole;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -30,6 +31,10 @@ pub struct RunArgs {
     /// The libvirt to use.
     #[arg(long, env = "QUANTIX_LIBVIRT_URI", default_value = "qemu:///system")]
     libvirt_uri: String,
+    /// What this host is for: `host` runs machines, `witness` only votes, so that two hosts keep a majority when one is
+    /// lost. It is remembered; absent: as before, at first a host.
+    #[arg(long, env = "QUANTIX_ROLE", value_name = "host|witness")]
+    role: Option<HostRole>,
     /// Emulate guests even where KVM works.
     #[arg(long, env = "QUANTIX_FORCE_EMULATION")]
     force_emulation: bool,
@@ -112,6 +117,7 @@ impl RunArgs {
             peer_listen: self.peer_listen,
             site_listen: self.listen,
             libvirt_uri: self.libvirt_uri.clone(),
+            role: self.role,
             force_emulation: self.force_emulation,
             live,
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -44,4 +44,5 @@ mod cluster {
     mod partition;
     mod remote;
     mod switch;
+    mod witness;
 }

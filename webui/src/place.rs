@@ -3,7 +3,7 @@
 use crate::visit::Visit;
 use askama::Template;
 use hostd_core::{ClusterView, Liveness, MemberView};
-use hostd_types::{Actor, Event, HostId, Kind, Problem, Vm};
+use hostd_types::{Actor, Event, HostId, HostRole, Kind, Problem, Vm};
 use std::collections::BTreeMap;
 
 /// One host.
@@ -13,6 +13,8 @@ pub(crate) struct Place {
     pub(crate) name: String,
     pub(crate) liveness: Liveness,
     pub(crate) seen_s: Option<u64>,
+    /// What it is for.
+    pub(crate) role: HostRole,
 }
 
 /// The hosts of the cluster, by name.
@@ -30,6 +32,7 @@ impl Places {
             name: member.host.spec.name.clone(),
             liveness: member.liveness,
             seen_s: member.seen_s,
+            role: member.host.spec.role,
         };
         Self { here: Some(view.here), hosts: view.members.iter().map(place).collect() }
     }
@@ -37,13 +40,21 @@ impl Places {
     pub(crate) fn several(&self) -> bool {
         self.hosts.len() > 1
     }
-    /// All of them.
-    pub(crate) fn all(&self) -> &[Place] {
-        &self.hosts
+    /// Those that run machines and hold disks.
+    pub(crate) fn holding(&self) -> impl Iterator<Item = &Place> {
+        self.hosts.iter().filter(|place| place.role == HostRole::Host)
     }
-    /// Those that answer.
+    /// Those of them that answer.
     pub(crate) fn up(&self) -> impl Iterator<Item = &Place> {
-        self.hosts.iter().filter(|place| place.is_current())
+        self.holding().filter(|place| place.is_current())
+    }
+    /// This host is a witness: it holds nothing.
+    pub(crate) fn on_witness(&self) -> bool {
+        self.here.and_then(|id| self.find(id)).is_some_and(|place| place.role == HostRole::Witness)
+    }
+    /// No host could hold anything: a witness that is alone.
+    pub(crate) fn only_witness(&self) -> bool {
+        self.on_witness() && self.holding().next().is_none()
     }
     /// The host `id`.
     pub(crate) fn find(&self, id: HostId) -> Option<&Place> {
@@ -53,9 +64,11 @@ impl Places {
     pub(crate) fn is_here(&self, id: &HostId) -> bool {
         self.here.as_ref() == Some(id)
     }
-    /// The host named in an address, this one when none is.
+    /// The host named in an address; when none is, this one, or on a witness one that can hold something.
     pub(crate) fn chosen(&self, text: &str, here: HostId) -> HostId {
-        text.parse().ok().filter(|id| self.find(*id).is_some()).unwrap_or(here)
+        let named = text.parse().ok().filter(|id| self.find(*id).is_some());
+        let other = || self.up().next().filter(|_| self.on_witness()).map(|place| place.id);
+        named.or_else(other).unwrap_or(here)
     }
     /// The host named in a form that makes something, this one when none is.
     pub(crate) fn named(&self, text: &str, here: HostId) -> Result<HostId, Problem> {
@@ -212,7 +225,8 @@ mod tests {
         assert_eq!(age(Liveness::Down, Some(90)), "last seen 1 min ago");
         assert_eq!(age(Liveness::Unknown, None), "not seen yet");
         let id = HostId::new();
-        let host = |liveness| Place { id, name: "<h3>".into(), liveness, seen_s: Some(40) };
+        let host =
+            |liveness| Place { id, name: "<h3>".into(), liveness, seen_s: Some(40), role: HostRole::Host };
         let places = |liveness| Places { here: None, hosts: vec![host(liveness)] };
         let up = places(Liveness::Up).cell(&id).to_string();
         assert!(up.contains("&#60;h3&#62;") && !up.contains("stale"), "{up}");

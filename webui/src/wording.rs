@@ -72,10 +72,12 @@ pub(crate) fn liveness(liveness: &Liveness) -> (&'static str, &'static str) {
 /// What a member does in the group, in a word.
 pub(crate) fn member_role(role: &MemberRole, host: &HostRole) -> &'static str {
     match (role, host) {
-        (MemberRole::Leader, HostRole::Host | HostRole::Witness) => "Leader",
+        (MemberRole::Leader, HostRole::Host) => "Leader",
+        (MemberRole::Leader, HostRole::Witness) => "Witness, leads",
         (MemberRole::Voter, HostRole::Host) => "Voter",
         (MemberRole::Voter, HostRole::Witness) => "Witness",
-        (MemberRole::Learner, HostRole::Host | HostRole::Witness) => "Follower",
+        (MemberRole::Learner, HostRole::Host) => "Follower",
+        (MemberRole::Learner, HostRole::Witness) => "Witness, no vote now",
         (MemberRole::Outside, HostRole::Host | HostRole::Witness) => "Not in yet",
     }
 }
@@ -155,6 +157,7 @@ pub(crate) fn action(name: &str) -> &str {
         "host.report" => "Host reported",
         "host.rename" => "Rename host",
         "host.set_leaving" => "Host is leaving",
+        "host.set_role" => "Host's role",
         "cluster.found" => "Cluster founded",
         "cluster.raise" => "Newer features on",
         "cluster.edit" => "Edit cluster",

@@ -17,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Time for the answers of one round.
 const ANSWERS: Duration = Duration::from_millis(800);
+/// How much longer a reluctant member waits: others have had several rounds by then.
+const RELUCTANCE: Duration = Duration::from_millis(2500);
 /// Shortest and longest pause between two rounds of one member.
 const PAUSE: [Duration; 2] = [Duration::from_millis(150), Duration::from_millis(900)];
 
@@ -35,7 +37,11 @@ pub(crate) fn would_vote(engine: &Engine, last: Option<LogId>) -> bool {
 
 /// No leader was heard for as long as a leader may be silent.
 fn unled(engine: &Engine) -> bool {
-    engine.peers().contacts.unled_for().is_none_or(|silence| silence >= ELECTION[1])
+    silent(engine, ELECTION[1])
+}
+
+fn silent(engine: &Engine, patience: Duration) -> bool {
+    engine.peers().contacts.unled_for().is_none_or(|silence| silence >= patience)
 }
 
 /// Stands for election when there is no leader and a majority would vote for this host, until `stop`.
@@ -44,9 +50,10 @@ pub(crate) async fn stand(engine: Engine, stop: CancellationToken) {
     let mut pause = between(ELECTION);
     while stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
         pause = between(PAUSE);
+        let patience = if engine.reluctant() { ELECTION[1] + RELUCTANCE } else { ELECTION[1] };
         let metrics = engine.metrics();
         let votes = metrics.membership_config.voter_ids().any(|node| node == metrics.id);
-        if !votes || engine.yields() || metrics.state == ServerState::Leader || !unled(&engine) {
+        if !votes || engine.yields() || metrics.state == ServerState::Leader || !silent(&engine, patience) {
             continue;
         }
         if metrics.running_state.is_err() || !wanted(&engine, &metrics).await || !unled(&engine) {

@@ -38,6 +38,8 @@ struct Inner {
     turns: Arc<Notify>,
     /// It lets another member lead.
     yields: AtomicBool,
+    /// Others stand for election first.
+    reluctant: AtomicBool,
     log: LogStore,
     state: StateMachine,
     peers: Peers,
@@ -55,8 +57,8 @@ impl Engine {
         let raft = start(&log, &state, &peers, &settings).await?;
         let turns = Arc::default();
         announce(&raft, &turns);
-        let (raft, yields) = (RwLock::new(raft), AtomicBool::new(false));
-        Ok(Self(Arc::new(Inner { raft, turns, yields, log, state, peers, settings })))
+        let (raft, yields, reluctant) = (RwLock::new(raft), AtomicBool::default(), AtomicBool::default());
+        Ok(Self(Arc::new(Inner { raft, turns, yields, reluctant, log, state, peers, settings })))
     }
 
     /// Consensus as it runs now.
@@ -106,6 +108,16 @@ impl Engine {
     /// See [`Engine::yields`].
     pub(crate) fn set_yields(&self, yields: bool) {
         self.0.yields.store(yields, Ordering::Relaxed);
+    }
+
+    /// It stands for election only when others had time to.
+    pub(crate) fn reluctant(&self) -> bool {
+        self.0.reluctant.load(Ordering::Relaxed)
+    }
+
+    /// See [`Engine::reluctant`].
+    pub(crate) fn set_reluctant(&self) {
+        self.0.reluctant.store(true, Ordering::Relaxed);
     }
 
     /// Ends consensus; it stays ended until [`Engine::restart`].

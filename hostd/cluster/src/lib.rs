@@ -235,6 +235,11 @@ impl Cluster {
         group::of(&self.0.engine, &self.0.pulses)
     }
 
+    /// Lets others stand for election first from now on: another member leads while one can.
+    pub fn lead_last(&self) {
+        self.0.engine.set_reluctant();
+    }
+
     /// What this host tells the others of itself from now on, with every beat; they get it as it is.
     pub fn set_digest(&self, digest: String) {
         self.0.pulses.set_digest(digest);

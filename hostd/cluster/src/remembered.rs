@@ -45,6 +45,7 @@ fn target(command: &Command) -> String {
         Command::Host(HostCommand::Report { id, .. }) => id.to_string(),
         Command::Host(HostCommand::Rename { id, name }) => format!("{id} {name}"),
         Command::Host(HostCommand::SetLeaving { id, leaving }) => format!("{id} {leaving}"),
+        Command::Host(HostCommand::SetRole { id, role }) => format!("{id} {}", role.as_str()),
         Command::Vm(c) => match c {
             VmCommand::Create { vm, .. } => format!("{} {}", vm.name, digest(&as_asked(vm))),
             VmCommand::Edit { id, edit, .. } => format!("{id} {}", digest(edit)),

@@ -133,6 +133,7 @@ fn other_commands() -> Vec<Command> {
         Command::Host(HostCommand::Report { id: host, name: "h1".into(), status }),
         Command::Host(HostCommand::Rename { id: host, name: "rack-7".into() }),
         Command::Host(HostCommand::SetLeaving { id: host, leaving: true }),
+        Command::Host(HostCommand::SetRole { id: host, role: HostRole::Witness }),
         Command::Network(NetworkCommand::Create { id: network, host, network: nat("lan", "10.200.0.0/24") }),
         Command::Network(NetworkCommand::Delete { id: network }),
         Command::Network(NetworkCommand::Report { id: network, status: seen }),

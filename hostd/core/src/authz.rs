@@ -38,7 +38,7 @@ fn class(command: &Command) -> Class {
     match command {
         Command::Host(HostCommand::Report { .. }) => Class::Report,
         Command::Host(HostCommand::Rename { .. }) => Class::Operate,
-        Command::Host(HostCommand::SetLeaving { .. }) => Class::Report,
+        Command::Host(HostCommand::SetLeaving { .. } | HostCommand::SetRole { .. }) => Class::Report,
         Command::Vm(c) => match c {
             VmCommand::Create { .. }
             | VmCommand::Edit { .. }

@@ -24,6 +24,7 @@ mod pool;
 mod query;
 mod reconcile;
 mod requests;
+mod role;
 mod secret;
 mod settings;
 mod snapshot;

@@ -19,12 +19,14 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// Makes the directories of the pool below `pool_dir` where they are missing.
-    pub fn open(pool_dir: &Path) -> io::Result<Self> {
-        let pool = Self { root: pool_dir.join(POOL_NAME) };
-        std::fs::create_dir_all(pool.images())?;
-        std::fs::create_dir_all(pool.volumes())?;
-        Ok(pool)
+    /// The pool below `pool_dir`; nothing is made yet.
+    pub fn at(pool_dir: &Path) -> Self {
+        Self { root: pool_dir.join(POOL_NAME) }
+    }
+    /// Makes its directories where they are missing.
+    pub fn make(&self) -> io::Result<()> {
+        std::fs::create_dir_all(self.images())?;
+        std::fs::create_dir_all(self.volumes())
     }
     /// Directory of image files.
     pub fn images(&self) -> PathBuf {
@@ -133,7 +135,8 @@ mod tests {
     #[test]
     fn removing_what_is_not_there_is_fine() {
         let dir = tempfile::tempdir().expect("directory");
-        let pool = Pool::open(dir.path()).expect("pool");
+        let pool = Pool::at(dir.path());
+        pool.make().expect("pool");
         Pool::remove(&pool.image(ImageId::new())).expect("nothing to remove");
         assert!(pool.space().expect("space").total_bytes > 0);
     }

@@ -1,5 +1,6 @@
 //! Where this daemon keeps things and how it reaches libvirt.
 
+use hostd_types::HostRole;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -20,6 +21,8 @@ pub struct Settings {
     pub libvirt_uri: String,
     /// Never use hardware virtualization, even where it works.
     pub force_emulation: bool,
+    /// What this host is for; absent: what it was started as before, at first a host.
+    pub role: Option<HostRole>,
     /// The state is in RAM and vanishes at reboot.
     pub live: bool,
     /// Version of the product.

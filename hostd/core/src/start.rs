@@ -11,6 +11,7 @@ use crate::live::Live;
 use crate::pool::Pool;
 use crate::reconcile::{History, Registry, Wakes};
 use crate::requests::Requests;
+use crate::role;
 use crate::{Core, ReconcilerView, Settings};
 use hostd_cluster::{Cluster, Local, Store};
 use hostd_net::Nets;
@@ -41,6 +42,8 @@ pub(crate) struct Inner {
     /// One move at a time.
     pub moving: Mutex<()>,
     pub nets: Nets,
+    /// What this host is for.
+    pub role: HostRole,
     pub hypervisor: Hypervisor,
     pub pool: Pool,
     pub machine: Machine,
@@ -79,8 +82,6 @@ impl Core {
     pub async fn start(settings: Settings) -> Result<Self, Problem> {
         std::fs::create_dir_all(&settings.run_dir)
             .map_err(|e| internal(&format!("{} can't be made", settings.run_dir.display()), e))?;
-        let pool = Pool::open(&settings.pool_dir)
-            .map_err(|e| internal(&format!("{} can't be used as a pool", settings.pool_dir.display()), e))?;
         let wire = Wire::default();
         let carrier = Arc::new(wire.clone());
         let cluster = Cluster::open(&settings.state_dir, hostd_cluster::Settings::default(), carrier).await;
@@ -88,9 +89,22 @@ impl Core {
             tracing::error!(%error, "the state can't be opened");
             Problem::from(error)
         })?;
+        let role = role::settle(&cluster, settings.role).await?;
+        let pool = Pool::at(&settings.pool_dir);
+        let virt = VirtSettings::new(settings.libvirt_uri.clone(), settings.run_dir.join("vm"));
+        let hypervisor = match role {
+            HostRole::Host => {
+                let place = settings.pool_dir.display();
+                pool.make().map_err(|e| internal(&format!("{place} can't be used as a pool"), e))?;
+                Hypervisor::start(virt)
+            }
+            HostRole::Witness => {
+                cluster.lead_last();
+                Hypervisor::absent(virt, role::RUNS_NONE)
+            }
+        };
         let nets =
             Nets::start(settings.run_dir.join("net"), settings.state_dir.join("leases")).map_err(net)?;
-        let virt = VirtSettings::new(settings.libvirt_uri.clone(), settings.run_dir.join("vm"));
         let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
         let link = Link::start(settings.peer_listen, Arc::new(wire.clone()), stop.clone(), &tracker);
         wire.connect(link.map_err(|error| {
@@ -104,7 +118,8 @@ impl Core {
             settled: watch::Sender::new(settled),
             moving: Mutex::default(),
             nets,
-            hypervisor: Hypervisor::start(virt),
+            role,
+            hypervisor,
             pool,
             machine: Machine::read(),
             acceleration: OnceCell::new(),
@@ -144,10 +159,8 @@ impl Core {
         }
         let probing = self.clone();
         self.0.tracker.spawn(async move {
-            tokio::select! {
-                () = probing.0.stop.cancelled() => {}
-                _ = probing.acceleration() => {}
-            }
+            let stop = probing.0.stop.clone();
+            let _ = stop.run_until_cancelled(probing.acceleration()).await;
         });
         if self.0.registry.set(Registry::start(self)).is_err() {
             tracing::error!("the reconcilers were started twice");
@@ -166,6 +179,9 @@ impl Core {
         self.ensure_cluster().await?;
         self.report_host().await?;
         self.ensure_administrator().await?;
+        if self.is_witness() {
+            return Ok(());
+        }
         if let Err(problem) = self.ensure_default_network().await {
             // The host is of use without it, and it is tried again at the next start.
             tracing::warn!(%problem, "the default network can't be made");

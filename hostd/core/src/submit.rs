@@ -58,6 +58,7 @@ impl Core {
     }
 
     async fn admit(&self, ctx: &Ctx, request: RequestId, mut command: Command) -> Result<Outcome, Problem> {
+        self.may_hold(&command)?;
         let snapshot = Snapshot::load(self, &command).await?;
         fill(&mut command, &snapshot);
         admit::admit(&command, &snapshot)?;
@@ -195,7 +196,9 @@ fn subject_of(command: &Command) -> Option<Subject> {
         Command::Host(HostCommand::Report { id, name, .. } | HostCommand::Rename { id, name }) => {
             named(Kind::Host, id, name)
         }
-        Command::Host(HostCommand::SetLeaving { id, .. }) => named(Kind::Host, id, ""),
+        Command::Host(HostCommand::SetLeaving { id, .. } | HostCommand::SetRole { id, .. }) => {
+            named(Kind::Host, id, "")
+        }
         Command::Vm(c) => match c {
             VmCommand::Create { id, vm, .. } => named(Kind::Vm, id, &vm.name),
             VmCommand::Edit { id, .. }

@@ -30,13 +30,16 @@ pub(crate) enum Age {
     Expired,
 }
 
+/// Whether our clock may be right, by our own certificate.
+pub(crate) fn plausible(now: Timestamp, own: Validity) -> bool {
+    now.unix() >= PLAUSIBLE_FROM && own.starts <= now && now <= own.ends
+}
+
 /// Judges the dates of a peer's certificate by our clock and our own certificate.
 pub(crate) fn judge(now: Timestamp, own: Validity, peer: Validity) -> Age {
-    let inside = |v: Validity| v.starts <= now && now <= v.ends;
-    let plausible = now.unix() >= PLAUSIBLE_FROM && inside(own);
-    if inside(peer) {
+    if peer.starts <= now && now <= peer.ends {
         Age::Valid
-    } else if now > peer.ends && plausible {
+    } else if now > peer.ends && plausible(now, own) {
         Age::Expired
     } else {
         Age::Doubtful

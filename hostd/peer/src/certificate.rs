@@ -2,10 +2,13 @@
 
 use crate::PeerError;
 use hostd_types::{ClusterId, NodeId, Timestamp};
+use rcgen::CertificateSigningRequestParams;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, CertificateSigningRequestDer, ServerName};
 use std::fmt;
+use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::FromDer;
 
 /// SHA-256 of a certificate's DER encoding.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -64,7 +67,11 @@ pub fn fingerprint(pem: &str) -> Result<Fingerprint, PeerError> {
 }
 
 pub(crate) fn fingerprint_of(der: &CertificateDer<'_>) -> Fingerprint {
-    let digest = ring::digest::digest(&ring::digest::SHA256, der);
+    digest(der)
+}
+
+fn digest(bytes: &[u8]) -> Fingerprint {
+    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
     let mut bytes = [0; 32];
     bytes.copy_from_slice(digest.as_ref());
     Fingerprint(bytes)
@@ -113,6 +120,21 @@ pub(crate) fn member(der: &CertificateDer<'_>) -> Result<Member, PeerError> {
         return Err(wrong("its name is written in another way than members' are"));
     }
     Ok(Member { cluster, node, validity: validity_of(&certificate)? })
+}
+
+/// The fingerprint of a certificate's public key, as it stands in the certificate.
+pub(crate) fn key_of(der: &CertificateDer<'_>) -> Result<Fingerprint, PeerError> {
+    Ok(digest(parsed(der)?.public_key().raw))
+}
+
+/// The fingerprint of the public key of a request that is signed by it.
+pub(crate) fn key_of_request(csr_pem: &str) -> Result<Fingerprint, PeerError> {
+    let wrong = |why: &dyn fmt::Display| PeerError::certificate("reading a request for a certificate", why);
+    let der = CertificateSigningRequestDer::from_pem_slice(csr_pem.as_bytes()).map_err(|e| wrong(&e))?;
+    // Reading checks the signature.
+    CertificateSigningRequestParams::from_der(&der).map_err(|e| wrong(&e))?;
+    let (_, request) = X509CertificationRequest::from_der(&der).map_err(|e| wrong(&e))?;
+    Ok(digest(request.certification_request_info.subject_pki.raw))
 }
 
 fn parsed<'a>(

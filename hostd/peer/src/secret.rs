@@ -11,8 +11,9 @@ use zeroize::{Zeroize, Zeroizing};
 
 /// How a sealed text begins; another way of sealing would begin otherwise.
 const SEALED: &str = "c1.";
-/// Keeps this use of the secret apart from others.
-const PURPOSE: &str = "quantix 2026 sealing of the authority's key";
+/// Keep the uses of the secret apart.
+const AUTHORITY: &str = "quantix 2026 sealing of the authority's key";
+const RENEWAL: &str = "quantix 2026 answer to a member that renews";
 
 /// 32 random bytes that every member has. Whoever reads the replicated state without them can't sign certificates.
 #[derive(Clone, PartialEq, Eq)]
@@ -35,9 +36,18 @@ impl Secret {
 
     /// Encrypts a text so that only who has this secret reads it, and only beside the same `context`.
     pub(crate) fn seal(&self, text: &str, context: &[u8]) -> Result<String, PeerError> {
+        self.seal_for(AUTHORITY, text, context)
+    }
+
+    /// [`Self::seal`] for an answer to a member that renews its certificate.
+    pub(crate) fn seal_renewal(&self, text: &str, context: &[u8]) -> Result<String, PeerError> {
+        self.seal_for(RENEWAL, text, context)
+    }
+
+    fn seal_for(&self, purpose: &str, text: &str, context: &[u8]) -> Result<String, PeerError> {
         let nonce: [u8; NONCE_LEN] = random()?;
         let mut sealed = Zeroizing::new(text.as_bytes().to_vec());
-        self.key()
+        self.key(purpose)
             .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(context), &mut *sealed)
             .map_err(|_| PeerError::Sealed)?;
         Ok(format!("{SEALED}{}", BASE64.encode([nonce.as_slice(), &sealed].concat())))
@@ -45,19 +55,28 @@ impl Secret {
 
     /// Decrypts what [`Self::seal`] made.
     pub(crate) fn open(&self, sealed: &str, context: &[u8]) -> Result<Zeroizing<String>, PeerError> {
+        self.open_for(AUTHORITY, sealed, context)
+    }
+
+    /// Decrypts what [`Self::seal_renewal`] made.
+    pub(crate) fn open_renewal(&self, sealed: &str, context: &[u8]) -> Result<Zeroizing<String>, PeerError> {
+        self.open_for(RENEWAL, sealed, context)
+    }
+
+    fn open_for(&self, purpose: &str, sealed: &str, context: &[u8]) -> Result<Zeroizing<String>, PeerError> {
         let text = sealed.strip_prefix(SEALED).ok_or(PeerError::Sealed)?;
         let bytes = BASE64.decode(text).map_err(|_| PeerError::Sealed)?;
         let (nonce, rest) = bytes.split_first_chunk::<NONCE_LEN>().ok_or(PeerError::Sealed)?;
         let mut rest = Zeroizing::new(rest.to_vec());
         let opened = self
-            .key()
+            .key(purpose)
             .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(context), &mut rest)
             .map_err(|_| PeerError::Sealed)?;
         std::str::from_utf8(opened).map(|text| Zeroizing::new(text.to_owned())).map_err(|_| PeerError::Sealed)
     }
 
-    fn key(&self) -> LessSafeKey {
-        let key = Zeroizing::new(blake3::derive_key(PURPOSE, &self.0));
+    fn key(&self, purpose: &str) -> LessSafeKey {
+        let key = Zeroizing::new(blake3::derive_key(purpose, &self.0));
         let key =
             UnboundKey::new(&CHACHA20_POLY1305, key.as_slice()).expect("the key has the cipher's length");
         LessSafeKey::new(key)

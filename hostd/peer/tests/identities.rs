@@ -1,5 +1,5 @@
 use crate::site::{DAY_S, Peer, SOON, Site, acquaint};
-use hostd_peer::{Identity, Issuer, LinkError, PeerError, Secret};
+use hostd_peer::{Identity, Issuer, LinkError, PeerError, Renewal, Secret, request_key};
 use hostd_types::{ClusterId, NodeId, Timestamp};
 use std::os::unix::fs::PermissionsExt;
 
@@ -204,4 +204,63 @@ fn renewal_is_due_after_a_third_of_the_life() {
     let begun = now.plus_seconds(-DAY_S).unix();
     assert_eq!(identity.renew_at().unix(), begun + 30 * DAY_S);
     assert_eq!(identity.ends().unix(), begun + 90 * DAY_S);
+}
+
+#[test]
+fn clocks_move_and_the_certificate_follows_only_one_that_is_right() {
+    let made = Timestamp::now();
+    let identity = Site::new().signed(1, 0, made);
+    let after = |days: i64| made.plus_seconds(days * DAY_S);
+    for (days, expected, why) in [
+        (0, Renewal::NotDue, "fresh"),
+        (28, Renewal::NotDue, "not a third yet"),
+        (29, Renewal::Due, "a third of 90 days, one of which lies before its making"),
+        (88, Renewal::Due, "the last day"),
+        (90, Renewal::Doubtful, "ended: was it off, or is the clock ahead?"),
+        (3650, Renewal::Doubtful, "ten years ahead"),
+        (-2, Renewal::Doubtful, "before it begins"),
+        (-3650, Renewal::Doubtful, "ten years behind"),
+    ] {
+        assert_eq!(identity.renewal(after(days)), expected, "day {days}: {why}");
+    }
+    for (days, expected, why) in [
+        (10, Renewal::NotDue, "the others say that it is fresh: the own clock is wrong"),
+        (200, Renewal::Due, "the others say so, too: it was off"),
+        (-3650, Renewal::Due, "the others say so, too: it was signed by a clock ahead"),
+    ] {
+        assert_eq!(identity.renewal_for_sure(after(days)), expected, "day {days}: {why}");
+    }
+}
+
+#[test]
+fn a_host_that_nobody_knows_any_more_gets_a_certificate_over_the_key_the_cluster_knows() {
+    let site = Site::new();
+    let old = site.signed(1, 0, Timestamp::now().plus_seconds(-200 * DAY_S));
+    // Meanwhile another authority signs, and the old one is not trusted any more.
+    let next = Issuer::generate(site.cluster, Timestamp::now()).expect("an authority");
+    let trusted = vec![next.certificate().to_owned()];
+    let member = {
+        let request = Identity::request(site.cluster, NodeId(2)).expect("a request");
+        let chain = next.sign(&request.csr_pem, site.cluster, NodeId(2), Timestamp::now()).expect("signed");
+        let (key, secret) = (&request.key_pem, site.secret.clone());
+        Identity::new(site.cluster, NodeId(2), 0, chain, key, trusted.clone(), secret).expect("an identity")
+    };
+    let csr = old.request_again().expect("a request");
+    assert_eq!(request_key(&csr).expect("read"), old.public_key().expect("read"), "the key of its row");
+    let stranger = Identity::request(site.cluster, NodeId(1)).expect("a request");
+    assert_ne!(request_key(&stranger.csr_pem).expect("read"), old.public_key().expect("read"));
+    assert!(request_key(&csr.replace('A', "B")).is_err(), "not signed by its key");
+
+    let chain = next.sign(&csr, site.cluster, NodeId(1), Timestamp::now()).expect("signed");
+    let sealed = member.seal_answer(&csr, &chain).expect("sealed");
+    assert_eq!(old.open_answer(&csr, &sealed).expect("opened"), chain);
+    assert!(old.open_answer(&stranger.csr_pem, &sealed).is_err(), "the answer to another request");
+    assert!(Site::of(site.cluster).identity(1).open_answer(&csr, &sealed).is_err(), "another secret");
+    let back = old.certified(chain.clone(), trusted).expect("certified");
+    assert_eq!(back.authority().expect("read"), member.authority().expect("read"));
+    assert_eq!(back.public_key().expect("read"), old.public_key().expect("read"));
+    assert!(
+        old.certified(chain, vec![site.issuer.certificate().to_owned()]).is_err(),
+        "not signed by that one"
+    );
 }

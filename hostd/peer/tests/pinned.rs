@@ -73,7 +73,7 @@ async fn post(
     pin: Fingerprint,
     path: &str,
 ) -> Result<(u16, Value), PeerError> {
-    pinned::post(at, cluster, pin, path, &json!({"a": 1}), SOON).await
+    pinned::post(at, cluster, Some(pin), path, &json!({"a": 1}), SOON).await
 }
 
 #[tokio::test]
@@ -116,6 +116,7 @@ async fn a_silent_host_takes_no_longer_than_allowed() {
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let at = [silent.local_addr().expect("bound")];
     let within = Duration::from_millis(300);
-    let outcome = pinned::post(&at, cluster.cluster, pin(&cluster), "/join", &Value::Null, within).await;
+    let outcome =
+        pinned::post(&at, cluster.cluster, Some(pin(&cluster)), "/join", &Value::Null, within).await;
     assert!(matches!(outcome, Err(PeerError::Late(_))), "{outcome:?}");
 }

@@ -7,7 +7,7 @@ use crate::http::v1::cluster::{CreateJoinToken, EditCluster, RecoverCluster, Set
 use anyhow::Context;
 use clap::Subcommand;
 use hostd_core::{ClusterView, Condition, Liveness, MemberRole, MemberView, NewJoinToken};
-use hostd_types::{JoinToken, JoinTokenId, Timestamp};
+use hostd_types::{HostRole, JoinToken, JoinTokenId, Timestamp};
 use hyper::Method;
 use serde_json::Value;
 use std::net::SocketAddr;
@@ -28,6 +28,9 @@ pub enum Verb {
     Join {
         /// qxj1_…, made on a host of that cluster
         token: String,
+        /// What this host's daemon was started as; it joins as that in any case
+        #[arg(long, value_name = "host|witness")]
+        role: Option<HostRole>,
         /// Don't ask
         #[arg(long)]
         yes: bool,
@@ -96,7 +99,7 @@ pub async fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
         Verb::Show => show(session).await,
         Verb::Token(verb) => token(session, verb).await,
         Verb::Preview { token } => preview(session, token).await.map(|_| ()),
-        Verb::Join { token, yes } => join(session, token, yes).await,
+        Verb::Join { token, role, yes } => join(session, token, role, yes).await,
         Verb::Leave { yes } => leave(session, yes).await,
         Verb::Remove { host, yes } => remove(session, &host, yes).await,
         Verb::SetPeer { host, address } => set_peer(session, &host, address).await,
@@ -147,7 +150,7 @@ pub fn members(view: &ClusterView) {
         let seen = member.seen_s.map_or_else(String::new, |s| format!("{s} s ago"));
         [
             format!("{}{here}", host.spec.name),
-            role(member.role).into(),
+            role(member),
             liveness(member.liveness).into(),
             if host.id == view.here { String::new() } else { seen },
             member.lag.map_or_else(String::new, |lag| lag.to_string()),
@@ -251,12 +254,16 @@ pub fn condition(condition: Condition) -> &'static str {
     }
 }
 
-fn role(role: MemberRole) -> &'static str {
-    match role {
+fn role(member: &MemberView) -> String {
+    let does = match member.role {
         MemberRole::Leader => "leader",
         MemberRole::Voter => "voter",
         MemberRole::Learner => "learner",
         MemberRole::Outside => "outside",
+    };
+    match member.host.spec.role {
+        HostRole::Host => does.into(),
+        HostRole::Witness => format!("witness, {does}"),
     }
 }
 

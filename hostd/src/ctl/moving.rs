@@ -48,7 +48,7 @@ fn becomes(clash: &Clash) -> String {
 }
 
 /// Joins the cluster of a token; unless told not to, asks before.
-pub async fn join(session: &Session, token: String, yes: bool) -> Result<(), Stop> {
+pub async fn join(session: &Session, token: String, role: Option<HostRole>, yes: bool) -> Result<(), Stop> {
     if !yes {
         let preview = preview(session, token.clone()).await?;
         if !preview.blockers.is_empty() {
@@ -59,7 +59,7 @@ pub async fn join(session: &Session, token: String, yes: bool) -> Result<(), Sto
             return Err(anyhow!("nothing was changed").into());
         }
     }
-    let body = JoinCluster { token, role: HostRole::default() };
+    let body = JoinCluster { token, role };
     let begun: Standing = session.client.ask(Method::POST, "/api/v1/cluster/join", Some(&body)).await?;
     arrive(session, begun, Condition::Member).await
 }

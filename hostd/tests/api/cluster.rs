@@ -125,7 +125,7 @@ async fn asks(bed: &Bed, invitation: &Invitation, what: &str, body: &Value) -> (
     let address: SocketAddr = bed.host.address().parse().unwrap();
     let path = format!("/api/v1/cluster/admission/{what}");
     let Invitation { cluster, authority, .. } = invitation;
-    pinned::post(&[address], *cluster, *authority, &path, body, Duration::from_secs(15)).await.unwrap()
+    pinned::post(&[address], *cluster, Some(*authority), &path, body, Duration::from_secs(15)).await.unwrap()
 }
 
 #[tokio::test]

@@ -36,6 +36,25 @@ pub enum HostRole {
     Witness,
 }
 
+impl HostRole {
+    /// The word the API and the command line have for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            HostRole::Host => "host",
+            HostRole::Witness => "witness",
+        }
+    }
+}
+
+impl std::str::FromStr for HostRole {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = [HostRole::Host, HostRole::Witness].into_iter().find(|role| role.as_str() == text);
+        known.ok_or_else(|| format!("{text:?} is no role; host and witness are"))
+    }
+}
+
 /// A change of a host's settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EditHost {

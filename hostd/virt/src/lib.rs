@@ -42,7 +42,7 @@ use tokio::sync::{broadcast, watch};
 #[derive(Debug, Clone)]
 pub struct Hypervisor {
     shared: Arc<Shared>,
-    _connector: Arc<Connector>,
+    _connector: Option<Arc<Connector>>,
 }
 
 impl Hypervisor {
@@ -50,7 +50,14 @@ impl Hypervisor {
     pub fn start(settings: VirtSettings) -> Self {
         let shared = Arc::new(Shared::new(settings));
         let connector = Arc::new(Connector::spawn(Arc::clone(&shared)));
-        Self { shared, _connector: connector }
+        Self { shared, _connector: Some(connector) }
+    }
+
+    /// On a host that runs no machines: nothing is ever connected to, and every call fails with `reason`.
+    pub fn absent(settings: VirtSettings, reason: &str) -> Self {
+        let shared = Shared::new(settings);
+        shared.link.send_replace(Link::Down { reason: reason.to_owned() });
+        Self { shared: Arc::new(shared), _connector: None }
     }
 
     /// Whether libvirt answers; changes are worth a fresh look at everything.

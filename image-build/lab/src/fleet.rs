@@ -27,6 +27,8 @@ pub struct Fleet {
 struct Seat {
     name: String,
     address: Ipv4Addr,
+    /// Its daemon is a witness, and no libvirt is on it.
+    witness: bool,
     /// Absent while its power is off.
     host: Option<Host>,
 }
@@ -58,11 +60,23 @@ impl Fleet {
     /// # Errors
     /// When one does not answer in time.
     pub async fn add(&mut self, count: usize) -> Result<()> {
+        self.add_seats(count, false).await
+    }
+
+    /// Starts one more machine, with a witness and without libvirt.
+    ///
+    /// # Errors
+    /// When it does not answer in time.
+    pub async fn add_witness(&mut self) -> Result<()> {
+        self.add_seats(1, true).await
+    }
+
+    async fn add_seats(&mut self, count: usize, witness: bool) -> Result<()> {
         let first = self.seats.len();
         for index in first..first + count {
             let number = u8::try_from(index + 1).context("at most 254 hosts")?;
             let address = Ipv4Addr::new(10, 77, 0, number);
-            self.seats.push(Seat { name: format!("h{number}"), address, host: None });
+            self.seats.push(Seat { name: format!("h{number}"), address, witness, host: None });
         }
         self.power_on((first..first + count).collect()).await
     }
@@ -229,7 +243,8 @@ impl Fleet {
         for i in hosts {
             let (program, dir, name) =
                 (self.program.clone(), self.dir.join(self.name(i)), self.name(i).to_owned());
-            booting.spawn_blocking(move || (i, Host::prepare(&program, &dir, &name)));
+            let prepare = if self.seats[i].witness { Host::prepare_witness } else { Host::prepare };
+            booting.spawn_blocking(move || (i, prepare(&program, &dir, &name)));
         }
         let mut starting = JoinSet::new();
         while let Some(booted) = booting.join_next().await {

@@ -23,12 +23,14 @@ const ANSWER: Duration = Duration::from_secs(60);
 /// A daemon that runs. Dropping it ends it and everything in its namespaces.
 #[derive(Debug)]
 pub struct Host {
-    /// Its libvirt.
+    /// Its machine, with its libvirt unless it is a witness.
     pub libvirt: Libvirtd,
     program: PathBuf,
     dir: PathBuf,
     cable: Cable,
     daemon: Option<Child>,
+    /// Further arguments of the daemon.
+    arguments: Vec<&'static str>,
 }
 
 impl Host {
@@ -53,12 +55,23 @@ impl Host {
     /// # Errors
     /// When it does not answer in time.
     pub fn prepare(program: &Path, dir: &Path, name: &str) -> Result<Self> {
-        let libvirt_dir = dir.join("lv");
-        std::fs::create_dir_all(&libvirt_dir).with_context(|| dir.display().to_string())?;
+        Self::on_machine(program, dir, Libvirtd::start_as(&machine_dir(dir)?, name)?)
+    }
+
+    /// A machine called `name` on which no libvirt runs; its daemon is a witness, started by [`Self::restart`].
+    ///
+    /// # Errors
+    /// When the machine can't be made.
+    pub fn prepare_witness(program: &Path, dir: &Path, name: &str) -> Result<Self> {
+        let mut host = Self::on_machine(program, dir, Libvirtd::without_daemon(&machine_dir(dir)?, name)?)?;
+        host.arguments = vec!["--role", "witness"];
+        Ok(host)
+    }
+
+    fn on_machine(program: &Path, dir: &Path, libvirt: Libvirtd) -> Result<Self> {
         let dir = dir.canonicalize()?;
-        let libvirt = Libvirtd::start_as(&libvirt_dir, name)?;
         let cable = Cable::plug(libvirt.namespaces())?;
-        Ok(Self { libvirt, program: program.to_owned(), dir, cable, daemon: None })
+        Ok(Self { libvirt, program: program.to_owned(), dir, cable, daemon: None, arguments: Vec::new() })
     }
 
     /// `address:port` of its HTTPS listener.
@@ -156,6 +169,11 @@ impl Host {
         self.libvirt.namespaces().kill()
     }
 
+    /// From the next start on the daemon gets these further arguments.
+    pub fn run_with(&mut self, arguments: Vec<&'static str>) {
+        self.arguments = arguments;
+    }
+
     /// From the next start on the daemon is run by `program`, which gets its arguments.
     pub fn run_as(&mut self, program: &Path) {
         self.program = program.to_owned();
@@ -171,7 +189,7 @@ impl Host {
         self.daemon = Some(self.libvirt.namespaces().spawn(&self.program, |command| {
             command.arg("run").arg("--state-dir").arg(self.state());
             command.arg("--pool-dir").arg(self.dir.join("pools")).args(["--run-dir", RUN_DIR]);
-            command.args(["--listen", &format!("0.0.0.0:{PORT}")]);
+            command.args(["--listen", &format!("0.0.0.0:{PORT}")]).args(&self.arguments);
             command.stdin(Stdio::null()).stdout(said).stderr(log);
         })?);
         Ok(())
@@ -208,6 +226,13 @@ impl Host {
     pub fn log_tail(&self) -> String {
         log_tail(&self.log())
     }
+}
+
+/// Where the machine's own files are below `dir`.
+fn machine_dir(dir: &Path) -> Result<PathBuf> {
+    let below = dir.join("lv");
+    std::fs::create_dir_all(&below).with_context(|| dir.display().to_string())?;
+    Ok(below)
 }
 
 /// The last 2,000 characters of a log; nothing when it is not there.

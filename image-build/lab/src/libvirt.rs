@@ -96,6 +96,16 @@ impl Libvirtd {
         if let Some(why) = Self::missing() {
             bail!("no private libvirt host here: {why}");
         }
+        let mut host = Self::without_daemon(dir, name)?;
+        host.restart()?;
+        Ok(host)
+    }
+
+    /// The machine alone, as one without libvirt: its daemon never runs, unless [`Self::restart`] starts it.
+    ///
+    /// # Errors
+    /// When a namespace or mount is refused.
+    pub fn without_daemon(dir: &Path, name: &str) -> Result<Self> {
         let dir = dir.canonicalize().with_context(|| dir.display().to_string())?;
         write_configuration(&dir, name)?;
         let mut binds = Vec::new();
@@ -111,9 +121,7 @@ impl Libvirtd {
         args.push("--".as_ref());
         args.extend(NODES.iter().map(OsStr::new));
         let namespaces = Namespaces::machine(KEEPER, &args)?;
-        let mut host = Self { dir, namespaces, daemon: None };
-        host.restart()?;
-        Ok(host)
+        Ok(Self { dir, namespaces, daemon: None })
     }
 
     /// The connection URI from outside the namespaces.

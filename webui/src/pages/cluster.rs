@@ -49,6 +49,7 @@ impl ClusterPage {
         match (self.view.condition, quorum.held) {
             (Condition::Alone, _) => ("info", "One host"),
             (_, false) => ("bad", "No majority"),
+            (_, true) if quorum.voters == 1 => ("warn", "One host decides"),
             (_, true) if quorum.reachable < quorum.voters => ("warn", "Not all hosts answer"),
             (_, true) if quorum.may_fail == 0 => ("warn", "No host may fail"),
             (_, true) => ("good", "Healthy"),

@@ -14,7 +14,7 @@ use axum::http::header::SET_COOKIE;
 use axum::response::Response;
 use hostd_core::JoinPreview;
 use hostd_edge::clear_session_cookie;
-use hostd_types::{Clash, HostRole};
+use hostd_types::Clash;
 
 /// What joining would do.
 #[derive(Template)]
@@ -97,7 +97,7 @@ pub(crate) async fn preview(submission: Submission) -> Answer {
 pub(crate) async fn join(submission: Submission) -> Answer {
     let visit = &submission.visit;
     let form = ClusterForm::read(&submission.fields, record(visit)?.as_ref());
-    match visit.core.join_cluster(&visit.ctx, &form.token, HostRole::Host).await {
+    match visit.core.join_cluster(&visit.ctx, &form.token, None).await {
         Ok(()) => Ok(MovingPage::answer(&submission, submission.fields.text("becomes"), true)),
         Err(problem) => respond(visit, Some(form), None, Some(problem)).await,
     }

@@ -12,7 +12,9 @@ use axum::extract::Path;
 use axum::response::Response;
 use hostd_core::{ClusterHealth, HostView, MemberView};
 use hostd_types::command::HostCommand;
-use hostd_types::{Acceleration, Command, HostId, ListParams, NicFacts, PAGE_MAX, Problem, ProblemKind, Vm};
+use hostd_types::{
+    Acceleration, Command, HostId, HostRole, ListParams, NicFacts, PAGE_MAX, Problem, ProblemKind, Vm,
+};
 
 /// The page.
 #[derive(Template)]

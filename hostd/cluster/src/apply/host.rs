@@ -1,6 +1,7 @@
 //! Hosts report themselves; people name them.
 
 use super::join::was_removed;
+use super::lookup::enumerate;
 use super::scope::Scope;
 use super::{Done, Step};
 use hostd_types::command::HostCommand;
@@ -11,6 +12,7 @@ pub(crate) fn apply(scope: &mut Scope<'_>, command: &HostCommand) -> Step<Done> 
         HostCommand::Report { id, name, status } => report(scope, *id, name, status),
         HostCommand::Rename { id, name } => rename(scope, *id, name),
         HostCommand::SetLeaving { id, leaving } => set_leaving(scope, *id, *leaving),
+        HostCommand::SetRole { id, role } => set_role(scope, *id, *role),
     }
 }
 
@@ -63,4 +65,25 @@ fn set_leaving(scope: &mut Scope<'_>, id: HostId, leaving: bool) -> Step<Done> {
     scope.touch(&mut host);
     scope.update(&host)?;
     Ok(Done::about(host.subject()))
+}
+
+fn set_role(scope: &mut Scope<'_>, id: HostId, role: HostRole) -> Step<Done> {
+    let mut host = scope.get::<Host>(id)?;
+    if role == HostRole::Witness {
+        for table in ["vm", "volume", "image", "network"] {
+            let on_it = format!("SELECT name FROM {table} WHERE host = ?1 ORDER BY name");
+            let names = scope.names(&on_it, id)?;
+            if !names.is_empty() {
+                let (name, names) = (&host.spec.name, enumerate(&names));
+                let detail = format!("{name} can't be a witness while something is on it: {names}.");
+                return Err(Problem::wrong_state(detail).into());
+            }
+        }
+    }
+    host.spec.role = role;
+    scope.touch(&mut host);
+    scope.update(&host)?;
+    let subject = host.subject();
+    scope.accepted(&subject, role.as_str())?;
+    Ok(Done::about(subject))
 }

@@ -39,9 +39,19 @@ impl Scope<'_> {
         Ok(())
     }
 
-    /// Refuses a host nobody has heard of.
+    /// Refuses a host nobody has heard of, and one that holds nothing.
     pub(crate) fn known_host(&self, host: HostId) -> Step {
-        self.get::<Host>(host).map(|_| ())
+        let host = self.get::<Host>(host)?;
+        match host.spec.role {
+            HostRole::Host => Ok(()),
+            HostRole::Witness => {
+                let detail = format!(
+                    "{} is a witness: it votes, and holds no machines. Choose another host.",
+                    host.spec.name
+                );
+                Err(refuse(ProblemKind::Invalid, "/host", detail))
+            }
+        }
     }
 
     /// An image that can be used on `host` as `kind`.

@@ -11,7 +11,7 @@ use crate::engine::{self, Engine};
 use crate::error::StateError;
 use crate::rows::Resource;
 use crate::schema::{self, FEDERATION};
-use hostd_types::{ClusterRecord, Host, Kind, NodeId};
+use hostd_types::{ClusterRecord, Host, HostRole, Kind, NodeId};
 use openraft::ChangeMembers;
 use rusqlite::Connection;
 use std::collections::BTreeSet;
@@ -83,6 +83,12 @@ async fn look(engine: &Engine) -> Result<Option<Look>, StateError> {
         leaving: hosts
             .iter()
             .filter(|host| host.spec.leaving)
+            .filter_map(|host| host.spec.node)
+            .map(|node| node.0)
+            .collect(),
+        witnesses: hosts
+            .iter()
+            .filter(|host| host.spec.role == HostRole::Witness)
             .filter_map(|host| host.spec.node)
             .map(|node| node.0)
             .collect(),

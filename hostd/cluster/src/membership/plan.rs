@@ -1,5 +1,6 @@
 //! Which single step brings the group's membership nearer to the cluster's hosts. Pure.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -48,6 +49,8 @@ pub(crate) struct Look {
     pub(crate) wanted: BTreeSet<u64>,
     /// Those of them that are about to leave: they stay members and give up their votes.
     pub(crate) leaving: BTreeSet<u64>,
+    /// Those of them that are there to vote and for nothing else.
+    pub(crate) witnesses: BTreeSet<u64>,
     /// Most voters the cluster wants.
     pub(crate) voters_max: usize,
     /// The last entry of the log.
@@ -96,7 +99,8 @@ impl Look {
         (!gone.is_empty()).then_some(Step::Drop(gone))
     }
 
-    /// Who should vote: those who do and may go on, then those who have been reliable the longest, an odd number.
+    /// Who should vote: those who do and may go on, then witnesses, then those who have been reliable the longest, an odd
+    /// number.
     fn voters_wanted(&self, pace: &Pace) -> BTreeSet<u64> {
         // A leader that is to leave keeps its vote until another one leads.
         let staying = |n: &u64| *n == self.me || (self.stays(*n) && !self.lost(*n, pace));
@@ -107,7 +111,7 @@ impl Look {
             .filter(|n| self.stays(**n) && !chosen.contains(n))
             .filter_map(|n| Some((self.reliable(*n, pace)?, *n)))
             .collect();
-        candidates.sort_by(|a, b| b.cmp(a));
+        candidates.sort_by_key(|(since, n)| Reverse((self.witnesses.contains(n), *since, *n)));
         // Lost voters count: they may come back, and without them there is less redundancy, not more.
         let hosts = self.wanted.difference(&self.leaving).count().max(1);
         let most = odd(hosts.min(self.voters_max));
@@ -221,6 +225,16 @@ mod tests {
         assert_eq!(step(&seven), vote(1..=7));
         seven.voters_max = 3;
         assert_eq!(step(&seven), vote(1..=3));
+    }
+
+    #[test]
+    fn a_witness_votes_with_two_hosts_and_before_other_followers() {
+        let mut pair = look(1, 3);
+        pair.witnesses = [3].into();
+        assert_eq!(step(&pair), vote(1..=3));
+        let mut rack = look(3, 6);
+        rack.witnesses = [6].into();
+        assert_eq!(step(&rack), vote([1, 2, 3, 4, 6]), "it is newer than 5");
     }
 
     #[test]

@@ -77,7 +77,9 @@ pub(crate) fn admit(command: &Command, now: &Snapshot) -> Result<(), Problem> {
             | ClusterCommand::Recover { .. }
             | ClusterCommand::Remove { .. },
         ) => Ok(()),
-        Command::Host(HostCommand::Report { .. } | HostCommand::SetLeaving { .. })
+        Command::Host(
+            HostCommand::Report { .. } | HostCommand::SetLeaving { .. } | HostCommand::SetRole { .. },
+        )
         | Command::Access(_)
         | Command::Audit(_) => Ok(()),
     }

@@ -90,7 +90,7 @@ impl Core {
         let link = self.0.hypervisor.link().borrow().clone();
         let (libvirt, qemu, libvirt_fault) = match link {
             Link::Up { libvirt, qemu } => (Some(libvirt), Some(qemu), None),
-            Link::Down { reason } => (None, None, Some(reason)),
+            Link::Down { reason } => (None, None, Some(reason).filter(|_| !self.is_witness())),
         };
         HostFacts {
             cpu: machine.cpu.clone(),
@@ -98,7 +98,7 @@ impl Core {
             acceleration: self.acceleration().await,
             disks: disk::list(Path::new("/sys")),
             nics,
-            pools: self.0.pool.space().into_iter().collect(),
+            pools: self.pool_space().into_iter().collect(),
             versions: Versions {
                 quantix: self.settings().version.clone(),
                 kernel: machine.kernel.clone(),
@@ -122,6 +122,9 @@ impl Core {
                 return Acceleration::Emulation {
                     reason: "hardware virtualization is switched off by the setting --force-emulation".into(),
                 };
+            }
+            if self.is_witness() {
+                return Acceleration::Emulation { reason: crate::role::RUNS_NONE.into() };
             }
             hostd_virt::probe_kvm(&self.settings().program).await
         };

@@ -33,8 +33,7 @@ impl Core {
     /// `Invalid` when the text is no token, `Unavailable` when the cluster can't be reached, its refusal otherwise.
     pub async fn preview_join(&self, text: &str) -> Result<JoinPreview, Problem> {
         let invitation = read(text)?;
-        let asked =
-            self.admission_request(&invitation, HostRole::Host, NodeId::random(), String::new()).await?;
+        let asked = self.admission_request(&invitation, NodeId::random(), String::new()).await?;
         let answer: AdmissionPreview = ask(&invitation, "preview", &asked).await?;
         let mut blockers = self.join_blockers(&invitation).await?;
         blockers.extend(answer.blockers);
@@ -45,8 +44,12 @@ impl Core {
             becomes: answer.host_name,
         };
         let name = &answer.name;
+        let first = match self.role() {
+            HostRole::Host => "Machines go on running; their disks stay on this host.".to_owned(),
+            HostRole::Witness => format!("It comes as a witness: it votes in {name} and runs no machines."),
+        };
         let mut notes = vec![
-            "Machines go on running; their disks stay on this host.".to_owned(),
+            first,
             format!(
                 "Users, passwords and API tokens are those of {name}; the ones of this host end, and so does this session."
             ),
@@ -71,12 +74,15 @@ impl Core {
     /// the cluster's from then on, and what it has follows.
     ///
     /// # Errors
-    /// As of [`Core::preview_join`]; `WrongState` with the first blocker. Nothing has changed then.
-    pub async fn join_cluster(&self, ctx: &Ctx, text: &str, role: HostRole) -> Result<(), Problem> {
+    /// As of [`Core::preview_join`]; `Invalid` at `/role` when this host is something else; `WrongState` with the first
+    /// blocker. Nothing has changed then.
+    pub async fn join_cluster(&self, ctx: &Ctx, text: &str, role: Option<HostRole>) -> Result<(), Problem> {
         let invitation = read(text)?;
-        if role == HostRole::Witness {
-            let detail =
-                "This version can't be a witness: it would run machines all the same. Join as a host.";
+        if let Some(wanted) = role.filter(|wanted| *wanted != self.role()) {
+            let (is, wanted) = (self.role().as_str(), wanted.as_str());
+            let detail = format!(
+                "This daemon was started as a {is}. Start it with --role {wanted} first; then it joins as a {wanted} by itself."
+            );
             return Err(Problem::field("/role", detail));
         }
         let _one_at_a_time = self.0.moving.lock().await;
@@ -84,7 +90,7 @@ impl Core {
             return Err(Problem::wrong_state(blocker));
         }
         let attempt = self.attempt(&invitation).await?;
-        let asked = self.admission_request(&invitation, role, attempt.node, attempt.csr_pem.clone()).await?;
+        let asked = self.admission_request(&invitation, attempt.node, attempt.csr_pem.clone()).await?;
         let admission: Admission = ask(&invitation, "join", &asked).await?;
         let identity = Identity::new(
             invitation.cluster,
@@ -154,7 +160,6 @@ impl Core {
     async fn admission_request(
         &self,
         invitation: &Invitation,
-        role: HostRole,
         node: NodeId,
         csr_pem: String,
     ) -> Result<AdmissionRequest, Problem> {
@@ -167,7 +172,7 @@ impl Core {
             secret: hex::encode(invitation.secret),
             host: self.host(),
             name: hostname(),
-            role,
+            role: self.role(),
             status: self.host_status(),
             node,
             csr_pem,
@@ -195,7 +200,7 @@ async fn ask<T: DeserializeOwned>(
     let body = serde_json::to_value(asked).map_err(|e| internal("The question can't be written", e))?;
     let Invitation { cluster, authority, addresses, .. } = invitation;
     let (status, answer) =
-        pinned::post(addresses, *cluster, *authority, &path, &body, ASK).await.map_err(|e| far(&e))?;
+        pinned::post(addresses, *cluster, Some(*authority), &path, &body, ASK).await.map_err(|e| far(&e))?;
     let odd = |error: serde_json::Error| {
         internal("The cluster's answer can't be read; perhaps it runs a much older or newer version", error)
     };

@@ -49,7 +49,7 @@ impl Core {
         }
         let (removed, vms) = (self.store().removed().await?, self.store().vms_by_host().await?);
         let group = self.0.cluster.group();
-        let quorum = quorum(&group);
+        let quorum = quorum(&group, &hosts);
         let last = group.members.values().filter_map(|m| m.known.as_ref()?.matched).max();
         let leader = group.leader.filter(|_| quorum.held);
         let members = hosts.iter().map(|host| {
@@ -69,7 +69,7 @@ impl Core {
                 lag: known.and_then(|k| Some(last?.saturating_sub(k.matched?))),
                 pulse: known.and_then(|k| serde_json::from_str::<HostPulse>(&k.digest.as_ref()?.0).ok()),
                 vms: vms.get(&host.id).copied().unwrap_or(0),
-                what_if: what_if(host, role, &quorum, vms.get(&host.id).copied().unwrap_or(0)),
+                what_if: what_if(host, (role, liveness), &quorum, vms.get(&host.id).copied().unwrap_or(0)),
                 host: host.clone(),
             }
         });
@@ -97,7 +97,7 @@ fn liveness(known: Option<&Known>) -> Liveness {
 }
 
 /// Whether changes are possible, and how many voters may fail.
-fn quorum(group: &Group) -> Quorum {
+fn quorum(group: &Group, hosts: &[Host]) -> Quorum {
     let voters: Vec<(&NodeId, &hostd_cluster::Member)> =
         group.members.iter().filter(|(_, member)| member.votes).collect();
     let there = |node: &NodeId, known: Option<&Known>| *node == group.me || liveness(known) == Liveness::Up;
@@ -108,16 +108,13 @@ fn quorum(group: &Group) -> Quorum {
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     let text = match (voters.len(), held, may_fail) {
         (0, _, _) => "This host is not a member of a group yet.".to_owned(),
-        (_, false, _) => format!(
-            "No majority: {reachable} of {} voters answer and {needed} are needed. Nothing can be changed until more come \
-             back; machines keep running.",
-            voters.len()
+        (all, false, _) => format!(
+            "No majority: {reachable} of {all} {} and {needed} must. Nothing can be changed until more come back; machines \
+             keep running.",
+            if all == 1 { "voter answers" } else { "voters answer" }
         ),
         (1, true, _) if group.members.len() == 1 => "This host decides alone.".to_owned(),
-        (1, true, _) => {
-            "One host decides. If it fails, nothing can be changed until it is back; a third host would prevent that."
-                .to_owned()
-        }
+        (1, true, _) => decides_alone(voters[0].0, hosts),
         (all, true, 0) => {
             format!("{reachable} of {all} voters answer: if one more fails, nothing can be changed.")
         }
@@ -134,8 +131,24 @@ fn quorum(group: &Group) -> Quorum {
     }
 }
 
+/// What it means that one of several hosts decides.
+fn decides_alone(voter: &NodeId, hosts: &[Host]) -> String {
+    let voter = hosts.iter().find(|host| host.spec.node.as_ref() == Some(voter));
+    let Some(voter) = voter.map(|host| &host.spec.name) else { return "One host decides.".into() };
+    match hosts.iter().filter(|host| host.spec.name != *voter).collect::<Vec<_>>().as_slice() {
+        [other] => format!(
+            "Of two hosts one decides, {voter}. If {} fails, {voter} goes on; if {voter} fails, nothing can be changed until \
+             it is back. A third host or a witness prevents that.",
+            other.spec.name
+        ),
+        _ => format!(
+            "{voter} decides alone for now; others vote once they have answered without a break for a while."
+        ),
+    }
+}
+
 /// What happens when a host fails now.
-fn what_if(host: &Host, role: MemberRole, quorum: &Quorum, vms: u64) -> String {
+fn what_if(host: &Host, (role, liveness): (MemberRole, Liveness), quorum: &Quorum, vms: u64) -> String {
     let machines = match vms {
         0 => "No machine is on it.".to_owned(),
         1 => "Its machine stops until it is back.".to_owned(),
@@ -143,8 +156,11 @@ fn what_if(host: &Host, role: MemberRole, quorum: &Quorum, vms: u64) -> String {
     };
     let decides = match role {
         MemberRole::Leader | MemberRole::Voter if !quorum.held => "There is no majority now.".to_owned(),
+        MemberRole::Leader | MemberRole::Voter if liveness == Liveness::Down => {
+            "It does not answer; the cluster goes on without it.".to_owned()
+        }
         MemberRole::Leader | MemberRole::Voter if quorum.may_fail == 0 => {
-            "Nothing can be changed in the cluster until then.".to_owned()
+            "Nothing can be changed in the cluster until it is back.".to_owned()
         }
         MemberRole::Leader => "Another host leads after a few seconds.".to_owned(),
         MemberRole::Voter | MemberRole::Learner | MemberRole::Outside => {
@@ -154,5 +170,72 @@ fn what_if(host: &Host, role: MemberRole, quorum: &Quorum, vms: u64) -> String {
     match host.spec.role {
         HostRole::Host => format!("{machines} {decides}"),
         HostRole::Witness => decides,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(name: &str, node: u64, role: HostRole) -> Host {
+        let spec =
+            HostSpec { name: name.into(), node: Some(NodeId(node)), role, fence_epoch: 0, leaving: false };
+        let meta = Meta::created(Timestamp::from_unix(0), &Actor::Console);
+        Host { id: HostId::new(), meta, spec, status: HostStatus::default() }
+    }
+
+    /// A group of which node 1 is this one and leads when `held`; each other one votes or not, and is silent so long.
+    fn group(held: bool, votes: bool, others: &[(u64, bool, u64)]) -> Group {
+        let other = |(node, votes, silent): &(u64, bool, u64)| {
+            let silent = Some(Duration::from_secs(*silent));
+            let known = Known { silent, matched: None, digest: None };
+            (NodeId(*node), hostd_cluster::Member { votes: *votes, known: Some(known) })
+        };
+        let me = (NodeId(1), hostd_cluster::Member { votes, known: None });
+        Group {
+            me: NodeId(1),
+            leads: held,
+            leader: held.then_some(NodeId(1)),
+            followed: false,
+            term: 1,
+            members: std::iter::once(me).chain(others.iter().map(other)).collect(),
+            changing: false,
+        }
+    }
+
+    #[test]
+    fn two_hosts_are_told_which_of_them_decides() {
+        let hosts = [host("h1", 1, HostRole::Host), host("h2", 2, HostRole::Host)];
+        let now = quorum(&group(true, true, &[(2, false, 0)]), &hosts);
+        assert!(
+            now.text.starts_with("Of two hosts one decides, h1. If h2 fails, h1 goes on"),
+            "{}",
+            now.text
+        );
+        let voter = what_if(&hosts[0], (MemberRole::Leader, Liveness::Up), &now, 1);
+        assert!(
+            voter.starts_with("Its machine stops") && voter.contains("Nothing can be changed"),
+            "{voter}"
+        );
+        let follower = what_if(&hosts[1], (MemberRole::Learner, Liveness::Up), &now, 0);
+        assert!(follower.contains("goes on without a pause"), "{follower}");
+        let lost = quorum(&group(false, false, &[(2, true, 60)]), &hosts);
+        assert!(!lost.held && lost.text.contains("0 of 1 voter answers and 1 must"), "{}", lost.text);
+    }
+
+    #[test]
+    fn with_a_witness_either_of_two_hosts_may_fail() {
+        let hosts =
+            [host("h1", 1, HostRole::Host), host("h2", 2, HostRole::Host), host("w", 3, HostRole::Witness)];
+        let now = quorum(&group(true, true, &[(2, true, 0), (3, true, 0)]), &hosts);
+        assert_eq!((now.voters, now.may_fail), (3, 1));
+        assert_eq!(now.text, "3 of 3 voters answer: one more may fail.");
+        let witness = what_if(&hosts[2], (MemberRole::Voter, Liveness::Up), &now, 0);
+        assert_eq!(witness, "The cluster goes on without a pause.");
+        let one_down = quorum(&group(true, true, &[(2, true, 60), (3, true, 0)]), &hosts);
+        let witness = what_if(&hosts[2], (MemberRole::Voter, Liveness::Up), &one_down, 0);
+        assert!(witness.contains("Nothing can be changed"), "{witness}");
+        let gone = what_if(&hosts[1], (MemberRole::Voter, Liveness::Down), &one_down, 2);
+        assert!(gone.contains("goes on without it"), "{gone}");
     }
 }

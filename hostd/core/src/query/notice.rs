@@ -41,13 +41,15 @@ impl Core {
                         machines.";
             add(NoticeLevel::Critical, text.into(), Some("/volumes"));
         }
-        if let Link::Down { reason } = &*self.0.hypervisor.link().borrow() {
+        if !self.is_witness()
+            && let Link::Down { reason } = &*self.0.hypervisor.link().borrow()
+        {
             let text = format!(
                 "libvirt does not answer ({reason}); running machines go on, but can't be controlled."
             );
             add(NoticeLevel::Critical, text, Some("/host"));
         }
-        if let Ok(pool) = self.0.pool.space()
+        if let Some(pool) = self.pool_space()
             && let Some((level, text)) = fullness(&pool)
         {
             add(level, text, Some("/images"));

@@ -27,6 +27,10 @@ impl Core {
     /// # Errors
     /// When the state can't be read, or the kernel refuses the name.
     async fn take_name(&self) -> Result<bool, Problem> {
+        if self.is_witness() {
+            // Somebody else's machine, which keeps the name it has.
+            return Ok(false);
+        }
         let Some(host) = self.store().host(self.host()).await? else { return Ok(false) };
         let (wanted, now) = (host.spec.name, hostname());
         if wanted == now {
@@ -73,12 +77,13 @@ impl Core {
             // The cluster has removed this host: it comes back by joining, not by a report.
             return Ok(false);
         }
-        if known.is_some_and(|host| host.status == status) {
-            return Ok(false);
+        if known.is_none_or(|host| host.status != status) {
+            let report = HostCommand::Report { id: self.host(), name: hostname(), status };
+            self.report(Command::Host(report)).await?;
+            self.report_role().await?;
+            return Ok(true);
         }
-        let report = HostCommand::Report { id: self.host(), name: hostname(), status };
-        self.report(Command::Host(report)).await?;
-        Ok(true)
+        self.report_role().await
     }
 }
 
@@ -91,7 +96,8 @@ impl Reconcile for HostReport {
     }
     async fn run(&mut self) -> Result<Summary, Problem> {
         self.core.0.clock.note(self.core.local()).await?;
-        let changed = usize::from(self.core.take_name().await?) + usize::from(self.core.report_host().await?);
+        let mut changed = usize::from(self.core.take_name().await?);
+        changed += usize::from(self.core.report_host().await?);
         Ok(Summary { checked: 1, changed, ..Summary::default() })
     }
 }

@@ -119,26 +119,47 @@ impl Wakes {
 /// All reconcilers; one that is not wired does not compile.
 #[derive(Debug)]
 pub(crate) struct Registry {
-    vms: Driven,
-    volumes: Driven,
-    images: Driven,
-    networks: Driven,
+    /// Absent on a witness.
+    machines: Option<Machines>,
     host: Driven,
     peers: Driven,
     retention: Driven,
     samples: Driven,
 }
 
-impl Registry {
-    /// Starts all of them.
-    pub fn start(core: &Core) -> Self {
+/// Those of what a host holds.
+#[derive(Debug)]
+struct Machines {
+    networks: Driven,
+    volumes: Driven,
+    images: Driven,
+    vms: Driven,
+}
+
+impl Machines {
+    fn start(core: &Core) -> Self {
         let wakes = &core.0.wakes;
-        core.0.tracker.spawn(activate(core.clone()));
         Self {
             networks: Driven::start(core, networks::Networks::new(core), &wakes.networks),
             volumes: Driven::start(core, volumes::Volumes::new(core), &wakes.volumes),
             images: Driven::start(core, images::Images::new(core), &wakes.images),
             vms: Driven::start(core, vms::Vms::new(core), &wakes.vms),
+        }
+    }
+
+    fn all(&self) -> [&Driven; 4] {
+        let Self { vms, volumes, images, networks } = self;
+        [vms, volumes, images, networks]
+    }
+}
+
+impl Registry {
+    /// Starts all of them; on a witness those that have something to do there.
+    pub fn start(core: &Core) -> Self {
+        let wakes = &core.0.wakes;
+        core.0.tracker.spawn(activate(core.clone()));
+        Self {
+            machines: (!core.is_witness()).then(|| Machines::start(core)),
             host: Driven::start(core, host::HostReport::new(core), &wakes.host),
             peers: Driven::start(core, peers::Peers::new(core), &wakes.peers),
             retention: Driven::start(core, retention::Retention::new(core), &wakes.retention),
@@ -146,14 +167,14 @@ impl Registry {
         }
     }
 
-    fn all(&self) -> [&Driven; 8] {
-        let Self { vms, volumes, images, networks, host, peers, retention, samples } = self;
-        [vms, volumes, images, networks, host, peers, retention, samples]
+    fn all(&self) -> impl Iterator<Item = &Driven> {
+        let Self { machines, host, peers, retention, samples } = self;
+        machines.iter().flat_map(Machines::all).chain([host, peers, retention, samples])
     }
 
     /// How each is doing.
     pub fn views(&self) -> Vec<ReconcilerView> {
-        self.all().into_iter().map(Driven::view).collect()
+        self.all().map(Driven::view).collect()
     }
 }
 

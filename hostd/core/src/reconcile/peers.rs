@@ -77,7 +77,7 @@ impl Peers {
             sample: core.0.history.latest(),
             memory_bytes: core.0.machine.memory_bytes,
             threads: core.0.machine.cpu.threads,
-            pool: core.0.pool.space().ok(),
+            pool: core.pool_space(),
             faults: core.own_faults().await,
         };
         let text = serde_json::to_string(&pulse)

@@ -57,9 +57,9 @@ pub struct PreviewJoin {
 pub struct JoinCluster {
     /// A join token's text, `qxj1_…`.
     pub token: String,
-    /// What this host is to be in the cluster for.
-    #[serde(default)]
-    pub role: HostRole,
+    /// What this host is to be in the cluster for; absent: what its daemon was started as. Anything else is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<HostRole>,
 }
 
 /// Body of `POST /api/v1/cluster/leave`.

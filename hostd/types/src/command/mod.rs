@@ -99,6 +99,13 @@ pub enum HostCommand {
         /// It leaves.
         leaving: bool,
     },
+    /// It was started as something else than before. Refused when it is to be a witness and something is on it.
+    SetRole {
+        /// The host.
+        id: HostId,
+        /// What it is from now on.
+        role: HostRole,
+    },
 }
 
 /// Commands about networks.
@@ -176,6 +183,7 @@ impl Command {
             Command::Host(HostCommand::Report { .. }) => "host.report".into(),
             Command::Host(HostCommand::Rename { .. }) => "host.rename".into(),
             Command::Host(HostCommand::SetLeaving { .. }) => "host.set_leaving".into(),
+            Command::Host(HostCommand::SetRole { .. }) => "host.set_role".into(),
             Command::Vm(c) => match c {
                 VmCommand::Create { .. } => "vm.create".into(),
                 VmCommand::Edit { .. } => "vm.edit".into(),
