@@ -79,6 +79,7 @@ impl Bed {
             peer_listen: "0.0.0.0:0".parse().expect("an address"),
             site_listen: "127.0.0.1:8443".parse().expect("an address"),
             libvirt_uri: uri,
+            role: None,
             force_emulation: true,
             live: false,
             version: "0.0.0-test".into(),
