@@ -1,7 +1,9 @@
 //! Two hosts, with a witness and without one.
 
+use crate::admin::PATIENCE;
 use crate::bed::refused;
 use crate::fleet::{Hosts, member, voters};
+use lab::wait;
 use serde_json::{Value, json};
 
 fn held(view: &Value) -> bool {
@@ -79,9 +81,14 @@ async fn a_host_with_something_on_it_can_not_become_a_witness() {
     let problem = refused(&role, 422, "invalid");
     assert_eq!(problem["errors"][0]["pointer"], "/role", "{problem:#}");
     hosts.host_mut(0).run_with(vec!["--role", "witness"]);
-    let started = hosts.restart(0).await;
-    let said = format!("{started:?}\n{}", hosts.host(0).log_tail());
-    assert!(said.contains("can't be a witness") && said.contains("network default"), "{said}");
+    hosts.crash(0).unwrap();
+    hosts.host_mut(0).spawn().unwrap();
+    wait::until("the refusal", PATIENCE, || async {
+        let said = hosts.host(0).log_tail();
+        Ok((said.contains("can't be a witness") && said.contains("network default")).then_some(()))
+    })
+    .await
+    .unwrap();
     hosts.host_mut(0).run_with(Vec::new());
     hosts.restart(0).await.unwrap();
     let network = hosts.admin(0).list("networks").await[0]["id"].as_str().unwrap().to_owned();
