@@ -3,7 +3,7 @@
 use crate::visit::Visit;
 use askama::Template;
 use hostd_core::{ClusterView, Liveness, MemberView};
-use hostd_types::{Actor, Event, HostId, HostRole, Kind, Problem, Vm};
+use hostd_types::{Actor, Event, HostId, HostRole, HostState, Kind, Problem, Vm};
 use std::collections::BTreeMap;
 
 /// One host.
@@ -122,6 +122,23 @@ pub(crate) fn age(liveness: Liveness, seen_s: Option<u64>) -> String {
         (Liveness::Up, _) => "now".into(),
         (_, Some(seconds)) => format!("last seen {} ago", crate::units::span(seconds)),
         (_, None) => "not seen yet".into(),
+    }
+}
+
+/// How long a host's lease lasts, in words.
+pub(crate) fn lease(seconds: Option<u64>) -> String {
+    seconds.map_or_else(|| "no lease".into(), |seconds| format!("lease for {}", crate::units::span(seconds)))
+}
+
+/// How a host stands to leases, in words.
+pub(crate) fn lease_fact(state: &HostState, seconds: &Option<u64>) -> String {
+    match (state, seconds) {
+        (HostState::Fenced, _) => "None: it was fenced".into(),
+        (HostState::New | HostState::Active, Some(seconds)) => {
+            format!("Granted for another {}", crate::units::span(seconds))
+        }
+        (HostState::Active, None) => "None now".into(),
+        (HostState::New, None) => "Never had one".into(),
     }
 }
 

@@ -65,6 +65,7 @@ pub(crate) fn liveness(liveness: &Liveness) -> (&'static str, &'static str) {
         Liveness::Up => ("good", "Up"),
         Liveness::Suspect => ("warn", "Suspect"),
         Liveness::Down => ("bad", "Down"),
+        Liveness::Fenced => ("bad", "Fenced"),
         Liveness::Unknown => ("unknown", "Unknown"),
     }
 }
@@ -98,6 +99,7 @@ pub(crate) fn liveness_value(liveness: &Liveness) -> &'static str {
         Liveness::Up => "up",
         Liveness::Suspect => "suspect",
         Liveness::Down => "down",
+        Liveness::Fenced => "fenced",
         Liveness::Unknown => "unknown",
     }
 }
@@ -158,6 +160,9 @@ pub(crate) fn action(name: &str) -> &str {
         "host.rename" => "Rename host",
         "host.set_leaving" => "Host is leaving",
         "host.set_role" => "Host's role",
+        "host.fence" => "Host fenced",
+        "host.acknowledge" => "Host takes leases",
+        "vm.place" => "Machine placed",
         "cluster.found" => "Cluster founded",
         "cluster.raise" => "Newer features on",
         "cluster.edit" => "Edit cluster",

@@ -1,15 +1,15 @@
 //! Lets histories of a cluster happen and counts what went wrong. `cargo xtask lab simulate` runs it.
 //!
 //! `simulate --from A --seeds N` takes N seeds from A, or 0; `simulate --seed N` tells the history of one; `--traces yes`
-//! prints the hash of each, the same for a seed wherever it runs; `--flaw late`, `twice`, `refusals` or
-//! `votes` breaks something on purpose.
+//! prints the hash of each, the same for a seed wherever it runs; `--of leases` lets histories of leases
+//! happen; `--flaw late`, `twice`, `refusals` or `votes`, of leases `early` or `epochs`, breaks something on purpose.
 
 #![allow(clippy::unwrap_used)] // The simulation is a test.
 
 #[path = "../tests/simulation/mod.rs"]
 mod simulation;
 
-use simulation::{Flaw, history};
+use simulation::{Flaw, history, lease_history};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,11 +21,13 @@ struct Asked {
     talk: bool,
     traces: bool,
     flaw: Flaw,
+    leases: bool,
 }
 
 fn asked() -> Option<Asked> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let mut asked = Asked { first: 0, count: 100, talk: false, traces: false, flaw: Flaw::None };
+    let mut asked =
+        Asked { first: 0, count: 100, talk: false, traces: false, flaw: Flaw::None, leases: false };
     for pair in args.chunks(2) {
         let [name, value] = pair else { return None };
         match (name.as_str(), value.as_str()) {
@@ -40,6 +42,9 @@ fn asked() -> Option<Asked> {
             ("--flaw", "twice") => asked.flaw = Flaw::RequestsForgotten,
             ("--flaw", "refusals") => asked.flaw = Flaw::RefusalsForgotten,
             ("--flaw", "votes") => asked.flaw = Flaw::VotesForgotten,
+            ("--flaw", "early") => asked.flaw = Flaw::FencesEarly,
+            ("--flaw", "epochs") => asked.flaw = Flaw::EpochsUnchecked,
+            ("--of", "leases") => asked.leases = true,
             _ => return None,
         }
     }
@@ -47,9 +52,10 @@ fn asked() -> Option<Asked> {
 }
 
 fn main() -> ExitCode {
-    let Some(Asked { first, count, talk, traces, flaw }) = asked() else {
+    let Some(Asked { first, count, talk, traces, flaw, leases }) = asked() else {
         eprintln!(
-            "usage: simulate [--from SEED] [--seeds COUNT] [--seed SEED] [--traces yes] [--flaw late|twice|refusals|votes]"
+            "usage: simulate [--from SEED] [--seeds COUNT] [--seed SEED] [--traces yes] [--of leases] \
+             [--flaw late|twice|refusals|votes|early|epochs]"
         );
         return ExitCode::FAILURE;
     };
@@ -60,7 +66,7 @@ fn main() -> ExitCode {
             if seed >= first + count {
                 return;
             }
-            let told = history(seed, flaw, talk);
+            let told = if leases { lease_history(seed, flaw, talk).0 } else { history(seed, flaw, talk) };
             let mut bad = bad.lock().unwrap();
             if traces {
                 println!("seed {seed} is {}", blake3::Hash::from(told.trace).to_hex());

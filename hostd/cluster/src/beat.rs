@@ -5,6 +5,7 @@ use crate::carrier::Lane;
 use crate::contact::Contacts;
 use crate::engine::{Engine, Metrics};
 use crate::frame::{Beat, Frame, Pulse, Reply, Told};
+use crate::lease::Leases;
 use crate::runtime::Chance;
 use hostd_types::NodeId;
 use rand08::seq::IteratorRandom;
@@ -29,14 +30,18 @@ pub struct Known {
     pub matched: Option<u64>,
     /// What it last told of itself, and how long ago.
     pub digest: Option<(String, Duration)>,
+    /// How long its lease lasts at most, when the leader granted it one.
+    pub lease: Option<Duration>,
 }
 
 /// A member as this host last learned of it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 struct Heard {
     answered: Option<Instant>,
     matched: Option<u64>,
     digest: Option<(String, Instant)>,
+    /// When its lease ends at the latest.
+    leased: Option<Instant>,
 }
 
 /// What this host knows of all members; cheap to clone.
@@ -47,12 +52,13 @@ struct Inner {
     own: watch::Sender<String>,
     members: Mutex<BTreeMap<NodeId, Heard>>,
     contacts: Contacts,
+    leases: Leases,
 }
 
 impl Pulses {
-    pub(crate) fn new(contacts: Contacts) -> Self {
+    pub(crate) fn new(contacts: Contacts, leases: Leases) -> Self {
         let (own, _) = watch::channel(String::new());
-        Self(Arc::new(Inner { own, members: Mutex::default(), contacts }))
+        Self(Arc::new(Inner { own, members: Mutex::default(), contacts, leases }))
     }
 
     fn members(&self) -> MutexGuard<'_, BTreeMap<NodeId, Heard>> {
@@ -74,6 +80,10 @@ impl Pulses {
                 .digest
                 .as_ref()
                 .map(|(text, at)| (text.clone(), now.saturating_duration_since(*at))),
+            lease: heard
+                .leased
+                .and_then(|end| end.checked_duration_since(now))
+                .filter(|left| !left.is_zero()),
         };
         self.members().iter().map(|(node, heard)| (*node, age(heard))).collect()
     }
@@ -86,9 +96,10 @@ impl Pulses {
     /// A member beat to this host, the leader.
     pub(crate) fn heard(&self, from: NodeId, beat: Beat) {
         let now = Instant::now();
-        let heard =
-            Heard { answered: Some(now), matched: Some(beat.applied), digest: Some((beat.digest, now)) };
-        self.members().insert(from, heard);
+        let mut members = self.members();
+        let leased = members.get(&from).and_then(|heard| heard.leased);
+        let digest = Some((beat.digest, now));
+        members.insert(from, Heard { answered: Some(now), matched: Some(beat.applied), digest, leased });
     }
 
     /// What this host, the leader, knows of all.
@@ -99,6 +110,7 @@ impl Pulses {
             answered_ms: known.silent.map(millis),
             matched: known.matched,
             digest: known.digest.map(|(text, age)| (text, millis(age))),
+            lease_ms: known.lease.map(millis),
         };
         Pulse { members: self.known().into_iter().map(told).collect() }
     }
@@ -109,6 +121,7 @@ impl Pulses {
         let at = |ms: u64| now.checked_sub(Duration::from_millis(ms)).unwrap_or(now);
         let mut members = self.members();
         for told in pulse.members {
+            let leased = told.lease_ms.map(|ms| now + Duration::from_millis(ms));
             let answered = told.answered_ms.map(at);
             let digest = told.digest.map(|(text, age)| (text, at(age)));
             match members.get_mut(&told.node) {
@@ -118,9 +131,10 @@ impl Pulses {
                     if digest.as_ref().map(|d| d.1) > known.digest.as_ref().map(|d| d.1) {
                         known.digest = digest;
                     }
+                    known.leased = leased;
                 }
                 None => {
-                    members.insert(told.node, Heard { answered, matched: told.matched, digest });
+                    members.insert(told.node, Heard { answered, matched: told.matched, digest, leased });
                 }
             }
         }
@@ -130,10 +144,12 @@ impl Pulses {
     fn note_consensus(&self, engine: &Engine) {
         let metrics = engine.metrics();
         let contacts = self.0.contacts.all();
+        let (granted, now) = (self.0.leases.granted(), Instant::now());
         let mut members = self.members();
         for (node, matched) in metrics.replication.into_iter().flatten() {
             let node = NodeId(node);
-            let heard = members.entry(node).or_insert(Heard { answered: None, matched: None, digest: None });
+            let heard = members.entry(node).or_default();
+            heard.leased = granted.get(&node).map(|left| now + *left);
             heard.answered = heard.answered.max(contacts.get(&node).map(|contact| contact.last));
             heard.matched = heard.matched.max(matched.map(|id| id.index));
         }

@@ -31,6 +31,8 @@ pub(crate) enum Frame {
     Propose(Vec<Entry>),
     /// A sign of life for the leader.
     Beat(Beat),
+    /// A member wants its lease prolonged.
+    Renew(Renew),
 }
 
 /// A piece of a snapshot. The first one is empty and asks how much is there already.
@@ -55,6 +57,30 @@ pub(crate) struct Beat {
     pub(crate) digest: String,
 }
 
+/// A member's wish for a lease.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Renew {
+    /// The member's epoch, as it knows it.
+    pub(crate) epoch: u64,
+}
+
+/// The leader's answer to it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Renewed {
+    /// It is granted, from when the member sent its wish.
+    pub(crate) granted: bool,
+    /// Index of an entry that was decided before; to have applied it is to know the placements before the grant.
+    pub(crate) decided: u64,
+    /// Why it is not granted.
+    pub(crate) why: String,
+}
+
+impl Renewed {
+    pub(crate) fn refused(why: &str) -> Self {
+        Self { granted: false, decided: 0, why: why.into() }
+    }
+}
+
 /// What the leader knows of every member.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Pulse {
@@ -71,6 +97,9 @@ pub(crate) struct Told {
     pub(crate) matched: Option<u64>,
     /// Its last digest and that one's age in milliseconds.
     pub(crate) digest: Option<(String, u64)>,
+    /// Milliseconds its lease lasts at most; absent when it has none.
+    #[serde(default)]
+    pub(crate) lease_ms: Option<u64>,
 }
 
 /// What a member answers.
@@ -88,6 +117,7 @@ pub(crate) enum Reply {
     /// It does not lead; perhaps this one does.
     NotLeader(Option<u64>),
     Pulse(Pulse),
+    Renewed(Renewed),
     /// It can't answer.
     Failed(String),
 }
@@ -100,6 +130,7 @@ const BEAT: u8 = 5;
 const NOT_LEADER: u8 = 6;
 const FAILED: u8 = 7;
 const CANVASS: u8 = 8;
+const RENEW: u8 = 9;
 
 impl Frame {
     pub(crate) fn encode(&self) -> Result<Vec<u8>, RecordError> {
@@ -124,6 +155,9 @@ impl Frame {
             }
             Frame::Beat(beat) => {
                 out.u8(BEAT).raw(&record::encode_named(beat)?);
+            }
+            Frame::Renew(renew) => {
+                out.u8(RENEW).raw(&record::encode_named(renew)?);
             }
         }
         Ok(out.0)
@@ -159,6 +193,7 @@ impl Frame {
             }
             PROPOSE => Frame::Propose(record::decode_named(from.0)?),
             BEAT => Frame::Beat(record::decode_named(from.0)?),
+            RENEW => Frame::Renew(record::decode_named(from.0)?),
             other => return Err(RecordError::Kind(other)),
         })
     }
@@ -199,6 +234,9 @@ impl Reply {
             Reply::Pulse(pulse) => {
                 out.u8(BEAT).raw(&record::encode_named(pulse)?);
             }
+            Reply::Renewed(renewed) => {
+                out.u8(RENEW).raw(&record::encode_named(renewed)?);
+            }
             Reply::Failed(why) => {
                 out.u8(FAILED).raw(why.as_bytes());
             }
@@ -232,6 +270,7 @@ impl Reply {
                 Reply::NotLeader(known.then_some(leader))
             }
             BEAT => Reply::Pulse(record::decode_named(from.0)?),
+            RENEW => Reply::Renewed(record::decode_named(from.0)?),
             FAILED => Reply::Failed(String::from_utf8_lossy(from.0).into_owned()),
             other => return Err(RecordError::Kind(other)),
         })

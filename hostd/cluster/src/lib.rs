@@ -24,6 +24,7 @@ mod error;
 mod frame;
 mod ground;
 mod group;
+mod lease;
 mod local;
 mod log_store;
 mod membership;
@@ -52,6 +53,7 @@ pub use beat::Known;
 pub use carrier::{Carrier, CarryError, Lane, NoCarrier};
 pub use error::{ClusterError, StateError};
 pub use group::{Group, Member};
+pub use lease::{Lease, Terms, ToFence};
 pub use local::Local;
 pub use membership::Pace;
 pub use open::Settings;
@@ -64,6 +66,7 @@ use contact::Contacts;
 use engine::Engine;
 use ground::Ground;
 use hostd_types::*;
+use lease::Leases;
 use open::Opened;
 use peers::Peers;
 use proposals::Proposals;
@@ -86,6 +89,7 @@ struct Inner {
     engine: Engine,
     answers: Answers,
     pulses: Pulses,
+    leases: Leases,
     store: Store,
     local: Local,
     proposals: Proposals,
@@ -139,12 +143,15 @@ impl Cluster {
         let store = Store::open(&state_path, &ground).await?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let proposals = Proposals::start(engine.clone(), stop.clone(), &tasks, settings.queue);
-        let pulses = Pulses::new(contacts);
-        let answers = Answers::new(engine.clone(), proposals.clone(), pulses.clone());
+        let (leases, renews) = Leases::new(&ground, settings.terms);
+        let pulses = Pulses::new(contacts, leases.clone());
+        let answers = Answers::new(engine.clone(), proposals.clone(), pulses.clone(), leases.clone());
         tasks.spawn(snapshot_when_grown(engine.clone(), stop.clone()));
         tasks.spawn(refill_when_spent(reserve.clone(), ground, stop.clone()));
         tasks.spawn(elect::stand(engine.clone(), stop.clone()));
         tasks.spawn(beat::beat(engine.clone(), pulses.clone(), stop.clone()));
+        tasks.spawn(lease::answer(engine.clone(), leases.clone(), renews, stop.clone()));
+        tasks.spawn(lease::renew(engine.clone(), leases.clone(), stop.clone()));
         tasks.spawn(membership::follow(engine.clone(), pulses.clone(), settings.pace, stop.clone()));
         let lock = Mutex::new(Some(lock));
         Ok(Self(Arc::new(Inner {
@@ -153,6 +160,7 @@ impl Cluster {
             engine,
             answers,
             pulses,
+            leases,
             store,
             local,
             proposals,

@@ -3,6 +3,7 @@
 use crate::engine::Engine;
 use crate::error::{ClusterError, StateError};
 use crate::ground::Ground;
+use crate::lease::Terms;
 use crate::local::{LOCAL_FORMAT, Local};
 use crate::log_store::LogStore;
 use crate::membership::Pace;
@@ -36,6 +37,8 @@ pub struct Settings {
     pub reserve_bytes: u64,
     /// When members become voters and cease to be.
     pub pace: Pace,
+    /// How long leases last.
+    pub terms: Terms,
 }
 
 impl Default for Settings {
@@ -48,6 +51,7 @@ impl Default for Settings {
             // Many times the largest transaction, and little beside what a live system keeps in memory.
             reserve_bytes: 8 << 20,
             pace: Pace::default(),
+            terms: Terms::default(),
         }
     }
 }

@@ -46,10 +46,15 @@ fn target(command: &Command) -> String {
         Command::Host(HostCommand::Rename { id, name }) => format!("{id} {name}"),
         Command::Host(HostCommand::SetLeaving { id, leaving }) => format!("{id} {leaving}"),
         Command::Host(HostCommand::SetRole { id, role }) => format!("{id} {}", role.as_str()),
+        Command::Host(HostCommand::Fence { id, epoch, leader, term }) => {
+            format!("{id} {epoch} {leader} {term}")
+        }
+        Command::Host(HostCommand::Acknowledge { id, epoch }) => format!("{id} {epoch}"),
         Command::Vm(c) => match c {
             VmCommand::Create { vm, .. } => format!("{} {}", vm.name, digest(&as_asked(vm))),
             VmCommand::Edit { id, edit, .. } => format!("{id} {}", digest(edit)),
             VmCommand::Delete { id, disks, .. } => format!("{id} disks {disks}"),
+            VmCommand::Place { id, host, placement_epoch } => format!("{id} {host} {placement_epoch}"),
             VmCommand::Power { id, .. }
             | VmCommand::Report { id, .. }
             | VmCommand::Deleted { id }

@@ -4,6 +4,7 @@ use crate::beat::Pulses;
 use crate::elect;
 use crate::engine::Engine;
 use crate::frame::{Chunk, Frame, Reply};
+use crate::lease::Leases;
 use crate::proposals::Proposals;
 use crate::raft::SnapshotFile;
 use hostd_types::{NodeId, Problem};
@@ -21,6 +22,7 @@ pub(crate) struct Answers {
     engine: Engine,
     proposals: Proposals,
     pulses: Pulses,
+    leases: Leases,
     receiving: Arc<Mutex<Option<Receiving>>>,
 }
 
@@ -33,8 +35,8 @@ struct Receiving {
 }
 
 impl Answers {
-    pub(crate) fn new(engine: Engine, proposals: Proposals, pulses: Pulses) -> Self {
-        Self { engine, proposals, pulses, receiving: Arc::default() }
+    pub(crate) fn new(engine: Engine, proposals: Proposals, pulses: Pulses, leases: Leases) -> Self {
+        Self { engine, proposals, pulses, leases, receiving: Arc::default() }
     }
 
     /// The answer to the bytes of a frame.
@@ -79,6 +81,7 @@ impl Answers {
                 self.pulses.heard(from, beat);
                 Ok(Reply::Pulse(self.pulses.tell()))
             }
+            Frame::Renew(renew) => Ok(Reply::Renewed(self.leases.ask(from, renew).await)),
         }
     }
 

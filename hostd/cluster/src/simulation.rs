@@ -72,6 +72,11 @@ impl Cluster {
         Self::open_on(dir, settings, carrier, Ground::Simulated(disk)).await
     }
 
+    /// Has this host, when it leads, grant a lease to whoever asks: a rule broken on purpose.
+    pub fn grant_anybody(&self) {
+        self.0.leases.grant_anybody();
+    }
+
     /// How consensus stands here.
     pub fn sight(&self) -> Sight {
         let metrics = self.0.engine.metrics();

@@ -75,6 +75,7 @@ fn vm_commands() -> Vec<Command> {
         vm_report(id, status, Some(done)),
         Command::Vm(VmCommand::Deleted { id }),
         Command::Vm(VmCommand::CreateFailed { id, problem: failure() }),
+        Command::Vm(VmCommand::Place { id, host, placement_epoch: 4 }),
     ]
 }
 
@@ -134,6 +135,8 @@ fn other_commands() -> Vec<Command> {
         Command::Host(HostCommand::Rename { id: host, name: "rack-7".into() }),
         Command::Host(HostCommand::SetLeaving { id: host, leaving: true }),
         Command::Host(HostCommand::SetRole { id: host, role: HostRole::Witness }),
+        Command::Host(HostCommand::Fence { id: host, epoch: 3, leader: NodeId(9), term: 17 }),
+        Command::Host(HostCommand::Acknowledge { id: host, epoch: 4 }),
         Command::Network(NetworkCommand::Create { id: network, host, network: nat("lan", "10.200.0.0/24") }),
         Command::Network(NetworkCommand::Delete { id: network }),
         Command::Network(NetworkCommand::Report { id: network, status: seen }),

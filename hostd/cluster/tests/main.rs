@@ -12,6 +12,7 @@ mod import;
 mod join_token;
 mod kill;
 mod lan;
+mod lease;
 mod listing;
 mod network;
 mod remove;

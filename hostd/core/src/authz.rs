@@ -38,15 +38,21 @@ fn class(command: &Command) -> Class {
     match command {
         Command::Host(HostCommand::Report { .. }) => Class::Report,
         Command::Host(HostCommand::Rename { .. }) => Class::Operate,
-        Command::Host(HostCommand::SetLeaving { .. } | HostCommand::SetRole { .. }) => Class::Report,
+        Command::Host(
+            HostCommand::SetLeaving { .. }
+            | HostCommand::SetRole { .. }
+            | HostCommand::Fence { .. }
+            | HostCommand::Acknowledge { .. },
+        ) => Class::Report,
         Command::Vm(c) => match c {
             VmCommand::Create { .. }
             | VmCommand::Edit { .. }
             | VmCommand::Power { .. }
             | VmCommand::Delete { .. } => Class::Operate,
-            VmCommand::Report { .. } | VmCommand::Deleted { .. } | VmCommand::CreateFailed { .. } => {
-                Class::Report
-            }
+            VmCommand::Report { .. }
+            | VmCommand::Deleted { .. }
+            | VmCommand::CreateFailed { .. }
+            | VmCommand::Place { .. } => Class::Report,
         },
         Command::Volume(c) => match c {
             VolumeCommand::Create { .. } | VolumeCommand::Delete { .. } => Class::Operate,

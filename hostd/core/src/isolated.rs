@@ -113,7 +113,8 @@ impl Core {
             | VmCommand::Edit { .. }
             | VmCommand::Delete { .. }
             | VmCommand::Deleted { .. }
-            | VmCommand::CreateFailed { .. } => return Ok(None),
+            | VmCommand::CreateFailed { .. }
+            | VmCommand::Place { .. } => return Ok(None),
         };
         let Some(vm) = self.store().vm(id).await?.filter(|vm| vm.spec.host == self.host()) else {
             return Ok(None);

@@ -92,7 +92,10 @@ impl Snapshot {
                 self.vm = core.store().vm(*id).await?.map(|vm| core.0.isolated_vms.over(vm));
                 Ok(())
             }
-            VmCommand::Report { .. } | VmCommand::Deleted { .. } | VmCommand::CreateFailed { .. } => Ok(()),
+            VmCommand::Report { .. }
+            | VmCommand::Deleted { .. }
+            | VmCommand::CreateFailed { .. }
+            | VmCommand::Place { .. } => Ok(()),
         }
     }
 

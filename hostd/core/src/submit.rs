@@ -196,9 +196,12 @@ fn subject_of(command: &Command) -> Option<Subject> {
         Command::Host(HostCommand::Report { id, name, .. } | HostCommand::Rename { id, name }) => {
             named(Kind::Host, id, name)
         }
-        Command::Host(HostCommand::SetLeaving { id, .. } | HostCommand::SetRole { id, .. }) => {
-            named(Kind::Host, id, "")
-        }
+        Command::Host(
+            HostCommand::SetLeaving { id, .. }
+            | HostCommand::SetRole { id, .. }
+            | HostCommand::Fence { id, .. }
+            | HostCommand::Acknowledge { id, .. },
+        ) => named(Kind::Host, id, ""),
         Command::Vm(c) => match c {
             VmCommand::Create { id, vm, .. } => named(Kind::Vm, id, &vm.name),
             VmCommand::Edit { id, .. }
@@ -206,7 +209,8 @@ fn subject_of(command: &Command) -> Option<Subject> {
             | VmCommand::Delete { id, .. }
             | VmCommand::Report { id, .. }
             | VmCommand::Deleted { id }
-            | VmCommand::CreateFailed { id, .. } => named(Kind::Vm, id, ""),
+            | VmCommand::CreateFailed { id, .. }
+            | VmCommand::Place { id, .. } => named(Kind::Vm, id, ""),
         },
         Command::Volume(c) => match c {
             VolumeCommand::Create { id, volume, .. } => named(Kind::Volume, id, &volume.name),

@@ -153,6 +153,7 @@ pub fn members(view: &ClusterView) {
             role(member),
             liveness(member.liveness).into(),
             if host.id == view.here { String::new() } else { seen },
+            member.lease_s.map_or_else(|| "none".into(), |s| format!("{s} s")),
             member.lag.map_or_else(String::new, |lag| lag.to_string()),
             member.vms.to_string(),
             host.status.version.clone(),
@@ -160,7 +161,7 @@ pub fn members(view: &ClusterView) {
             host.id.to_string(),
         ]
     };
-    let headings = ["NAME", "ROLE", "STATE", "SEEN", "BEHIND", "VMS", "VERSION", "ADDRESS", "ID"];
+    let headings = ["NAME", "ROLE", "STATE", "SEEN", "LEASE", "BEHIND", "VMS", "VERSION", "ADDRESS", "ID"];
     output::table(headings, view.members.iter().map(row));
 }
 
@@ -272,6 +273,7 @@ fn liveness(liveness: Liveness) -> &'static str {
         Liveness::Up => "up",
         Liveness::Suspect => "suspect",
         Liveness::Down => "down",
+        Liveness::Fenced => "fenced",
         Liveness::Unknown => "unknown",
     }
 }

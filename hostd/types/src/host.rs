@@ -23,6 +23,30 @@ pub struct HostSpec {
     /// It is about to leave: it hands over its vote first.
     #[serde(default)]
     pub leaving: bool,
+    /// Whether it gets leases.
+    #[serde(default, skip_serializing_if = "HostState::is_new")]
+    pub state: HostState,
+}
+
+/// Whether a host gets leases: the permission, for seconds at a time, to run what another host would take over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HostState {
+    /// It has not asked to yet: it gets none, and is not fenced.
+    #[default]
+    New,
+    /// It gets leases of its epoch.
+    Active,
+    /// It was without a lease for so long that what needs one has stopped on it. It acknowledges that before it gets
+    /// another one.
+    Fenced,
+}
+
+impl HostState {
+    /// As every host begins.
+    pub fn is_new(&self) -> bool {
+        *self == HostState::New
+    }
 }
 
 /// What a member is in the cluster for.

@@ -15,7 +15,7 @@ use axum::extract::Path;
 use axum::response::{IntoResponse, Redirect, Response};
 use hostd_core::{ClusterView, Condition, Liveness, MemberView, NewJoinToken};
 use hostd_types::command::ClusterCommand;
-use hostd_types::{ClusterRecord, Command, HostId, JoinToken, JoinTokenId, Problem, Timestamp};
+use hostd_types::{ClusterRecord, Command, HostId, HostRole, JoinToken, JoinTokenId, Problem, Timestamp};
 
 /// The page, and once a fresh token.
 #[derive(Template)]
@@ -59,11 +59,15 @@ impl ClusterPage {
     fn removable(&self, member: &MemberView) -> bool {
         !self.is_here(member)
             && self.view.quorum.held
-            && matches!(member.liveness, Liveness::Down | Liveness::Unknown)
+            && matches!(member.liveness, Liveness::Down | Liveness::Unknown | Liveness::Fenced)
     }
     /// How old what is shown of a member is.
     fn age(&self, member: &MemberView) -> String {
         crate::place::age(member.liveness, member.seen_s)
+    }
+    /// Its lease, in words.
+    fn lease(&self, member: &MemberView) -> String {
+        crate::place::lease(member.lease_s)
     }
     /// Share of the processors' time a member uses.
     fn cpu(&self, member: &MemberView) -> Option<f64> {

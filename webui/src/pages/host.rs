@@ -25,6 +25,8 @@ pub(crate) struct HostPage {
     pub(crate) charts: Vec<Chart>,
     /// Of this host alone; another one's is its own matter.
     pub(crate) health: ClusterHealth,
+    /// As a member, when there are others.
+    pub(crate) member: Option<MemberView>,
 }
 page!(HostPage);
 
@@ -76,6 +78,8 @@ async fn respond(visit: Visit, id: HostId) -> Answer {
         Err(problem) => return Err(visit.failed(problem)),
     };
     let samples = core.host_samples(id).await.unwrap_or_default();
+    let members = core.cluster_view().await.or_page(&visit)?.members;
+    let member = members.into_iter().find(|member| member.host.id == id);
     let title = if here { "Host" } else { host.host.spec.name.as_str() };
     Ok(answer(&HostPage {
         layout: visit
@@ -87,6 +91,7 @@ async fn respond(visit: Visit, id: HostId) -> Answer {
             Chart::host_network(&samples),
         ],
         health: if here { core.cluster_health().await } else { ClusterHealth::default() },
+        member: member.filter(|_| visit.frame.places.several()),
         host,
     }))
 }

@@ -62,6 +62,7 @@ fn host_pages() -> Pages {
                 host: bare,
                 charts: charts(),
                 health: ClusterHealth::default(),
+                member: None,
             }),
         ),
     ]

@@ -145,6 +145,7 @@ fn single_pages(text: &str) -> Pages {
                 host: host(text, true),
                 charts: charts(),
                 health,
+                member: None,
             }),
         ),
         ("login", html(login(None))),

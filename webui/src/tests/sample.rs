@@ -326,6 +326,7 @@ pub(crate) fn host(text: &str, live: bool) -> HostView {
         role: HostRole::Host,
         fence_epoch: 0,
         leaving: false,
+        state: HostState::New,
     };
     HostView {
         host: Host { id: HostId::new(), meta: meta(), spec, status: HostStatus::default() },

@@ -67,6 +67,7 @@ fn found(
                 role: HostRole::Host,
                 fence_epoch: 0,
                 leaving: false,
+                state: HostState::New,
             };
             scope.insert(&Host { id: host, meta: scope.created(), spec, status: HostStatus::default() })?;
         }

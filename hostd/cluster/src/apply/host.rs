@@ -3,7 +3,7 @@
 use super::join::was_removed;
 use super::lookup::enumerate;
 use super::scope::Scope;
-use super::{Done, Step};
+use super::{Done, Step, lease};
 use hostd_types::command::HostCommand;
 use hostd_types::*;
 
@@ -13,6 +13,8 @@ pub(crate) fn apply(scope: &mut Scope<'_>, command: &HostCommand) -> Step<Done> 
         HostCommand::Rename { id, name } => rename(scope, *id, name),
         HostCommand::SetLeaving { id, leaving } => set_leaving(scope, *id, *leaving),
         HostCommand::SetRole { id, role } => set_role(scope, *id, *role),
+        HostCommand::Fence { id, epoch, leader, term } => lease::fence(scope, *id, *epoch, (*leader, *term)),
+        HostCommand::Acknowledge { id, epoch } => lease::acknowledge(scope, *id, *epoch),
     }
 }
 
@@ -36,6 +38,7 @@ fn report(scope: &mut Scope<'_>, id: HostId, name: &str, status: &HostStatus) ->
                 role: HostRole::Host,
                 fence_epoch: 0,
                 leaving: false,
+                state: HostState::New,
             };
             let host = Host { id, meta: scope.created(), spec, status: status.clone() };
             scope.insert(&host)?;

@@ -101,8 +101,14 @@ fn member(scope: &mut Scope<'_>, comer: &Comer<'_>, present: Option<Host>) -> St
     let Some(mut host) = present else {
         let hosts = scope.names("SELECT name FROM host WHERE id <> ?1", comer.host)?;
         let name = numbered(comer.name, |name| hosts.iter().any(|host| host.eq_ignore_ascii_case(name)));
-        let spec =
-            HostSpec { name, node: Some(comer.node), role: comer.role, fence_epoch: 0, leaving: false };
+        let spec = HostSpec {
+            name,
+            node: Some(comer.node),
+            role: comer.role,
+            fence_epoch: 0,
+            leaving: false,
+            state: HostState::New,
+        };
         let host = Host { id: comer.host, meta: scope.created(), spec, status: comer.status.clone() };
         scope.insert(&host)?;
         return Ok(host);

@@ -12,6 +12,7 @@ mod image;
 mod import;
 mod join;
 mod join_token;
+mod lease;
 mod lookup;
 mod network;
 mod remove;
@@ -21,6 +22,7 @@ mod task;
 mod vm;
 mod vm_create;
 mod vm_edit;
+mod vm_place;
 mod vm_report;
 mod volume;
 
@@ -110,7 +112,7 @@ pub(crate) fn entries(db: &mut Connection, entries: &[RaftEntry]) -> Result<Appl
             EntryPayload::Normal(batch) => {
                 let mut results = Vec::with_capacity(batch.0.len());
                 for command in batch.0.iter() {
-                    results.push(once(&tx, entry.log_id.index, command, &mut applied.changes)?);
+                    results.push(once(&tx, &entry.log_id, command, &mut applied.changes)?);
                 }
                 results
             }
@@ -138,10 +140,11 @@ fn set_applied(db: &Connection, at: &LogId) -> Result<(), StateError> {
 /// Applies a command unless the same request acted or was refused already.
 fn once(
     db: &Connection,
-    index: u64,
+    at: &LogId,
     entry: &Entry,
     changes: &mut Vec<Change>,
 ) -> Result<Result<Outcome, Problem>, StateError> {
+    let (index, leader) = (at.index, (NodeId(at.leader_id.node_id), at.leader_id.term));
     if entry.version > ENTRY_VERSION {
         return Err(StateError::EntryTooNew { index, found: entry.version, known: ENTRY_VERSION });
     }
@@ -150,7 +153,7 @@ fn once(
         return Ok(first);
     }
     db.prepare_cached("SAVEPOINT command")?.execute([])?;
-    let mut scope = Scope { db, index, entry, changes: Vec::new() };
+    let mut scope = Scope { db, index, leader, entry, changes: Vec::new() };
     let result = match dispatch(&mut scope) {
         Ok(Done { task, subject }) => {
             changes.append(&mut scope.changes);

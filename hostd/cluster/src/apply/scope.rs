@@ -11,6 +11,8 @@ use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 pub(crate) struct Scope<'a> {
     pub(crate) db: &'a Connection,
     pub(crate) index: u64,
+    /// The leader that wrote the entry, and its term.
+    pub(crate) leader: (NodeId, u64),
     pub(crate) entry: &'a Entry,
     pub(crate) changes: Vec<Change>,
 }

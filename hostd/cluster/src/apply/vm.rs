@@ -1,7 +1,7 @@
 //! Virtual machines: what is wanted of them. Making, editing and reports have files of their own.
 
 use super::scope::Scope;
-use super::{Done, Step, vm_create, vm_edit, vm_report};
+use super::{Done, Step, vm_create, vm_edit, vm_place, vm_report};
 use crate::rows::Resource;
 use hostd_types::command::VmCommand;
 use hostd_types::*;
@@ -18,6 +18,9 @@ pub(crate) fn apply(scope: &mut Scope<'_>, command: &VmCommand) -> Step<Done> {
         VmCommand::Report { id, status, done } => vm_report::report(scope, *id, status, done.as_ref()),
         VmCommand::Deleted { id } => deleted(scope, *id),
         VmCommand::CreateFailed { id, problem } => create_failed(scope, *id, problem),
+        VmCommand::Place { id, host, placement_epoch } => {
+            vm_place::place(scope, *id, *host, *placement_epoch)
+        }
     }
 }
 
@@ -44,7 +47,7 @@ pub(crate) fn check_not_deleting(vm: &Vm) -> Step {
 }
 
 /// Ends the task of a power request that is still pending, because `by` takes its place.
-fn replace_pending(scope: &mut Scope<'_>, vm: &Vm, by: &str) -> Step {
+pub(crate) fn replace_pending(scope: &mut Scope<'_>, vm: &Vm, by: &str) -> Step {
     match &vm.spec.power {
         Some(request) if request.seq > vm.status.power_done => scope.cancel_task(request.task, by),
         Some(_) | None => Ok(()),

@@ -113,7 +113,8 @@ fn cluster(db: &Connection) -> Result<Option<(ClusterRecord, Vec<Host>)>, StateE
     Ok(Some((cluster, all(db)?)))
 }
 
-fn all<T: Resource>(db: &Connection) -> Result<Vec<T>, StateError> {
+/// All rows of a kind.
+pub(crate) fn all<T: Resource>(db: &Connection) -> Result<Vec<T>, StateError> {
     let mut query = db.prepare_cached(&format!("SELECT id, meta, spec, status FROM {}", T::TABLE))?;
     let columns = query.query_map([], |r| Ok([r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?]))?;
     let resource = |columns: rusqlite::Result<[String; 4]>| {

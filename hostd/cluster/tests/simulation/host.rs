@@ -4,7 +4,7 @@ use super::Flaw;
 use super::air::{Air, Clock, Moment, Radio};
 use super::dice::Dice;
 use super::platter::{Platter, Wreck};
-use hostd_cluster::{Cluster, Pace, Settings};
+use hostd_cluster::{Cluster, Pace, Settings, Terms};
 use hostd_types::{HostId, NodeId};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,6 +22,7 @@ pub struct Host {
     pub node: Arc<Mutex<NodeId>>,
     pub platter: Platter,
     rate: u64,
+    terms: Terms,
     running: Option<Running>,
     wreck: Option<Wreck>,
     /// When it is switched on again.
@@ -47,14 +48,21 @@ impl Drop for Running {
     }
 }
 
-fn settings() -> Settings {
+fn settings(terms: Terms) -> Settings {
     let pace = Pace {
         candidate_after: Duration::from_millis(500),
         replace_after: Duration::from_secs(4),
         look_every: Duration::from_millis(300),
         ..Pace::default()
     };
-    Settings { snapshot_entries: 50, keep_entries: 20, reserve_bytes: 4096, pace, ..Settings::default() }
+    Settings {
+        snapshot_entries: 50,
+        keep_entries: 20,
+        reserve_bytes: 4096,
+        pace,
+        terms,
+        ..Settings::default()
+    }
 }
 
 impl Host {
@@ -72,6 +80,7 @@ impl Host {
             dir,
             // A clock is wrong by a hundredth at most.
             rate: 1_000_000 - 10_000 + dice.number(0..20_001),
+            terms: super::leases::terms(flaw),
             running: None,
             wreck: None,
             returns: None,
@@ -106,9 +115,9 @@ impl Host {
         let (number, air, node) = (self.number, air.clone(), self.node.clone());
         let radio = Arc::new(Radio { number, clock, air, node: node.clone(), cluster: cluster.clone() });
         let (dir, disk) = (self.dir.clone(), Arc::new(self.platter.clone()));
-        let (slot, why) = (cluster.clone(), failed.clone());
+        let (slot, why, terms) = (cluster.clone(), failed.clone(), self.terms);
         runtime.spawn(async move {
-            match Cluster::open_simulated(&dir, settings(), radio, disk).await {
+            match Cluster::open_simulated(&dir, settings(terms), radio, disk).await {
                 Ok(open) => {
                     *node.lock().unwrap() = open.node();
                     *slot.lock().unwrap() = Some(open);

@@ -9,6 +9,7 @@ mod asks;
 mod book;
 mod dice;
 mod host;
+mod leases;
 mod moves;
 mod platter;
 mod story;
@@ -29,6 +30,10 @@ pub enum Flaw {
     RefusalsForgotten,
     /// A vote is forgotten when the power goes.
     VotesForgotten,
+    /// A leader does not wait until leases have surely ended.
+    FencesEarly,
+    /// A leader grants leases to hosts that were fenced.
+    EpochsUnchecked,
 }
 
 impl Flaw {
@@ -51,10 +56,25 @@ thread_local! {
 
 /// Lets the history of `seed` happen; tells it on the standard output with `talk`.
 pub fn history(seed: u64, flaw: Flaw, talk: bool) -> History {
+    watched(|root| story::tell(seed, flaw, talk, root))
+}
+
+/// Lets the history of leases of `seed` happen; tells how many machines were taken over in it, too.
+pub fn lease_history(seed: u64, flaw: Flaw, talk: bool) -> (History, usize) {
+    let mut takeovers = 0;
+    let tell = |root: &std::path::Path| {
+        let (history, count) = leases::tell(seed, flaw, talk, root);
+        takeovers = count;
+        history
+    };
+    (watched(tell), takeovers)
+}
+
+fn watched(tell: impl FnOnce(&std::path::Path) -> History) -> History {
     watch_panics();
     let memory = std::path::Path::new("/dev/shm");
     let root = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
-    let mut history = story::tell(seed, flaw, talk, root.unwrap().path());
+    let mut history = tell(root.unwrap().path());
     history.violations.extend(PANICS.take().into_iter().map(|what| format!("panic: {what}")));
     history
 }

@@ -1,6 +1,7 @@
 //! Five hundred histories, and that what is broken on purpose is found.
 
-use crate::simulation::{Flaw, History, history};
+use crate::simulation::{Flaw, History, history, lease_history};
+use std::ops::Range;
 
 /// Histories of one test; tests run beside each other.
 const PART: u64 = 25;
@@ -37,6 +38,47 @@ fn the_same_seed_is_the_same_history() {
         let [first, second] = [(); 2].map(|()| history(seed, Flaw::None, false));
         assert_eq!(first.trace, second.trace, "seed {seed}");
     }
+}
+
+fn check_leases(seeds: Range<u64>) {
+    let mut takeovers = 0;
+    for seed in seeds {
+        let (History { violations, .. }, taken) = lease_history(seed, Flaw::None, false);
+        assert!(violations.is_empty(), "seed {seed}: {violations:#?}");
+        takeovers += taken;
+    }
+    assert!(takeovers > 0, "no machine was ever taken over");
+}
+
+#[test]
+fn no_machine_runs_twice_in_the_first_part() {
+    check_leases(0..8);
+}
+
+#[test]
+fn no_machine_runs_twice_in_the_second_part() {
+    check_leases(8..16);
+}
+
+/// One of the first `most` histories of leases shows what is broken.
+fn is_found_by_leases(flaw: Flaw, most: u64) {
+    let twice = |seed: &u64| {
+        let violations = lease_history(*seed, flaw, false).0.violations;
+        violations.iter().any(|violation| violation.contains("runs on"))
+    };
+    let found = (0..most).find(twice);
+    println!("{flaw:?} is found with seed {found:?}");
+    assert!(found.is_some(), "{flaw:?} was not found in {most} histories");
+}
+
+#[test]
+fn a_fence_before_the_lease_has_ended_is_found() {
+    is_found_by_leases(Flaw::FencesEarly, 100);
+}
+
+#[test]
+fn a_lease_for_a_fenced_host_is_found() {
+    is_found_by_leases(Flaw::EpochsUnchecked, 100);
 }
 
 /// One of the first `most` histories shows what is broken.

@@ -30,7 +30,7 @@ pub fn tell(seed: u64, flaw: Flaw, talk: bool, root: &Path) -> History {
 }
 
 /// Hosts form a cluster; false when they don't.
-fn begin(world: &mut World, count: usize) -> bool {
+pub fn begin(world: &mut World, count: usize) -> bool {
     for n in 0..count {
         world.switch_on(n);
     }
@@ -57,7 +57,7 @@ fn begin(world: &mut World, count: usize) -> bool {
 }
 
 /// Lets time pass until `holds`; a violation when that takes longer than `within`.
-fn until(
+pub fn until(
     world: &mut World,
     what: &str,
     within: u64,

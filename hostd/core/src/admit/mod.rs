@@ -35,7 +35,10 @@ pub(crate) fn admit(command: &Command, now: &Snapshot) -> Result<(), Problem> {
             VmCommand::Edit { id, edit, .. } => vm::edit(*id, edit, now),
             VmCommand::Power { id, action, deadline_s } => power::power(*id, *action, *deadline_s, now),
             VmCommand::Delete { id, .. } => power::delete(*id, now),
-            VmCommand::Report { .. } | VmCommand::Deleted { .. } | VmCommand::CreateFailed { .. } => Ok(()),
+            VmCommand::Report { .. }
+            | VmCommand::Deleted { .. }
+            | VmCommand::CreateFailed { .. }
+            | VmCommand::Place { .. } => Ok(()),
         },
         Command::Volume(c) => match c {
             VolumeCommand::Create { volume, .. } => volume::create(volume),
@@ -78,7 +81,11 @@ pub(crate) fn admit(command: &Command, now: &Snapshot) -> Result<(), Problem> {
             | ClusterCommand::Remove { .. },
         ) => Ok(()),
         Command::Host(
-            HostCommand::Report { .. } | HostCommand::SetLeaving { .. } | HostCommand::SetRole { .. },
+            HostCommand::Report { .. }
+            | HostCommand::SetLeaving { .. }
+            | HostCommand::SetRole { .. }
+            | HostCommand::Fence { .. }
+            | HostCommand::Acknowledge { .. },
         )
         | Command::Access(_)
         | Command::Audit(_) => Ok(()),

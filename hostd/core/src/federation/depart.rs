@@ -118,12 +118,15 @@ impl Core {
             return Err(Problem::wrong_state(detail));
         }
         match member.liveness {
-            Liveness::Up | Liveness::Suspect => return Err(answers(name)),
-            // Whoever leads anew, or met the host just now, does not know yet.
-            Liveness::Unknown if self.ask::<Vec<HostSample>>(id, &Ask::HostSamples).await.is_ok() => {
+            Liveness::Up => return Err(answers(name)),
+            // Whoever leads anew, or met the host just now, does not know yet; one that was fenced may be back.
+            Liveness::Suspect | Liveness::Unknown | Liveness::Fenced
+                if self.ask::<Vec<HostSample>>(id, &Ask::HostSamples).await.is_ok() =>
+            {
                 return Err(answers(name));
             }
-            Liveness::Down | Liveness::Unknown => {}
+            Liveness::Suspect => return Err(silent(name, member.seen_s.unwrap_or(0))),
+            Liveness::Down | Liveness::Unknown | Liveness::Fenced => {}
         }
         self.submit(ctx, Command::Cluster(ClusterCommand::Remove { host: id })).await
     }
@@ -138,6 +141,13 @@ fn answers(name: &str) -> Problem {
     Problem::wrong_state(format!(
         "{name} answers. Let it leave on its own Cluster page: then its machines come with it. Only a host that is gone is \
          removed from here."
+    ))
+}
+
+fn silent(name: &str, seconds: u64) -> Problem {
+    Problem::wrong_state(format!(
+        "{name} has been silent for {seconds} s only and may be back in a moment. It can be removed when it has been silent \
+         for 30 s."
     ))
 }
 

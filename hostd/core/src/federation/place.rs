@@ -18,7 +18,10 @@ impl Core {
                 VmCommand::Edit { id, .. } | VmCommand::Power { id, .. } | VmCommand::Delete { id, .. } => {
                     store.vm(*id).await?.map(|vm| vm.spec.host)
                 }
-                VmCommand::Report { .. } | VmCommand::Deleted { .. } | VmCommand::CreateFailed { .. } => None,
+                VmCommand::Report { .. }
+                | VmCommand::Deleted { .. }
+                | VmCommand::CreateFailed { .. }
+                | VmCommand::Place { .. } => None,
             },
             Command::Volume(c) => match c {
                 VolumeCommand::Create { host, .. } => Some(*host),

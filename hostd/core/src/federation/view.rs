@@ -76,8 +76,11 @@ pub enum Liveness {
     Up,
     /// It answered within 30 seconds.
     Suspect,
-    /// It has been silent for longer.
+    /// It has been silent for longer, and what needs a lease may run on there.
     Down,
+    /// It was without a lease for so long that nothing that needs one runs on it; it gets one again when it has
+    /// acknowledged that.
+    Fenced,
     /// Nothing is known of it here yet.
     Unknown,
 }
@@ -94,6 +97,9 @@ pub struct MemberView {
     pub liveness: Liveness,
     /// Seconds since it was last heard of; what is shown of it is as old.
     pub seen_s: Option<u64>,
+    /// Seconds its lease lasts at most; absent while it has none.
+    #[serde(default)]
+    pub lease_s: Option<u64>,
     /// Log entries it is behind.
     pub lag: Option<u64>,
     /// What it last told of itself.

@@ -61,11 +61,20 @@ impl Core {
                 (_, Some(_)) => MemberRole::Learner,
                 (_, None) => MemberRole::Outside,
             };
-            let liveness = if host.id == self.host() { Liveness::Up } else { liveness(known) };
+            let here = host.id == self.host();
+            let liveness = match (here, host.spec.state) {
+                (true, _) => Liveness::Up,
+                (false, HostState::Fenced) => Liveness::Fenced,
+                (false, HostState::New | HostState::Active) => liveness(known),
+            };
+            // Of its own lease a host knows best.
+            let own = || self.0.cluster.lease().map(|lease| lease.left);
+            let lease = if here { own() } else { known.and_then(|known| known.lease) };
             MemberView {
                 role,
                 liveness,
                 seen_s: known.and_then(|k| k.silent).map(|silent| silent.as_secs()),
+                lease_s: lease.map(|left| left.as_secs()),
                 lag: known.and_then(|k| Some(last?.saturating_sub(k.matched?))),
                 pulse: known.and_then(|k| serde_json::from_str::<HostPulse>(&k.digest.as_ref()?.0).ok()),
                 vms: vms.get(&host.id).copied().unwrap_or(0),

@@ -91,7 +91,7 @@ fn of_cluster(view: &ClusterView) -> Vec<Notice> {
     let silent: Vec<&str> = view
         .members
         .iter()
-        .filter(|member| matches!(member.liveness, Liveness::Down | Liveness::Unknown))
+        .filter(|member| matches!(member.liveness, Liveness::Down | Liveness::Unknown | Liveness::Fenced))
         .map(|member| member.host.spec.name.as_str())
         .collect();
     let names = silent.join(", ");
@@ -162,12 +162,14 @@ mod tests {
                     role: HostRole::Host,
                     fence_epoch: 0,
                     leaving: false,
+                    state: HostState::New,
                 },
                 status: HostStatus::default(),
             },
             role: MemberRole::Voter,
             liveness: *liveness,
             seen_s: None,
+            lease_s: None,
             lag: None,
             pulse: None,
             vms: 0,

@@ -8,6 +8,7 @@ mod driver;
 mod host;
 mod images;
 mod jobs;
+mod leases;
 mod networks;
 mod peers;
 mod retention;
@@ -77,6 +78,8 @@ pub(crate) struct Wakes {
     pub host: Arc<Notify>,
     /// The link to other members.
     pub peers: Arc<Notify>,
+    /// Leases and fences.
+    pub leases: Arc<Notify>,
     /// Retention.
     pub retention: Arc<Notify>,
     /// Samples.
@@ -104,6 +107,7 @@ impl Wakes {
             Kind::Host => {
                 self.host.notify_one();
                 self.peers.notify_one();
+                self.leases.notify_one();
             }
             Kind::Cluster => self.peers.notify_one(),
             Kind::JoinToken | Kind::Event | Kind::User | Kind::Token | Kind::Session => {}
@@ -123,6 +127,7 @@ pub(crate) struct Registry {
     machines: Option<Machines>,
     host: Driven,
     peers: Driven,
+    leases: Driven,
     retention: Driven,
     samples: Driven,
 }
@@ -162,14 +167,15 @@ impl Registry {
             machines: (!core.is_witness()).then(|| Machines::start(core)),
             host: Driven::start(core, host::HostReport::new(core), &wakes.host),
             peers: Driven::start(core, peers::Peers::new(core), &wakes.peers),
+            leases: Driven::start(core, leases::Leases::new(core), &wakes.leases),
             retention: Driven::start(core, retention::Retention::new(core), &wakes.retention),
             samples: Driven::start(core, samples::Samples::new(core), &wakes.samples),
         }
     }
 
     fn all(&self) -> impl Iterator<Item = &Driven> {
-        let Self { machines, host, peers, retention, samples } = self;
-        machines.iter().flat_map(Machines::all).chain([host, peers, retention, samples])
+        let Self { machines, host, peers, leases, retention, samples } = self;
+        machines.iter().flat_map(Machines::all).chain([host, peers, leases, retention, samples])
     }
 
     /// How each is doing.

@@ -106,6 +106,25 @@ pub enum HostCommand {
         /// What it is from now on.
         role: HostRole,
     },
+    /// It had no lease for so long that what needs one has stopped on it: it gets none of this epoch any more. Refused
+    /// unless the leader that waited writes it.
+    Fence {
+        /// The host.
+        id: HostId,
+        /// The epoch that ends.
+        epoch: u64,
+        /// The leader that waited.
+        leader: NodeId,
+        /// Its term; one term may have several leaders, one after the other.
+        term: u64,
+    },
+    /// It knows its epoch, and nothing runs on it under an older one: it may get leases.
+    Acknowledge {
+        /// The host.
+        id: HostId,
+        /// Its epoch.
+        epoch: u64,
+    },
 }
 
 /// Commands about networks.
@@ -184,6 +203,8 @@ impl Command {
             Command::Host(HostCommand::Rename { .. }) => "host.rename".into(),
             Command::Host(HostCommand::SetLeaving { .. }) => "host.set_leaving".into(),
             Command::Host(HostCommand::SetRole { .. }) => "host.set_role".into(),
+            Command::Host(HostCommand::Fence { .. }) => "host.fence".into(),
+            Command::Host(HostCommand::Acknowledge { .. }) => "host.acknowledge".into(),
             Command::Vm(c) => match c {
                 VmCommand::Create { .. } => "vm.create".into(),
                 VmCommand::Edit { .. } => "vm.edit".into(),
@@ -192,6 +213,7 @@ impl Command {
                 VmCommand::Report { .. } => "vm.report".into(),
                 VmCommand::Deleted { .. } => "vm.deleted".into(),
                 VmCommand::CreateFailed { .. } => "vm.create_failed".into(),
+                VmCommand::Place { .. } => "vm.place".into(),
             },
             Command::Volume(c) => match c {
                 VolumeCommand::Create { .. } => "volume.create",

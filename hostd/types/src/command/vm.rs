@@ -64,6 +64,16 @@ pub enum VmCommand {
         /// Why.
         problem: Problem,
     },
+    /// Another host runs it from now on: because its host was fenced, or because its host hands it over. It must be one
+    /// that stops when its host has no lease.
+    Place {
+        /// The machine.
+        id: VmId,
+        /// The host that runs it.
+        host: HostId,
+        /// Its newest placement, which this one replaces; refused when that is another by now.
+        placement_epoch: u64,
+    },
 }
 
 /// How a task ended, reported together with the state that ended it.
