@@ -14,12 +14,14 @@ mod http;
 mod memory;
 mod run;
 mod tls;
+mod watchdog;
 
 use clap::{Parser, Subcommand};
 use std::ffi::OsStr;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use tokio::runtime::Builder;
 
 #[derive(Parser)]
 #[command(name = "hostd", version, about = "The Quantix host daemon")]
@@ -38,6 +40,12 @@ enum Mode {
     Routes,
     /// Show the host's address and let an administrator log in, on a terminal of the host itself
     Console {
+        /// The daemon's run directory
+        #[arg(long, env = "QUANTIX_RUN_DIR", default_value = "/run/quantix")]
+        run_dir: PathBuf,
+    },
+    /// Hold the machine's watchdog device while the daemon comes and goes
+    Watchdog {
         /// The daemon's run directory
         #[arg(long, env = "QUANTIX_RUN_DIR", default_value = "/run/quantix")]
         run_dir: PathBuf,
@@ -78,13 +86,21 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Mode::Console { run_dir } => in_runtime(async { report(console::main(&run_dir).await) }),
+        Mode::Watchdog { run_dir } => {
+            log_to_stderr();
+            run_in(Builder::new_current_thread(), async { report(watchdog::run(&run_dir).await) })
+        }
         Mode::KvmProbe => ExitCode::from(u8::try_from(hostd_core::kvm_probe_child()).unwrap_or(1)),
         Mode::Ctl(args) => in_runtime(ctl::main(args)),
     }
 }
 
 fn in_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
-    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    run_in(Builder::new_multi_thread(), work)
+}
+
+fn run_in(mut runtime: Builder, work: impl Future<Output = ExitCode>) -> ExitCode {
+    match runtime.enable_all().build() {
         Ok(runtime) => {
             let code = runtime.block_on(work);
             // Threads that sit in a blocking read of the terminal must not hold the program.
@@ -105,10 +121,14 @@ fn report(ended: anyhow::Result<()>) -> ExitCode {
     }
 }
 
+/// What is logged by default. The core of openraft tells every round of the majority that a lost voter did not answer,
+/// twice a second; that consensus has stopped the daemon tells itself.
+const LOGGED: &str = "info,openraft=warn,openraft::core::raft_core=off";
+
 /// Logs go to standard error, where the init system takes them; `QUANTIX_LOG` chooses what, `info` by default.
 fn log_to_stderr() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("QUANTIX_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,openraft=warn"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(LOGGED));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

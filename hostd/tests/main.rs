@@ -38,6 +38,7 @@ mod fault {
 
 mod cluster {
     mod crash_join;
+    mod fence;
     mod isolated;
     mod join;
     mod leave;

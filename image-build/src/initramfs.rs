@@ -175,6 +175,7 @@ mod tests {
             "overlay/etc/init.d/virtlogd",
             "overlay/etc/init.d/libvirtd",
             "overlay/etc/init.d/hostd",
+            "overlay/etc/init.d/watchdog",
             "overlay/usr/libexec/quantix-dhcp",
         ];
         for name in scripts {

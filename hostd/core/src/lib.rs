@@ -32,6 +32,7 @@ mod start;
 mod submit;
 mod upload;
 mod view;
+pub mod watchdog;
 
 pub use console::{ConsoleStream, Duplex};
 pub use ctx::{Caller, Ctx};

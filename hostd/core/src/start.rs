@@ -61,6 +61,7 @@ pub(crate) struct Inner {
     pub serials: Serials,
     pub history: History,
     pub faults: Faults,
+    pub watchdog: crate::watchdog::Known,
     pub wakes: Wakes,
     /// Domains of libvirt that are not ours.
     pub foreign_domains: AtomicU64,
@@ -136,6 +137,7 @@ impl Core {
             serials: Serials::new(&tracker, &stop),
             history: History::default(),
             faults: Faults::default(),
+            watchdog: crate::watchdog::Known::default(),
             wakes: Wakes::default(),
             foreign_domains: AtomicU64::new(0),
             networks_seen: AtomicBool::new(false),

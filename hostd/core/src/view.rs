@@ -84,6 +84,9 @@ pub struct HostView {
     pub reconcilers: Vec<ReconcilerView>,
     /// Its load now.
     pub latest: Option<HostSample>,
+    /// Its watchdog; absent in what older hosts tell.
+    #[serde(default)]
+    pub watchdog: Option<crate::watchdog::Watchdog>,
 }
 
 /// How one piece of background work is doing.

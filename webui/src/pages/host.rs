@@ -10,6 +10,7 @@ use crate::visit::{Layout, OrPage, Section, Theme, Visit};
 use askama::Template;
 use axum::extract::Path;
 use axum::response::Response;
+use hostd_core::watchdog::Watchdog;
 use hostd_core::{ClusterHealth, HostView, MemberView};
 use hostd_types::command::HostCommand;
 use hostd_types::{

@@ -2,6 +2,7 @@
 
 use crate::place::Places;
 use crate::visit::{Frame, Layout, Section, Theme};
+use hostd_core::watchdog::Watchdog;
 use hostd_core::*;
 use hostd_types::*;
 use std::collections::BTreeMap;
@@ -337,6 +338,10 @@ pub(crate) fn host(text: &str, live: bool) -> HostView {
             reconciler("images", live.then(|| format!("disk error{text}"))),
         ],
         latest: host_samples().last().copied(),
+        watchdog: Some(match live {
+            true => Watchdog::None { why: format!("iTCO_wdt (watchdog0) is held by another program{text}") },
+            false => Watchdog::Hardware { identity: format!("iTCO_wdt{text}"), timeout_s: 10 },
+        }),
     }
 }
 

@@ -72,7 +72,7 @@ fn note_reign(engine: &Engine, leases: &Leases) {
 /// What is known after a round of the majority.
 struct Round {
     term: u64,
-    /// Everything decided before the round is applied here up to this index.
+    /// Index of the last entry decided before the round; it is applied here.
     decided: u64,
     /// Epochs of the members that may get leases.
     active: BTreeMap<NodeId, u64>,
@@ -103,14 +103,17 @@ async fn round(engine: &Engine, leases: &Leases) -> Result<Round, &'static str> 
     if !engine.leads() {
         return Err("this host does not lead");
     }
-    match tokio::time::timeout(WITHIN, engine.raft().ensure_linearizable()).await {
-        Ok(Ok(_)) => {}
-        Ok(Err(error)) => {
+    let confirmed = async {
+        let (decided, _) = engine.raft().get_read_log_id().await.map_err(|error| {
             tracing::debug!(%error, "no majority confirms that this host leads");
-            return Err("no majority confirms that this host leads");
-        }
-        Err(_) => return Err("no majority answered in time"),
-    }
+            "no majority confirms that this host leads"
+        })?;
+        let decided = decided.map_or(0, |id| id.index);
+        engine.state().revision.reaches(decided).await;
+        Ok(decided)
+    };
+    let confirmed = tokio::time::timeout(WITHIN, confirmed).await;
+    let decided = confirmed.unwrap_or(Err("no majority answered in time"))?;
     // The rows are at least as new as everything that was decided before the round.
     let members = members(engine).await.map_err(|error| {
         tracing::warn!(%error, "the hosts can't be read, so nobody gets a lease");
@@ -123,9 +126,5 @@ async fn round(engine: &Engine, leases: &Leases) -> Result<Round, &'static str> 
     }
     let members = members.ok_or("the cluster does not know leases yet")?;
     let active = members.into_iter().filter(|member| member.active);
-    Ok(Round {
-        term,
-        decided: metrics.last_applied.map_or(0, |id| id.index),
-        active: active.map(|member| (member.node, member.epoch)).collect(),
-    })
+    Ok(Round { term, decided, active: active.map(|member| (member.node, member.epoch)).collect() })
 }

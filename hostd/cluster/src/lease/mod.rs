@@ -181,7 +181,7 @@ impl Leases {
 
     /// This host's lease.
     fn own(&self, engine: &Engine) -> Option<Lease> {
-        let (now, applied) = (self.now(), *engine.state().revision.borrow());
+        let (now, applied) = (self.now(), engine.state().revision.now());
         self.held().as_ref()?.lease(engine.node(), now, applied, &self.0.terms)
     }
 }

@@ -178,6 +178,12 @@ impl Host {
         self.running.as_ref().map(|running| running.clock)
     }
 
+    /// Asks something that looks at the host's own clock.
+    pub fn by_its_clock<T>(&self, ask: impl FnOnce() -> T) -> T {
+        let _here = self.running.as_ref().map(|running| running.runtime.enter());
+        ask()
+    }
+
     /// Has the host do something.
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         if let Some(running) = &self.running {

@@ -112,7 +112,7 @@ impl Leases {
         let leases = std::cell::RefCell::new(&mut *self);
         let all_run = |_: &World| {
             let run = |machines: &Machines| machines.running.clone();
-            leases.borrow().hosts.iter().flat_map(run).collect::<BTreeSet<_>>() == vms
+            leases.borrow().hosts.iter().flat_map(run).collect::<BTreeSet<_>>().is_superset(&vms)
         };
         until(world, "every machine runs", END, |world| leases.borrow_mut().go_on(world), all_run);
     }
@@ -171,7 +171,8 @@ impl Leases {
         let Some((state, epoch)) = rows.hosts.get(&id).copied() else { return };
         let rate = world.hosts[n].clock().map_or(1_000_000, |clock| clock.rate);
         let may = |lease: &Lease| state == HostState::Active && lease.epoch == epoch;
-        match cluster.lease().filter(may) {
+        let lease = world.hosts[n].by_its_clock(|| cluster.lease());
+        match lease.filter(may) {
             Some(lease) => {
                 let true_time = |of: Duration| {
                     u64::try_from(of.as_micros() * 1_000_000 / u128::from(rate)).expect("seconds")
@@ -189,7 +190,7 @@ impl Leases {
             None if state == HostState::Active && world.now < machines.ends => {}
             None => machines.running.clear(),
         }
-        if state != HostState::Active && cluster.lease().is_none() {
+        if state != HostState::Active && lease.is_none() {
             let acknowledge = Command::Host(HostCommand::Acknowledge { id, epoch });
             self.ask_once(world, format!("acknowledge {id} {epoch}"), n, acknowledge);
         }

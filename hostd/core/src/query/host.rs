@@ -58,6 +58,7 @@ impl Core {
             foreign_domains: self.0.foreign_domains.load(Ordering::Relaxed),
             reconcilers: self.reconcilers(),
             latest: self.0.history.latest(),
+            watchdog: Some(self.0.watchdog.now()),
         })
     }
 

@@ -1,4 +1,5 @@
-//! Leases: this host takes part in them, and fences those that had none for too long while it leads.
+//! Leases: this host takes part in them, tells the watchdog how long its own lasts, and fences those that had none for too
+//! long while it leads.
 
 use super::{Reconcile, Summary};
 use crate::Core;
@@ -54,6 +55,7 @@ impl Reconcile for Leases {
         Duration::from_secs(1)
     }
     async fn run(&mut self) -> Result<Summary, Problem> {
+        self.core.tell_watchdog().await;
         let changed = usize::from(self.acknowledge().await?) + self.fence().await?;
         Ok(Summary { checked: 1, changed, ..Summary::default() })
     }
