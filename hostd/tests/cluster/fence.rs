@@ -12,7 +12,7 @@ fn stands(view: &Value, id: &str) -> (bool, String, u64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_is_cut_off_is_fenced_and_takes_leases_again() {
-    let Some(mut hosts) = Hosts::joined(3).await else { return };
+    let Some(hosts) = Hosts::joined(3).await else { return };
     let mut ids = Vec::new();
     for i in 0..3 {
         ids.push(hosts.id(i).await);
