@@ -13,6 +13,7 @@ use hostd_cluster::{Lease, Terms, ToFence};
 use hostd_types::command::*;
 use hostd_types::*;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -62,6 +63,8 @@ struct Leases {
     /// Asks that are under way for a host or a machine.
     asked: BTreeMap<String, usize>,
     takeovers: usize,
+    /// Somebody was cut off for so long that it is fenced; next is that it comes back.
+    fenced: bool,
 }
 
 /// Lets it happen. Tells how many machines were taken over.
@@ -71,7 +74,7 @@ pub fn tell(seed: u64, flaw: Flaw, talk: bool, root: &Path) -> (History, usize) 
     let mut world = World::new(seed, flaw, talk, root, count);
     let hosts = (0..count).map(|_| Machines::default()).collect();
     let (due, asked) = (Arc::default(), BTreeMap::new());
-    let mut leases = Leases { hosts, vms: Vec::new(), due, looks: 0, asked, takeovers: 0 };
+    let mut leases = Leases { hosts, vms: Vec::new(), due, looks: 0, asked, takeovers: 0, fenced: false };
     if begin(&mut world, count) {
         leases.middle(&mut world);
         leases.end(&mut world);
@@ -91,8 +94,8 @@ impl Leases {
         let (end, mut next) = (world.now + MIDDLE, world.now + 5_000_000);
         while world.now < end && world.book.violations.is_empty() {
             if world.now >= next {
-                self.disturb(world);
-                next = world.now + world.dice.number(300_000..5_000_000);
+                let lasts = self.disturb(world);
+                next = world.now + world.dice.number(lasts);
             }
             world.step();
             self.go_on(world);
@@ -134,11 +137,13 @@ impl Leases {
                 self.lead(world, n);
             }
         }
-        for vm in &self.vms {
-            let on: Vec<usize> =
-                (0..self.hosts.len()).filter(|n| self.hosts[*n].running.contains(vm)).collect();
-            if on.len() > 1 {
-                world.book.violated(format!("{:.3}: machine {vm} runs on {on:?}", world.now as f64 / 1e6));
+        let mut on: BTreeMap<VmId, usize> = BTreeMap::new();
+        for (n, machines) in self.hosts.iter().enumerate() {
+            for vm in &machines.running {
+                if let Some(other) = on.insert(*vm, n) {
+                    let now = world.now as f64 / 1e6;
+                    world.book.violated(format!("{now:.3}: machine {vm} runs on h{other} and on h{n}"));
+                }
             }
         }
     }
@@ -224,12 +229,14 @@ impl Leases {
         }
     }
 
-    fn disturb(&mut self, world: &mut World) {
+    /// Something breaks or is mended; tells how long it stays so.
+    fn disturb(&mut self, world: &mut World) -> Range<u64> {
         let n = world.dice.index(world.hosts.len());
         let leader = (0..world.hosts.len()).find(|n| world.sight(*n).is_some_and(|sight| sight.elected));
         let n = leader.filter(|_| world.dice.once_in(4)).unwrap_or(n);
         let others: Vec<usize> = (0..world.hosts.len()).filter(|other| *other != n).collect();
-        match world.dice.number(0..10) {
+        let what = if std::mem::take(&mut self.fenced) { 9 } else { world.dice.number(0..10) };
+        match what {
             0 | 1 if world.hosts[n].is_on() => {
                 // The power goes, and its machines with it.
                 self.hosts[n] = Machines::default();
@@ -257,6 +264,11 @@ impl Leases {
                         world.air.cut(other, n);
                     }
                 }
+                // Often for so long that it is fenced and comes back before it knows.
+                self.fenced = world.dice.once_in(2);
+                if self.fenced {
+                    return 7_000_000..11_000_000;
+                }
             }
             7 => {
                 let (loss, slowest) = (world.dice.number(0..200), world.dice.number(2..400));
@@ -271,6 +283,7 @@ impl Leases {
                 }
             }
         }
+        300_000..5_000_000
     }
 }
 

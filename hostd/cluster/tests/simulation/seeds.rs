@@ -73,12 +73,12 @@ fn is_found_by_leases(flaw: Flaw, most: u64) {
 
 #[test]
 fn a_fence_before_the_lease_has_ended_is_found() {
-    is_found_by_leases(Flaw::FencesEarly, 100);
+    is_found_by_leases(Flaw::FencesEarly, 60);
 }
 
 #[test]
 fn a_lease_for_a_fenced_host_is_found() {
-    is_found_by_leases(Flaw::EpochsUnchecked, 100);
+    is_found_by_leases(Flaw::EpochsUnchecked, 60);
 }
 
 /// One of the first `most` histories shows what is broken.
