@@ -187,8 +187,14 @@ mod tests {
     use super::*;
 
     fn host(name: &str, node: u64, role: HostRole) -> Host {
-        let spec =
-            HostSpec { name: name.into(), node: Some(NodeId(node)), role, fence_epoch: 0, leaving: false };
+        let spec = HostSpec {
+            name: name.into(),
+            node: Some(NodeId(node)),
+            role,
+            fence_epoch: 0,
+            leaving: false,
+            state: HostState::New,
+        };
         let meta = Meta::created(Timestamp::from_unix(0), &Actor::Console);
         Host { id: HostId::new(), meta, spec, status: HostStatus::default() }
     }
@@ -197,7 +203,7 @@ mod tests {
     fn group(held: bool, votes: bool, others: &[(u64, bool, u64)]) -> Group {
         let other = |(node, votes, silent): &(u64, bool, u64)| {
             let silent = Some(Duration::from_secs(*silent));
-            let known = Known { silent, matched: None, digest: None };
+            let known = Known { silent, matched: None, digest: None, lease: None };
             (NodeId(*node), hostd_cluster::Member { votes: *votes, known: Some(known) })
         };
         let me = (NodeId(1), hostd_cluster::Member { votes, known: None });
