@@ -14,6 +14,9 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
+/// The library that shifts a program's clock.
+pub const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
+
 pub struct Bed {
     pub host: Host,
     admin: Admin,
@@ -41,9 +44,33 @@ impl Bed {
             return None;
         }
         let dir = scratch();
-        let host = Host::start(&program(), dir.path()).await.unwrap();
+        Some(Self::started(&program(), dir).await)
+    }
+
+    /// A fresh host whose clock is off by so much (`-1d`), or `None` where none can be made.
+    pub async fn start_at(offset: &str) -> Option<Self> {
+        let dir = scratch();
+        let missing = Host::missing()
+            .or_else(|| (!Path::new(FAKETIME).exists()).then(|| format!("{FAKETIME} is not installed")));
+        if let Some(why) = missing {
+            eprintln!("skipped: {why}");
+            return None;
+        }
+        let program = program_at(dir.path(), offset);
+        Some(Self::started(&program, dir).await)
+    }
+
+    async fn started(program: &Path, dir: TempDir) -> Self {
+        let host = Host::start(program, dir.path()).await.unwrap();
         let admin = Admin::of(&host);
-        Some(Self { host, admin, dir })
+        Self { host, admin, dir }
+    }
+
+    /// Crashes the daemon and starts it again with a clock that is off by so much, or with the right one.
+    pub async fn crash_into(&mut self, offset: Option<&str>) {
+        let next = offset.map_or_else(program, |offset| program_at(self.scratch(), offset));
+        self.host.run_as(&next);
+        self.crash().await;
     }
 
     pub fn state(&self) -> PathBuf {
@@ -112,6 +139,18 @@ impl Bed {
 /// A directory whose path is short, as socket paths are limited.
 pub fn scratch() -> TempDir {
     tempfile::Builder::new().prefix("qx").tempdir_in("/tmp").unwrap()
+}
+
+/// The program under test with a clock that is off by so much, such as `-1d`; it is written into `dir`.
+fn program_at(dir: &Path, offset: &str) -> PathBuf {
+    let wrapper = dir.join(format!("at{offset}"));
+    let script = format!(
+        "#!/bin/sh\nexec env LD_PRELOAD={FAKETIME} FAKETIME={offset} {} \"$@\"\n",
+        program().display()
+    );
+    std::fs::write(&wrapper, script).unwrap();
+    std::fs::set_permissions(&wrapper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    wrapper
 }
 
 /// The program under test.

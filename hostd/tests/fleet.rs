@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 /// Hosts on one switch; numbered from 0.
 pub struct Hosts {
     fleet: Fleet,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Deref for Hosts {
@@ -42,7 +42,7 @@ impl Hosts {
         }
         let dir = scratch();
         let fleet = Fleet::start(&program(), dir.path(), count).await.unwrap();
-        let hosts = Self { fleet, _dir: dir };
+        let hosts = Self { fleet, dir };
         for i in 0..count {
             hosts.is_idle(i).await;
         }
@@ -144,6 +144,24 @@ impl Hosts {
         }
         wanted.sort();
         self.admin(at).sees(&format!("{hosts:?} as members"), |view| member_ids(view) == wanted).await;
+    }
+
+    /// Runs `qx` inside host `i`; whether it succeeded, and all it said.
+    pub fn qx(&self, i: usize, args: &[&str]) -> (bool, String) {
+        let link = self.dir.path().join("qx");
+        if !link.exists() {
+            std::os::unix::fs::symlink(program(), &link).unwrap();
+        }
+        let output = self.host(i).libvirt.command_inside(&link).args(args).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.success(), format!("{text}{}", String::from_utf8_lossy(&output.stderr)))
+    }
+
+    /// The same, which must succeed; answers what it said.
+    pub fn qx_ok(&self, i: usize, args: &[&str]) -> String {
+        let (success, text) = self.qx(i, args);
+        assert!(success, "{args:?} on {}: {text}", self.name(i));
+        text
     }
 
     /// The QEMU process of a machine on host `i`, as that host numbers it.

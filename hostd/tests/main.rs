@@ -8,6 +8,7 @@
 mod admin;
 mod bed;
 mod fleet;
+mod stranger;
 
 mod api {
     mod access;
@@ -38,12 +39,17 @@ mod fault {
 
 mod cluster {
     mod crash_join;
+    mod damage;
     mod fence;
     mod isolated;
     mod join;
     mod leave;
+    mod long;
+    mod moved;
     mod partition;
     mod remote;
+    mod security;
     mod switch;
+    mod tokens;
     mod witness;
 }

@@ -307,3 +307,5 @@ async fn snapshot_when_grown(engine: Engine, stop: CancellationToken) {
 
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod garbled;

@@ -133,11 +133,11 @@ impl RaftNetwork<TypeConfig> for Peer {
         }
     }
 
-    /// A tenth of a second at first, ten at most: a member that is just coming is found at once, and one that is gone for
-    /// good costs little.
+    /// A fortieth of a second at first, ten seconds at most: a member that is just coming, as every host is that joins, is
+    /// found at once, and one that is gone for good costs little.
     fn backoff(&self) -> Backoff {
-        let pauses = std::iter::successors(Some(Duration::from_millis(100)), |pause| {
-            Some((*pause * 2).min(Duration::from_secs(10)))
+        let pauses = std::iter::successors(Some(Duration::from_millis(25)), |pause| {
+            Some((*pause * 3 / 2).min(Duration::from_secs(10)))
         });
         Backoff::new(pauses)
     }

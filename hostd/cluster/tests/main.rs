@@ -5,6 +5,7 @@
 mod access;
 mod cluster_record;
 mod fixture;
+mod garbled;
 mod golden;
 mod group;
 mod image;

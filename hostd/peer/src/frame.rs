@@ -231,6 +231,19 @@ mod tests {
         assert_eq!(Frame::decode(&bytes.expect("encoded")).expect("read"), Frame::Welcome { version: 2 });
     }
 
+    #[test]
+    fn frames_that_are_almost_right_are_an_error_or_a_frame() {
+        let frames: Vec<Vec<u8>> = all().iter().map(|frame| frame.encode().expect("encoded")).collect();
+        lab::garble::for_a_while(10, |garbler| {
+            let bytes = garbler.garble_one(&frames);
+            let _ = read_now(&bytes, MOST);
+            if let Some(Ok(frame)) = bytes.get(LENGTH..).map(Frame::decode) {
+                let again = frame.encode().expect("what was read can be written");
+                assert_eq!(Frame::decode(&again[LENGTH..]).expect("and read again"), frame);
+            }
+        });
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2000))]
         #[test]

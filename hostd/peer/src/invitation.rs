@@ -206,6 +206,17 @@ mod tests {
         assert_eq!(parse(&format!("{text}AAAA")), BadInvitation::Damaged);
     }
 
+    #[test]
+    fn texts_that_are_almost_right_are_refused_or_say_the_same() {
+        let invitation = invitation();
+        let text = invitation.to_string();
+        lab::garble::for_a_while(5, |garbler| {
+            let garbled = String::from_utf8_lossy(&garbler.garble(text.as_bytes())).into_owned();
+            let read = garbled.parse::<Invitation>();
+            assert!(read.is_err() || read == Ok(invitation.clone()), "{garbled}");
+        });
+    }
+
     proptest! {
         #[test]
         fn one_changed_character_is_noticed(at in any::<prop::sample::Index>(), to in "[A-Za-z0-9_-]") {

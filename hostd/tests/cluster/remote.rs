@@ -1,7 +1,7 @@
 //! What is on one host is made, seen and changed on another.
 
 use crate::admin::Admin;
-use crate::bed::{pointers, program, refused};
+use crate::bed::{pointers, refused};
 use crate::fleet::Hosts;
 use hyper::Method;
 use lab::bootsector;
@@ -101,19 +101,8 @@ async fn task_about(admin: &Admin, name: &str, state: &str) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hosts_come_together_by_command_line() {
     let Some(hosts) = Hosts::start(2).await else { return };
-    let dir = tempfile::tempdir().unwrap();
-    let link = dir.path().join("qx");
-    std::os::unix::fs::symlink(program(), &link).unwrap();
-    let qx = |i: usize, args: &[&str]| {
-        let output = hosts.host(i).libvirt.command_inside(&link).args(args).output().unwrap();
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        (output.status.success(), format!("{text}{}", String::from_utf8_lossy(&output.stderr)))
-    };
-    let ok = |i: usize, args: &[&str]| {
-        let (success, text) = qx(i, args);
-        assert!(success, "{args:?}: {text}");
-        text
-    };
+    let qx = |i: usize, args: &[&str]| hosts.qx(i, args);
+    let ok = |i: usize, args: &[&str]| hosts.qx_ok(i, args);
     let token = ok(0, &["cluster", "token", "create", "--valid", "10m"]);
     assert!(ok(0, &["cluster", "token", "list"]).contains("valid"));
     ok(0, &["cluster", "rename", "Rack 7"]);

@@ -3,9 +3,11 @@
 use crate::accel::Accel;
 use crate::http::{Http, Target};
 use crate::machine::Machine;
+use crate::wire::Lan;
 use crate::{tls, wait};
 use anyhow::{Context, Result, bail};
 use hyper::Method;
+use serde_json::json;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -39,6 +41,8 @@ pub struct Boot {
     pub disks: Vec<PathBuf>,
     /// Port of the loopback address that leads to the appliance's 8443.
     pub port: u16,
+    /// The wire to other appliances; without one it has the card for this machine alone.
+    pub lan: Option<Lan>,
     /// Directory for sockets, logs and UEFI variables; short, as socket paths must fit 107 bytes.
     pub dir: PathBuf,
 }
@@ -92,8 +96,17 @@ impl Boot {
             let drive = format!("if=none,id=disk{index},format=raw,file={}", disk.display());
             add(&["-drive", &drive, "-device", &format!("virtio-blk-pci,drive=disk{index}")]);
         }
-        let forward = format!("user,id=net,hostfwd=tcp:127.0.0.1:{}-:8443", self.port);
-        add(&["-netdev", &forward, "-device", "virtio-net-pci,netdev=net", "-device", "virtio-rng-pci"]);
+        let mut forward = format!("user,id=net,hostfwd=tcp:127.0.0.1:{}-:8443", self.port);
+        if let Some(lan) = self.lan {
+            // Each has an address of its own on the card for this machine, too, and no way to the others by it.
+            forward.push_str(&format!(",restrict=on,ipv6=off,net=10.79.{}.0/24", lan.number));
+        }
+        let card = format!(
+            "virtio-net-pci,netdev=net,mac=52:54:00:12:34:{:02x}",
+            self.lan.map_or(0x56, |l| l.number)
+        );
+        add(&["-netdev", &forward, "-device", &card, "-device", "virtio-rng-pci"]);
+        args.extend(self.lan.into_iter().flat_map(Lan::args).map(OsString::from));
         Ok(args)
     }
 }
@@ -167,6 +180,14 @@ impl Appliance {
             bail!("the console shows fingerprint {:?}, the port presents {presented}", greeting.fingerprint);
         }
         Ok(greeting)
+    }
+
+    /// Pulls the cable of its card on the wire, or puts it back.
+    ///
+    /// # Errors
+    /// When it has none.
+    pub async fn set_lan(&mut self, on: bool) -> Result<()> {
+        self.machine.qmp.command("set_link", json!({"name": "lan-card", "up": on})).await.map(drop)
     }
 
     /// Presses the power button and waits for the orderly end.

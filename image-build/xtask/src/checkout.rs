@@ -12,6 +12,8 @@ pub struct Checkout {
     pub root: PathBuf,
     /// Cargo's target folder.
     pub target: PathBuf,
+    /// A daemon to work with instead of one that is compiled from the checkout.
+    pub hostd: Option<PathBuf>,
 }
 
 impl Checkout {
@@ -22,7 +24,7 @@ impl Checkout {
     pub fn find() -> Result<Self> {
         let root =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().context("the checkout")?;
-        let mut checkout = Self { target: root.join("target"), root };
+        let mut checkout = Self { target: root.join("target"), root, hostd: None };
         let metadata = checkout.metadata(&["--no-deps"])?;
         let target = metadata["target_directory"].as_str().context("cargo names its target folder")?;
         checkout.target = target.into();
@@ -45,11 +47,14 @@ impl Checkout {
     }
 
     /// Compiles every program of the workspace for tests, as the tests themselves do (the same features, so nothing is
-    /// compiled twice), and returns the one named.
+    /// compiled twice), and returns the one named; the daemon may be another one, see [`Checkout::hostd`].
     ///
     /// # Errors
     /// When something does not compile.
     pub fn program(&self, name: &str) -> Result<PathBuf> {
+        if let Some(hostd) = self.hostd.as_ref().filter(|_| name == "hostd") {
+            return Ok(hostd.clone());
+        }
         run(&mut self.cargo(&["build", "-q", "--workspace", "--bins", "--locked"]))?;
         Ok(self.target.join("debug").join(name))
     }

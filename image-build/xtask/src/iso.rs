@@ -22,11 +22,14 @@ pub enum Daemon {
 }
 
 impl Daemon {
-    /// Compiles the daemon, and returns its binary.
+    /// Compiles the daemon, unless another one was named, and returns its binary.
     ///
     /// # Errors
     /// When it does not compile.
     pub fn build(self, checkout: &Checkout) -> Result<PathBuf> {
+        if let Some(hostd) = &checkout.hostd {
+            return Ok(hostd.clone());
+        }
         let (profile, folder) = match self {
             Daemon::Image => ("image", "image"),
             Daemon::Debug => ("dev", "debug"),

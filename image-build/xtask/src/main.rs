@@ -16,6 +16,7 @@ mod vendor;
 use anyhow::Result;
 use checkout::Checkout;
 use clap::{Parser, Subcommand};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Developer commands of the Quantix checkout.
@@ -40,6 +41,9 @@ enum Task {
         /// Boot the ISO that is there, without building
         #[arg(long)]
         no_build: bool,
+        /// Cases on this machine: run this daemon, another build or version, without compiling one
+        #[arg(long, value_name = "PROGRAM")]
+        hostd: Option<PathBuf>,
         /// simulate: how many histories
         #[arg(long, default_value_t = 500)]
         seeds: u64,
@@ -51,6 +55,9 @@ enum Task {
     Measure {
         /// Dotted names such as boot.bios
         names: Vec<String>,
+        /// Measure this daemon, another build or version, without compiling one
+        #[arg(long, value_name = "PROGRAM")]
+        hostd: Option<PathBuf>,
     },
     /// Write hostd/docs/openapi.json from the handlers
     Openapi {
@@ -94,8 +101,10 @@ async fn perform(task: Task) -> Result<()> {
         Task::Lab { case, seeds, seed, .. } if case.as_deref() == Some(cases::SIMULATE) => {
             cases::simulate(&checkout, seeds, seed)
         }
-        Task::Lab { case, no_build, .. } => cases::lab(&checkout, case.as_deref(), !no_build).await,
-        Task::Measure { names } => measure::measure(&checkout, &names).await,
+        Task::Lab { case, no_build, hostd, .. } => {
+            cases::lab(&Checkout { hostd, ..checkout }, case.as_deref(), !no_build).await
+        }
+        Task::Measure { names, hostd } => measure::measure(&Checkout { hostd, ..checkout }, &names).await,
         Task::Openapi { check } => openapi::openapi(&checkout, check),
         Task::Vendor { check } => vendor::vendor(&checkout, check),
         Task::Tidy => tidy::check(&checkout),

@@ -93,6 +93,7 @@ pub async fn run(checkout: &Checkout, args: &RunArgs) -> Result<()> {
         cpus: args.cpus,
         disks,
         port: args.port,
+        lan: None,
         dir,
     };
     println!("Booting {} ({:?})", boot.iso.display(), boot.accel);

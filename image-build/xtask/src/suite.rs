@@ -41,7 +41,9 @@ pub async fn test(checkout: &Checkout, args: &TestArgs) -> Result<()> {
     });
     steps.step("API document", || openapi::openapi(checkout, true));
     if !args.fast {
-        cases::run(checkout, cases::Case::HostStory, &mut steps).await;
+        for case in cases::STORIES {
+            cases::run(checkout, case, &mut steps).await;
+        }
         let built = steps.step("ISO build", || iso::build(checkout, iso::Daemon::Image).map(drop));
         for case in cases::SUITE {
             if built {

@@ -31,6 +31,7 @@ pub async fn plan(checkout: &Checkout, firmware: Firmware, name: &str, disks: Ve
         cpus: 2,
         disks,
         port: free_port()?,
+        lan: None,
         dir: checkout.target.join("lab").join(name),
     })
 }

@@ -3,6 +3,8 @@
 
 mod boot;
 mod durable;
+mod federation;
+mod gathering;
 mod host;
 mod reproducible;
 mod simulate;
@@ -20,6 +22,10 @@ use lab::browser::Browser;
 pub enum Case {
     /// The browser's story on the build machine, with pictures, without scripts, by keyboard.
     HostStory,
+    /// The browser's story of three hosts that become a cluster, on the build machine.
+    ClusterStory,
+    /// The tests of clusters that take minutes.
+    Cluster,
     /// The ISO boots by BIOS, and the story is lived through inside it.
     BootBios,
     /// The ISO boots by UEFI with Secure Boot.
@@ -28,32 +34,53 @@ pub enum Case {
     RebootDurable,
     /// A data partition that can't be mounted is an error everybody sees.
     BrokenData,
+    /// Three booted ISOs become a cluster by their pages.
+    ThreeIsos,
     /// Two builds from the same inputs are bit-identical.
     Reproducible,
 }
 
 /// Every case.
-pub const ALL: [Case; 6] = [
+pub const ALL: [Case; 9] = [
     Case::HostStory,
+    Case::ClusterStory,
+    Case::Cluster,
     Case::BootBios,
     Case::BootUefi,
     Case::RebootDurable,
     Case::BrokenData,
+    Case::ThreeIsos,
     Case::Reproducible,
 ];
 
 /// The cases with the ISO that `cargo xtask test` runs.
 pub const SUITE: [Case; 4] = [Case::BootBios, Case::BootUefi, Case::RebootDurable, Case::BrokenData];
 
+/// The cases without the ISO that `cargo xtask test` runs.
+pub const STORIES: [Case; 2] = [Case::HostStory, Case::ClusterStory];
+
 impl Case {
+    /// Whether it boots the ISO of the target folder.
+    const fn boots(self) -> bool {
+        match self {
+            Case::BootBios | Case::BootUefi | Case::RebootDurable | Case::BrokenData | Case::ThreeIsos => {
+                true
+            }
+            Case::HostStory | Case::ClusterStory | Case::Cluster | Case::Reproducible => false,
+        }
+    }
+
     /// Its name on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Case::HostStory => "host-story",
+            Case::ClusterStory => "cluster-story",
+            Case::Cluster => "cluster",
             Case::BootBios => "boot-bios",
             Case::BootUefi => "boot-uefi",
             Case::RebootDurable => "reboot-durable",
             Case::BrokenData => "broken-data-partition",
+            Case::ThreeIsos => "three-isos",
             Case::Reproducible => "reproducible",
         }
     }
@@ -62,18 +89,30 @@ impl Case {
     pub const fn about(self) -> &'static str {
         match self {
             Case::HostStory => "the browser's story on this machine, pictures, no scripts, keyboard alone",
+            Case::ClusterStory => {
+                "the browser's story of three hosts on this machine: join, cut off, come back, remove; pictures"
+            }
+            Case::Cluster => "20 joins in a row, five hosts without two, a minute frozen",
             Case::BootBios => "the ISO boots by BIOS; the browser's story inside it",
             Case::BootUefi => "the ISO boots by UEFI with Secure Boot",
             Case::RebootDurable => "login, machine and disk survive a reboot and a power cut; autostart runs",
             Case::BrokenData => "a data partition that can't be mounted is a visible error, never silent RAM",
+            Case::ThreeIsos => {
+                "three booted ISOs form a cluster by their pages; one is cut off and comes back"
+            }
             Case::Reproducible => "two builds from the same inputs are bit-identical",
         }
     }
 
     /// Why it can't run here.
     fn missing(self) -> Option<String> {
-        let browser = matches!(self, Case::HostStory | Case::BootBios | Case::RebootDurable);
-        let namespaces = self == Case::HostStory;
+        let browser = match self {
+            Case::HostStory | Case::ClusterStory | Case::BootBios | Case::RebootDurable | Case::ThreeIsos => {
+                true
+            }
+            Case::Cluster | Case::BootUefi | Case::BrokenData | Case::Reproducible => false,
+        };
+        let namespaces = matches!(self, Case::HostStory | Case::ClusterStory | Case::Cluster);
         let browser = browser.then(Browser::missing).flatten();
         browser.or_else(|| namespaces.then(lab::host::Host::missing).flatten())
     }
@@ -88,10 +127,13 @@ pub async fn run(checkout: &Checkout, case: Case, steps: &mut Steps) {
     let begun = steps.begin(case.name());
     let result = match case {
         Case::HostStory => host::story(checkout).await,
+        Case::ClusterStory => gathering::story(checkout).await,
+        Case::Cluster => federation::long(checkout),
         Case::BootBios => boot::bios(checkout).await,
         Case::BootUefi => boot::uefi(checkout).await,
         Case::RebootDurable => durable::reboot(checkout).await,
         Case::BrokenData => durable::broken(checkout).await,
+        Case::ThreeIsos => federation::three_isos(checkout).await,
         Case::Reproducible => reproducible::twice(checkout),
     };
     steps.end(case.name(), begun, result);
@@ -104,7 +146,7 @@ pub async fn run(checkout: &Checkout, case: Case, steps: &mut Steps) {
 pub async fn lab(checkout: &Checkout, name: Option<&str>, build: bool) -> Result<()> {
     let Some(name) = name else {
         for case in ALL {
-            let suite = if SUITE.contains(&case) || case == Case::HostStory { "test" } else { "" };
+            let suite = if SUITE.contains(&case) || STORIES.contains(&case) { "test" } else { "" };
             println!("{:<24} {:<5} {}", case.name(), suite, case.about());
         }
         println!("{SIMULATE:<24} {:<5} {}", "test", simulate::ABOUT);
@@ -114,7 +156,7 @@ pub async fn lab(checkout: &Checkout, name: Option<&str>, build: bool) -> Result
         bail!("there is no case {name}; cargo xtask lab lists them");
     };
     let mut steps = Steps::default();
-    if build && !matches!(case, Case::HostStory | Case::Reproducible) {
+    if build && case.boots() {
         let built =
             steps.step("ISO build", || crate::iso::build(checkout, crate::iso::Daemon::Image).map(drop));
         if !built {

@@ -1,5 +1,6 @@
 //! Figures of the ISO and of the booted appliance.
 
+use super::fleet::load;
 use super::{Figure, quantile, rounded};
 use crate::cases::{BOOTED, PATIENCE, plan};
 use crate::checkout::Checkout;
@@ -78,9 +79,4 @@ pub async fn idle(checkout: &Checkout) -> Result<Vec<Figure>> {
             detail: json!({"VmRSS_kB": rss}),
         },
     ])
-}
-
-/// This machine's load averages, to judge a figure by.
-fn load() -> String {
-    std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim().to_owned()
 }

@@ -3,8 +3,13 @@
 
 mod appliance;
 mod daemon;
+mod failover;
+mod fleet;
+mod hundred;
+mod join;
 mod page;
 mod start;
+mod write;
 
 use crate::checkout::Checkout;
 use anyhow::{Result, bail};
@@ -27,7 +32,7 @@ pub struct Figure {
 }
 
 /// Names that can be asked for; names measured in one go stand together.
-const GROUPS: [(Group, &[&str]); 7] = [
+const GROUPS: [(Group, &[&str]); 12] = [
     (Group::IsoSize, &["iso.bytes"]),
     (Group::BootBios, &["boot.bios"]),
     (Group::BootUefi, &["boot.uefi"]),
@@ -35,6 +40,14 @@ const GROUPS: [(Group, &[&str]); 7] = [
     (Group::Pages, &["page.login", "page.vms"]),
     (Group::Api, &["api.vm.p50", "api.vm.p99", "api.list100.p50", "submit.p50"]),
     (Group::Start, &["vm-start.ratio"]),
+    (Group::Join, &["join.one", "join.vms50", "join.three"]),
+    (
+        Group::Write,
+        &["write3.p50", "write3.p99", "write3.follower.p50", "write3.follower.p99", "write3.rate64"],
+    ),
+    (Group::Failover, &["failover-leader.p50", "failover-leader.max"]),
+    (Group::Recover, &["recover.total"]),
+    (Group::Hundred, &hundred::NAMES),
 ];
 
 /// What is measured in one go.
@@ -47,6 +60,11 @@ enum Group {
     Pages,
     Api,
     Start,
+    Join,
+    Write,
+    Failover,
+    Recover,
+    Hundred,
 }
 
 /// Measures the named figures, or all.
@@ -71,6 +89,11 @@ pub async fn measure(checkout: &Checkout, names: &[String]) -> Result<()> {
             Group::Pages => page::weights(checkout).await?,
             Group::Api => daemon::api(checkout).await?,
             Group::Start => start::ratio(checkout).await?,
+            Group::Join => join::times(checkout).await?,
+            Group::Write => write::times(checkout).await?,
+            Group::Failover => failover::leader(checkout).await?,
+            Group::Recover => failover::recover(checkout).await?,
+            Group::Hundred => hundred::costs(checkout)?,
         };
         for figure in figures.iter().filter(|figure| wanted(figure.measure)) {
             println!("{}", serde_json::to_string(figure)?);
