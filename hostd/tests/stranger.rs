@@ -78,7 +78,9 @@ pub async fn invite(bed: &mut Bed, valid_s: u32) -> Invitation {
 pub async fn post(bed: &Bed, invitation: &Invitation, what: &str, body: &Value) -> (u16, Value) {
     let address: SocketAddr = bed.host.address().parse().unwrap();
     let path = format!("/api/v1/cluster/admission/{what}");
-    pinned::post(&[address], invitation.cluster, invitation.authority, &path, body, ANSWER).await.unwrap()
+    pinned::post(&[address], invitation.cluster, Some(invitation.authority), &path, body, ANSWER)
+        .await
+        .unwrap()
 }
 
 /// A connection to the port for peers from an address inside the host, so that it can be told from others in the log.

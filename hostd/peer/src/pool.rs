@@ -99,7 +99,12 @@ impl Pool {
     pub fn reset(&self) {
         for slot in self.slots().values() {
             slot.state.send_if_modified(|state| {
-                let failed = matches!(state.stage, Stage::Down { .. } | Stage::Removed(_));
+                let failed = match &state.stage {
+                    Stage::Down { .. } | Stage::Removed(_) => true,
+                    // Why it ended was said to who this host was, and may be that it was removed.
+                    Stage::Up(calls) => calls.ended().is_some(),
+                    Stage::Idle | Stage::Connecting => false,
+                };
                 if failed {
                     *state = State { stage: Stage::Idle, failures: 0 };
                 }

@@ -38,6 +38,19 @@ async fn a_removed_host_is_told_so_until_it_is_somebody_else() {
 }
 
 #[tokio::test]
+async fn what_a_host_was_told_and_never_heard_is_forgotten_with_its_identity() {
+    let site = Site::new();
+    let (one, two) = (site.member(1), site.member(2));
+    acquaint(&[(1, &one), (2, &two)]);
+    two.call(1, b"hello").await.expect("an answer");
+    one.host.refuse(2, true, "two was removed on Monday");
+    // It is told over the connection within a second, and makes no call that would notice.
+    tokio::time::sleep(std::time::Duration::from_millis(2500)).await;
+    two.link.set_identity(Some(site.identity(3))).expect("an identity");
+    assert_eq!(two.call(1, b"new").await.expect("an answer"), b"0000000000000003 Work new");
+}
+
+#[tokio::test]
 async fn an_unknown_host_may_try_again() {
     let site = Site::new();
     let (one, two) = (site.member(1), site.member(2));

@@ -13,7 +13,7 @@ pub const GUEST_LINE: &str = "the guest of the story speaks";
 const IMAGE_SIZE: usize = 24 << 20;
 
 /// Tells whether something is drawn on the console page's screen.
-pub(crate) const DRAWN: &str = "const canvas = document.querySelector('#screen canvas'); \
+pub const DRAWN: &str = "const canvas = document.querySelector('#screen canvas'); \
     if (!canvas || !canvas.width) return false; \
     const dots = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data; \
     for (let i = 0; i < dots.length; i += 4) if (dots[i] + dots[i + 1] + dots[i + 2] > 200) return true; \

@@ -199,6 +199,9 @@ impl Bed {
             browser.set_screen(screen).await?;
             browser.open(path).await?;
             browser.find("main[data-page]").await?;
+            if browser.has("#screen").await? {
+                browser.holds("something on the guest's screen", story::DRAWN).await?;
+            }
             let wide: Value = browser.script("return document.documentElement.scrollWidth").await?;
             let scheme = if screen.dark { "dark" } else { "light" };
             let file = self.pictures.join(format!("{name}-{scheme}-{}.png", screen.width));
