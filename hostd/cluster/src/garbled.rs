@@ -1,6 +1,6 @@
 //! What arrives almost right, from a peer or from the disk: it is refused or read, and nothing else.
 
-use crate::frame::{Beat, Chunk, Frame, Pulse, Reply, Told};
+use crate::frame::{Beat, Chunk, Frame, Pulse, Renew, Renewed, Reply, Told};
 use crate::raft::{Batch, LogId, Membership, RaftEntry, SnapshotMeta, StoredMembership, Vote};
 use crate::record;
 use hostd_types::command::{AuditCommand, ENTRY_VERSION};
@@ -67,6 +67,7 @@ fn frames() -> Vec<Vec<u8>> {
         Frame::Chunk(chunk),
         Frame::Propose(vec![entry(), entry()]),
         Frame::Beat(Beat { applied: 9, digest: "well".into() }),
+        Frame::Renew(Renew { epoch: 3 }),
     ];
     all.iter().map(|frame| frame.encode().expect("encoded")).collect()
 }
@@ -78,6 +79,7 @@ fn replies() -> Vec<Vec<u8>> {
         answered_ms: Some(5),
         matched: None,
         digest: Some(("well".into(), 2)),
+        lease_ms: Some(7),
     };
     let all = [
         Reply::Append(AppendEntriesResponse::PartialSuccess(Some(log_id(4)))),
@@ -88,6 +90,7 @@ fn replies() -> Vec<Vec<u8>> {
         Reply::Propose(vec![Err(Problem::wrong_state("no"))]),
         Reply::NotLeader(Some(7)),
         Reply::Pulse(Pulse { members: vec![told] }),
+        Reply::Renewed(Renewed { granted: true, decided: 9, why: String::new() }),
         Reply::Failed("broken".into()),
     ];
     all.iter().map(|reply| reply.encode().expect("encoded")).collect()
