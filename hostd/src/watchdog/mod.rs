@@ -22,7 +22,7 @@ const PET: Duration = Duration::from_secs(2);
 /// The socket can't be made; a missing device is no error, whoever asks is told.
 pub async fn run(run_dir: &Path) -> Result<()> {
     fs::create_dir_all(run_dir).context("making the run directory")?;
-    spare_from_memory_shortage();
+    go_first();
     let listener = bind(&socket(run_dir))?;
     let kept = run_dir.join("watchdog.told");
     let mut told = read(&kept);
@@ -125,9 +125,14 @@ fn bind(path: &Path) -> Result<UnixDatagram> {
     Ok(listener)
 }
 
-/// Without this process the machine is reset, so it is the last to go when memory is short, and waits for no disk to be
-/// loaded again.
-fn spare_from_memory_shortage() {
+/// Without this process the machine is reset, so it is the last to go when memory is short, waits for no disk to be loaded
+/// again, and runs before whatever else is busy.
+fn go_first() {
+    let first = libc::sched_param { sched_priority: 1 };
+    // SAFETY: the parameter lives through the call, which changes only when this process runs.
+    if unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &first) } != 0 {
+        tracing::debug!("the watchdog's process waits its turn like all others");
+    }
     // SAFETY: which pages stay in memory changes nothing of what is in them.
     if unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE | libc::MCL_ONFAULT) } != 0 {
         tracing::debug!("the watchdog's process can't stay in memory");

@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 /// Renews this host's lease until `stop`.
 pub(crate) async fn renew(engine: Engine, leases: Leases, stop: CancellationToken) {
     let renew = leases.0.terms.renew;
-    let mut pause = renew;
+    // A daemon that comes back wants its lease before what hangs on the last one ends.
+    let mut pause = renew / 3;
     while stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
         let granted = async {
             let Some(own) = own(&engine, &leases).await else { return false };

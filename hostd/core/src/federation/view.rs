@@ -78,8 +78,8 @@ pub enum Liveness {
     Suspect,
     /// It has been silent for longer, and what needs a lease may run on there.
     Down,
-    /// It was without a lease for so long that nothing that needs one runs on it; it gets one again when it has
-    /// acknowledged that.
+    /// It does not answer, and had no lease for so long that nothing that needs one runs on it. It gets one again when it is
+    /// back and has acknowledged that.
     Fenced,
     /// Nothing is known of it here yet.
     Unknown,

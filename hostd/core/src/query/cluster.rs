@@ -62,10 +62,10 @@ impl Core {
                 (_, None) => MemberRole::Outside,
             };
             let here = host.id == self.host();
-            let liveness = match (here, host.spec.state) {
-                (true, _) => Liveness::Up,
-                (false, HostState::Fenced) => Liveness::Fenced,
-                (false, HostState::New | HostState::Active) => liveness(known),
+            let liveness = match (here, liveness(known), host.spec.state) {
+                (true, _, _) | (false, Liveness::Up, _) => Liveness::Up,
+                (false, _, HostState::Fenced) => Liveness::Fenced,
+                (false, seen, HostState::New | HostState::Active) => seen,
             };
             // Of its own lease a host knows best.
             let own = || self.0.cluster.lease().map(|lease| lease.left);
