@@ -32,7 +32,7 @@ fn garbled_commands_are_refused_or_done_and_the_log_goes_on() {
         assert_eq!(runtime.block_on(f.cluster.health()).stopped, None, "consensus has stopped");
     });
     eprintln!("{read} could be read, {done} were done");
-    assert!(read > 20 && done > 0, "{read} could be read, {done} were done");
+    assert!(read > 5 && done > 0, "{read} could be read, {done} were done");
     // What was written can be read by the next start, and replayed to the same state.
     runtime.block_on(async {
         let applied = f.cluster.health().await.last_applied;
