@@ -48,6 +48,7 @@ mod cluster {
     mod moved;
     mod partition;
     mod remote;
+    mod rotation;
     mod security;
     mod switch;
     mod tokens;

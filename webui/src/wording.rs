@@ -171,6 +171,10 @@ pub(crate) fn action(name: &str) -> &str {
         "cluster.join" => "Join cluster",
         "cluster.import" => "Bring belongings",
         "cluster.remove" => "Remove host",
+        "cluster.rotate_authority" => "Replace authority",
+        "cluster.rotate_without" => "Replace authority without hosts",
+        "cluster.step_rotation" => "Authority replaced by a step",
+        "cluster.renew_member" => "Certificate for a member",
         other => other,
     }
 }

@@ -76,7 +76,8 @@ async fn raising_adds_what_the_level_needs_once_and_founding_makes_the_record() 
     f.ok(found(f.host, node)).await;
     let record = f.cluster.store().cluster().await.unwrap().expect("the record");
     assert_eq!(record.spec, ClusterSpec { name: "rack".into(), voters: 5 });
-    let status = ClusterStatus { level: LEVEL, generation: 0, authorities: vec![authority()] };
+    let status =
+        ClusterStatus { level: LEVEL, generation: 0, authorities: vec![authority()], rotation: None };
     assert_eq!(record.status, status);
     let host = f.cluster.store().host_of_node(node).await.unwrap().expect("the founder");
     assert_eq!((host.id, host.spec.name.as_str(), host.meta.generation), (f.host, "h1", 2));

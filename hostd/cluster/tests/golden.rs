@@ -186,7 +186,9 @@ fn cluster_commands() -> Vec<Command> {
         addresses: vec!["192.0.2.7:8444".into(), "[2001:db8::7]:8444".into()],
         level: 2,
         certificate_ends: Some(at),
+        ..HostStatus::default()
     };
+    let next = authority.clone();
     let commands = vec![
         ClusterCommand::Found {
             id: ClusterId::from_uuid(uuid(12)),
@@ -196,6 +198,9 @@ fn cluster_commands() -> Vec<Command> {
             node,
         },
         ClusterCommand::Raise { level: 2 },
+        ClusterCommand::RotateAuthority { authority: next, fingerprint: "ab".repeat(32) },
+        ClusterCommand::RotateWithout { hosts: vec![host] },
+        ClusterCommand::StepRotation { from: RotationPhase::Trusting },
         ClusterCommand::Edit { name: Some("lab".into()), voters: Some(3) },
         ClusterCommand::CreateToken { id: token, secret: secret.clone(), expires_at: at },
         ClusterCommand::RevokeToken { id: token },

@@ -19,6 +19,7 @@ mod network;
 mod remove;
 mod requests;
 mod restart;
+mod rotation;
 #[path = "simulation/seeds.rs"]
 mod seeds;
 mod simulation;

@@ -86,12 +86,15 @@ fn class(command: &Command) -> Class {
         },
         Command::Cluster(c) => match c {
             ClusterCommand::Edit { .. }
+            | ClusterCommand::RotateAuthority { .. }
+            | ClusterCommand::RotateWithout { .. }
             | ClusterCommand::RevokeToken { .. }
             | ClusterCommand::Recover { .. }
             | ClusterCommand::Remove { .. } => Class::Operate,
             ClusterCommand::CreateToken { .. } => Class::MakeAccess,
             ClusterCommand::Found { .. }
             | ClusterCommand::Raise { .. }
+            | ClusterCommand::StepRotation { .. }
             | ClusterCommand::Join { .. }
             | ClusterCommand::Import { .. } => Class::Report,
         },

@@ -38,8 +38,9 @@ pub use console::{ConsoleStream, Duplex};
 pub use ctx::{Caller, Ctx};
 pub use facts::{addresses, hostname};
 pub use federation::{
-    Admission, AdmissionPreview, AdmissionRequest, ClusterView, Condition, HostPulse, JoinPreview, Liveness,
-    MemberAddress, MemberChain, MemberRole, MemberView, NewJoinToken, Quorum,
+    Admission, AdmissionPreview, AdmissionRequest, Certificates, ClusterView, Condition, HostPulse,
+    JoinPreview, Liveness, MemberAddress, MemberChain, MemberRole, MemberView, NewJoinToken, Quorum,
+    RenewalAnswer, RenewalRequest, RotationView,
 };
 pub use hostd_cluster::ClusterHealth;
 pub use hostd_virt::kvm_probe_child;

@@ -5,7 +5,7 @@ use crate::console::{Serials, Tickets};
 use crate::error::{chain, internal, net};
 use crate::facts::{Clock, Machine};
 use crate::faults::Faults;
-use crate::federation::{Wire, keys};
+use crate::federation::{Keeping, Wire, keys};
 use crate::isolated::Isolated;
 use crate::live::Live;
 use crate::pool::Pool;
@@ -62,6 +62,8 @@ pub(crate) struct Inner {
     pub history: History,
     pub faults: Faults,
     pub watchdog: crate::watchdog::Known,
+    /// How keeping this host's certificate goes.
+    pub keeping: Keeping,
     pub wakes: Wakes,
     /// Domains of libvirt that are not ours.
     pub foreign_domains: AtomicU64,
@@ -138,6 +140,7 @@ impl Core {
             history: History::default(),
             faults: Faults::default(),
             watchdog: crate::watchdog::Known::default(),
+            keeping: Keeping::default(),
             wakes: Wakes::default(),
             foreign_domains: AtomicU64::new(0),
             networks_seen: AtomicBool::new(false),

@@ -248,7 +248,11 @@ fn subject_of(command: &Command) -> Option<Subject> {
         },
         Command::Cluster(c) => match c {
             ClusterCommand::Found { id, name, .. } => named(Kind::Cluster, id, name),
-            ClusterCommand::Raise { .. } | ClusterCommand::Edit { .. } => None,
+            ClusterCommand::Raise { .. }
+            | ClusterCommand::Edit { .. }
+            | ClusterCommand::RotateAuthority { .. }
+            | ClusterCommand::RotateWithout { .. }
+            | ClusterCommand::StepRotation { .. } => None,
             ClusterCommand::CreateToken { id, .. } | ClusterCommand::RevokeToken { id } => {
                 named(Kind::JoinToken, id, "")
             }

@@ -3,11 +3,13 @@
 use super::lookup::id;
 use super::moving::{join, leave, preview, typed_answer};
 use super::{Session, Stop, output};
-use crate::http::v1::cluster::{CreateJoinToken, EditCluster, RecoverCluster, SetPeer, Standing};
+use crate::http::v1::cluster::{
+    CreateJoinToken, EditCluster, RecoverCluster, RotateWithout, SetPeer, Standing,
+};
 use anyhow::Context;
 use clap::Subcommand;
 use hostd_core::{ClusterView, Condition, Liveness, MemberRole, MemberView, NewJoinToken};
-use hostd_types::{HostRole, JoinToken, JoinTokenId, Timestamp};
+use hostd_types::{HostId, HostRole, JoinToken, JoinTokenId, RotationPhase, Timestamp};
 use hyper::Method;
 use serde_json::Value;
 use std::net::SocketAddr;
@@ -52,6 +54,12 @@ pub enum Verb {
     Rename { name: String },
     /// How many hosts vote at most: 3, 5 or 7
     Voters { count: u8 },
+    /// Replace the authority that signs the members' certificates
+    RotateCa {
+        /// While one is being replaced: go on without these hosts, which are off
+        #[arg(long, num_args = 1.., value_name = "HOST")]
+        without: Vec<String>,
+    },
     /// Tell this host alone where another one is, when the cluster does not know
     SetPeer {
         host: String,
@@ -104,6 +112,7 @@ pub async fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
         Verb::Remove { host, yes } => remove(session, &host, yes).await,
         Verb::SetPeer { host, address } => set_peer(session, &host, address).await,
         Verb::Recover { i_have_powered_off } => recover(session, i_have_powered_off).await,
+        Verb::RotateCa { without } => rotate(session, without).await,
         Verb::Rename { name } => edit(session, EditCluster { name: Some(name), voters: None }).await,
         Verb::Voters { count } => edit(session, EditCluster { name: None, voters: Some(count) }).await,
     }
@@ -134,6 +143,8 @@ async fn show(session: &Session) -> Result<(), Stop> {
         ("Leader", leader.map_or("nobody", |m| &m.host.spec.name).into()),
         ("Majority", view.quorum.text.clone()),
     ]);
+    output::facts(authority(&view).map(|text| ("Authority", text)));
+    output::facts(view.certificates.fault.clone().map(|why| ("Certificate", format!("not renewed: {why}"))));
     println!();
     members(&view);
     for gone in &view.removed {
@@ -233,6 +244,43 @@ async fn recover(session: &Session, powered_off: Vec<String>) -> Result<(), Stop
     let now: Standing = session.client.ask(Method::POST, "/api/v1/cluster/recover", Some(&body)).await?;
     println!("this host: {}", condition(now.condition));
     Ok(())
+}
+
+/// Begins to replace the authority, or goes on with it without some hosts.
+async fn rotate(session: &Session, without: Vec<String>) -> Result<(), Stop> {
+    let answer: Value = if without.is_empty() {
+        session.client.ask(Method::POST, "/api/v1/cluster/rotation", None::<&()>).await?
+    } else {
+        let mut hosts = Vec::new();
+        for name in &without {
+            hosts.push(id(session, "hosts", name).await?.parse().context("reading a host's id")?);
+        }
+        let body = RotateWithout { hosts };
+        session.client.ask(Method::POST, "/api/v1/cluster/rotation/without", Some(&body)).await?
+    };
+    if session.json {
+        output::json(&answer);
+        return Ok(());
+    }
+    let view = view(session).await?;
+    println!("{}", authority(&view).unwrap_or_else(|| "the authority is replaced".into()));
+    Ok(())
+}
+
+/// How far the replacement of the authority is; nothing when none is under way.
+fn authority(view: &ClusterView) -> Option<String> {
+    let rotation = view.certificates.rotation.as_ref()?;
+    let name =
+        |id: &HostId| view.members.iter().find(|m| m.host.id == *id).map(|m| m.host.spec.name.as_str());
+    let waits: Vec<&str> = rotation.waits_for.iter().filter_map(name).collect();
+    let what = match rotation.phase {
+        RotationPhase::Trusting => "the members come to trust the new one",
+        RotationPhase::Renewing => "the members renew their certificates",
+    };
+    Some(match waits.is_empty() {
+        true => format!("being replaced: {what}"),
+        false => format!("being replaced: {what}; waits for {}", waits.join(", ")),
+    })
 }
 
 async fn edit(session: &Session, edit: EditCluster) -> Result<(), Stop> {

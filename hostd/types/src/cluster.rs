@@ -30,6 +30,44 @@ pub struct ClusterStatus {
     pub generation: u64,
     /// Authorities whose certificates are valid, the one that signs last. Two during a rotation.
     pub authorities: Vec<Authority>,
+    /// The replacement of the authority, while it is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<Rotation>,
+}
+
+/// A replacement of the authority under way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Rotation {
+    /// What is awaited.
+    pub phase: RotationPhase,
+    /// SHA-256 of the new authority's certificate, in hexadecimal.
+    pub fingerprint: String,
+    /// When it began.
+    pub began: Timestamp,
+    /// Members that are not waited for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without: Vec<HostId>,
+}
+
+/// What a replacement of the authority waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RotationPhase {
+    /// Every member trusts the new authority besides the old one, which still signs.
+    Trusting,
+    /// The new one signs; every member has a certificate by it. Then the old one is dropped.
+    Renewing,
+}
+
+impl Rotation {
+    /// The members it waits for, of all `hosts`.
+    pub fn waits_for<'a>(&self, hosts: &'a [Host]) -> Vec<&'a Host> {
+        let ready = |status: &HostStatus| match self.phase {
+            RotationPhase::Trusting => status.trusts.contains(&self.fingerprint),
+            RotationPhase::Renewing => status.authority.as_ref() == Some(&self.fingerprint),
+        };
+        hosts.iter().filter(|host| !self.without.contains(&host.id) && !ready(&host.status)).collect()
+    }
 }
 
 resource! {

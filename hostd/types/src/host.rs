@@ -104,6 +104,15 @@ pub struct HostStatus {
     /// When its certificate as a member ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_ends: Option<Timestamp>,
+    /// SHA-256 of that certificate's public key, in hexadecimal: by it the host proves itself when all else has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_key: Option<String>,
+    /// SHA-256 of the certificate of the authority that signed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authority: Option<String>,
+    /// The authorities the host trusts, likewise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trusts: Vec<String>,
 }
 
 fn is_zero(level: &u16) -> bool {

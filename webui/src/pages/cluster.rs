@@ -15,7 +15,9 @@ use axum::extract::Path;
 use axum::response::{IntoResponse, Redirect, Response};
 use hostd_core::{ClusterView, Condition, Liveness, MemberView, NewJoinToken};
 use hostd_types::command::ClusterCommand;
-use hostd_types::{ClusterRecord, Command, HostId, HostRole, JoinToken, JoinTokenId, Problem, Timestamp};
+use hostd_types::{
+    ClusterRecord, Command, HostId, HostRole, JoinToken, JoinTokenId, Problem, RotationPhase, Timestamp,
+};
 
 /// The page, and once a fresh token.
 #[derive(Template)]
@@ -81,6 +83,20 @@ impl ClusterPage {
     /// What is wrong with a member, in words.
     fn faults<'a>(&self, member: &'a MemberView) -> &'a [String] {
         member.pulse.as_ref().map_or(&[], |pulse| pulse.faults.as_slice())
+    }
+    /// Names of hosts.
+    fn names(&self, ids: &[HostId]) -> String {
+        let named = |id: &HostId| self.view.members.iter().find(|member| member.host.id == *id);
+        ids.iter().filter_map(named).map(|m| m.host.spec.name.as_str()).collect::<Vec<_>>().join(", ")
+    }
+    /// Hosts that a replacement of the authority waits for and that don't answer.
+    fn awaited_in_vain(&self) -> Vec<&MemberView> {
+        let awaited = self.view.certificates.rotation.iter().flat_map(|rotation| &rotation.waits_for);
+        let silent = |member: &&MemberView| matches!(member.liveness, Liveness::Down | Liveness::Unknown);
+        awaited
+            .filter_map(|id| self.view.members.iter().find(|member| member.host.id == *id))
+            .filter(silent)
+            .collect()
     }
     /// It lets a host in.
     fn open(&self, token: &JoinToken) -> bool {
@@ -174,6 +190,22 @@ pub(crate) async fn revoke_token(Path(id): Path<String>, submission: Submission)
             submission.act(command, "/cluster", "The join token is taken back.").await
         }
         Err(error) => error.into_response(),
+    }
+}
+
+/// `POST /cluster/rotation`: begins to replace the authority; with a host, goes on without it.
+pub(crate) async fn rotate(submission: Submission) -> Response {
+    let visit = &submission.visit;
+    let (begun, said) = match submission.fields.parsed::<HostId>("without") {
+        Some(host) => (
+            visit.core.rotate_without(&visit.ctx, vec![host]).await,
+            "The replacement goes on without that host.",
+        ),
+        None => (visit.core.rotate_authority(&visit.ctx).await, "The authority is being replaced."),
+    };
+    match begun {
+        Ok(_) => Flash::good(said).then("/cluster"),
+        Err(problem) => submission.refused("/cluster", problem),
     }
 }
 

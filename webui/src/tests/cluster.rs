@@ -22,7 +22,7 @@ pub(crate) fn record(name: &str) -> ClusterRecord {
         id: ClusterId::new(),
         meta: meta(),
         spec: ClusterSpec { name: name.into(), voters: 5 },
-        status: ClusterStatus { level: LEVEL, generation: 1, authorities: vec![authority] },
+        status: ClusterStatus { level: LEVEL, generation: 1, authorities: vec![authority], rotation: None },
     }
 }
 
@@ -88,7 +88,14 @@ pub(super) fn three(text: &str) -> ClusterView {
         quorum: Quorum { voters: 3, reachable: 2, needed: 2, held: true, may_fail: 0, text: said },
         members,
         removed: vec![removed],
+        certificates: certificates(),
     }
+}
+
+/// Certificates that are well.
+fn certificates() -> Certificates {
+    let days = |n: i64| Some(Timestamp::now().plus_seconds(86_400 * n));
+    Certificates { ends: days(61), authority_ends: days(3650), ..Certificates::default() }
 }
 
 /// One host alone.
@@ -110,6 +117,7 @@ pub(super) fn alone() -> ClusterView {
         quorum,
         members,
         removed: Vec::new(),
+        certificates: certificates(),
     }
 }
 

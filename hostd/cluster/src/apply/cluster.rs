@@ -1,7 +1,7 @@
 //! The cluster's own record and the level of the state. Tokens, joining, importing and removing have files of their own.
 
 use super::scope::Scope;
-use super::{Done, Rejection, Step, import, join, join_token, remove};
+use super::{Done, Rejection, Step, import, join, join_token, remove, rotation};
 use crate::error::StateError;
 use crate::schema::{self, FEDERATION};
 use hostd_types::command::ClusterCommand;
@@ -29,6 +29,11 @@ pub(crate) fn apply(scope: &mut Scope<'_>, command: &ClusterCommand) -> Step<Don
         ClusterCommand::Import { host, belongings } => import::import(scope, *host, belongings),
         ClusterCommand::Recover { host, generation } => recover(scope, *host, *generation),
         ClusterCommand::Remove { host } => remove::remove(scope, *host),
+        ClusterCommand::RotateAuthority { authority, fingerprint } => {
+            rotation::begin(scope, authority, fingerprint)
+        }
+        ClusterCommand::RotateWithout { hosts } => rotation::without(scope, hosts),
+        ClusterCommand::StepRotation { from } => rotation::step(scope, *from),
     }
 }
 
@@ -51,7 +56,7 @@ fn found(
         return Err(Problem::wrong_state(detail).into());
     }
     let spec = ClusterSpec { name: name.to_owned(), voters: VOTERS };
-    let status = ClusterStatus { level, generation: 0, authorities: vec![authority.clone()] };
+    let status = ClusterStatus { level, generation: 0, authorities: vec![authority.clone()], rotation: None };
     let cluster = ClusterRecord { id, meta: scope.created(), spec, status };
     scope.insert(&cluster)?;
     match scope.find::<Host>(host)? {

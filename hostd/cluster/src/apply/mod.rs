@@ -17,6 +17,7 @@ mod lookup;
 mod network;
 mod remove;
 mod request;
+mod rotation;
 mod scope;
 mod task;
 mod vm;

@@ -78,6 +78,9 @@ pub(crate) fn admit(command: &Command, now: &Snapshot) -> Result<(), Problem> {
             | ClusterCommand::Join { .. }
             | ClusterCommand::Import { .. }
             | ClusterCommand::Recover { .. }
+            | ClusterCommand::RotateAuthority { .. }
+            | ClusterCommand::RotateWithout { .. }
+            | ClusterCommand::StepRotation { .. }
             | ClusterCommand::Remove { .. },
         ) => Ok(()),
         Command::Host(

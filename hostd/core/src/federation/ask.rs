@@ -26,6 +26,8 @@ pub(crate) enum Ask {
     },
     /// Nothing: the asked host learns where the asking one is.
     Knock,
+    /// The time by the asked host's clock.
+    Clock,
     /// What the host sees of itself.
     HostView,
     /// Its load.
@@ -105,6 +107,7 @@ impl Ask {
         match self {
             Ask::Submit { asker, command } => value(&core.submit_here(&asker.ctx(), *command).await?),
             Ask::Knock => Ok(serde_json::Value::Null),
+            Ask::Clock => value(&Timestamp::now()),
             Ask::HostView => value(&core.host_view(core.host()).await?),
             Ask::HostSamples => value(&core.own_samples()),
             Ask::VmDetail(id) => value(&core.vm_detail(id).await?),
@@ -121,6 +124,7 @@ impl Ask {
         match self {
             Ask::Submit { .. } | Ask::Screenshot(_) => DO,
             Ask::Knock
+            | Ask::Clock
             | Ask::HostView
             | Ask::HostSamples
             | Ask::VmDetail(_)

@@ -6,18 +6,25 @@
 
 mod admission;
 mod ask;
+mod certificates;
 mod depart;
 mod found;
 mod join;
 mod moving;
 mod place;
+mod plea;
 mod recover;
+mod rotation;
 mod stream;
 mod view;
 mod wire;
 
 pub(crate) use ask::Ask;
+pub use certificates::Certificates;
+pub(crate) use certificates::Keeping;
 pub(crate) use found::keys;
+pub use plea::{RenewalAnswer, RenewalRequest};
+pub use rotation::RotationView;
 pub use view::*;
 pub(crate) use wire::Wire;
 

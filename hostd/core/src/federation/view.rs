@@ -1,5 +1,6 @@
 //! What the cluster's pages and API show, and what hosts tell each other when one joins.
 
+use super::certificates::Certificates;
 use hostd_types::*;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -35,6 +36,8 @@ pub struct ClusterView {
     pub members: Vec<MemberView>,
     /// Hosts that were removed, the newest first.
     pub removed: Vec<RemovedHost>,
+    /// How certificates stand.
+    pub certificates: Certificates,
 }
 
 /// Whether there is a majority, and how safe it is.

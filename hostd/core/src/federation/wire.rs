@@ -58,6 +58,11 @@ impl Wire {
         self.0.told.borrow().clone()
     }
 
+    /// Notes that another member said so in a way that proves itself.
+    pub fn tell_removed(&self, text: String) {
+        self.0.told.send_replace(Some(text));
+    }
+
     /// Forgets that this host was removed: it is a member of something else now.
     pub fn forget_removed(&self) {
         self.0.told.send_replace(None);

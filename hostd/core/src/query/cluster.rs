@@ -91,6 +91,7 @@ impl Core {
             members: members.collect(),
             quorum,
             removed,
+            certificates: self.certificates().await?,
             cluster,
         })
     }

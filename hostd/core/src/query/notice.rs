@@ -58,6 +58,10 @@ impl Core {
             let text = format!("The clock was set back by {seconds} s; times of events are out of order.");
             add(NoticeLevel::Warning, text, Some("/host"));
         }
+        for (urgent, text) in self.certificate_alarms().await {
+            let level = if urgent { NoticeLevel::Critical } else { NoticeLevel::Warning };
+            add(level, text, Some("/help/clusters#certificates"));
+        }
         if self.settings().live {
             let text = "Live mode: everything is kept in memory and vanishes at reboot.";
             add(NoticeLevel::Warning, text.into(), Some("/help/live-mode"));
@@ -185,6 +189,7 @@ mod tests {
             quorum: Quorum { voters, reachable, needed: voters / 2 + 1, held, ..Quorum::default() },
             members: members.iter().map(member).collect(),
             removed: Vec::new(),
+            certificates: Default::default(),
         }
     }
 

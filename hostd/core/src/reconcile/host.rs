@@ -46,14 +46,18 @@ impl Core {
     pub(crate) fn host_status(&self) -> HostStatus {
         let port = self.settings().peer_listen.port();
         let port = self.0.wire.link().map_or(port, |link| link.local().port());
-        let ends = self.0.wire.link().and_then(|link| link.identity()).map(|identity| identity.ends());
+        let identity = self.0.wire.link().and_then(|link| link.identity());
+        let print = |pem: &String| Some(hostd_peer::fingerprint(pem).ok()?.to_string());
         HostStatus {
             version: self.settings().version.clone(),
             boot_id: self.0.machine.boot_id.clone(),
             durable: !self.settings().live,
             addresses: addresses().into_iter().map(|ip| SocketAddr::new(ip, port).to_string()).collect(),
             level: LEVEL,
-            certificate_ends: ends,
+            certificate_ends: identity.as_ref().map(|identity| identity.ends()),
+            public_key: identity.as_ref().and_then(|identity| Some(identity.public_key().ok()?.to_string())),
+            authority: identity.as_ref().and_then(|identity| Some(identity.authority().ok()?.to_string())),
+            trusts: identity.iter().flat_map(|identity| identity.authorities()).filter_map(print).collect(),
         }
     }
 

@@ -2,8 +2,7 @@
 
 use super::{Reconcile, Summary};
 use crate::Core;
-use crate::federation::{HostPulse, keys, parsed};
-use hostd_peer::{Identity, Issuer};
+use crate::federation::{HostPulse, parsed};
 use hostd_types::command::ClusterCommand;
 use hostd_types::*;
 use std::time::Duration;
@@ -28,34 +27,6 @@ impl Peers {
             link.set_addresses(hosts.iter().filter_map(known).collect());
         }
         Ok(hosts.len())
-    }
-
-    /// Renews this host's certificate after a third of its life, and trusts the authorities the cluster has.
-    async fn renew(&self) -> Result<bool, Problem> {
-        let (core, now) = (&self.core, Timestamp::now());
-        let (identity, Some(cluster)) = (core.identity()?, core.store().cluster().await?) else {
-            return Ok(false);
-        };
-        if cluster.id != identity.cluster() {
-            return Ok(false);
-        }
-        let trusted: Vec<String> = cluster.status.authorities.iter().map(|a| a.certificate.clone()).collect();
-        let due = identity.renew_at() <= now || identity.ends() <= now;
-        if !due && identity.authorities() == trusted {
-            return Ok(false);
-        }
-        let mut next = identity;
-        if due && let Some(authority) = cluster.status.authorities.last() {
-            let issuer = Issuer::unseal(authority, next.secret()).map_err(keys)?;
-            let request = Identity::request(next.cluster(), next.node()).map_err(keys)?;
-            let chain = issuer.sign(&request.csr_pem, next.cluster(), next.node(), now).map_err(keys)?;
-            next = next.renewed(chain, &request.key_pem).map_err(keys)?;
-            tracing::info!(ends = %next.ends(), "renewed this host's certificate as a member");
-        }
-        next = next.trusting(trusted).map_err(keys)?;
-        next.save(&core.settings().keys_dir()).map_err(keys)?;
-        core.link_as(Some(next))?;
-        Ok(true)
     }
 
     /// Lets the cluster use what every member knows by now. The leader does it, once.
@@ -100,11 +71,14 @@ impl Reconcile for Peers {
             self.core.finish_recovery().await?;
         }
         let checked = self.read_rows().await?;
-        let renewed = self.renew().await?;
+        let mut renewed = self.core.keep_certificate().await?;
+        self.core.step_rotation().await?;
         self.tell().await?;
         self.raise().await?;
         self.core.tell_acts().await?;
         self.core.resume_leaving().await?;
+        // Last, as it may wait for hosts that are gone.
+        renewed |= self.core.plead().await?;
         Ok(Summary { checked, changed: usize::from(renewed), ..Summary::default() })
     }
 }

@@ -7,7 +7,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use hostd_core::{
-    Admission, AdmissionPreview, AdmissionRequest, ClusterView, Condition, Core, JoinPreview, NewJoinToken,
+    Admission, AdmissionPreview, AdmissionRequest, Certificates, ClusterView, Condition, Core, JoinPreview,
+    NewJoinToken, RenewalAnswer, RenewalRequest,
 };
 use hostd_edge::{Client, Who};
 use hostd_types::command::{ClusterCommand, Command};
@@ -82,6 +83,13 @@ pub struct SetPeer {
     /// Where this host reaches it (`address:port`); absent or `null`: where it says itself.
     #[schema(value_type = Option<String>)]
     pub address: Option<SocketAddr>,
+}
+
+/// Body of `POST /api/v1/cluster/rotation/without`.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct RotateWithout {
+    /// The members that are not waited for.
+    pub hosts: Vec<HostId>,
 }
 
 /// How the host stands to its cluster now; `GET /api/v1/cluster` tells when it has arrived.
@@ -225,6 +233,38 @@ pub async fn recover_cluster(
 ) -> Answer<Json<Standing>> {
     core.recover_cluster(&ctx, &body.powered_off).await?;
     Ok(Json(Standing { condition: core.condition().await? }))
+}
+
+/// Replace the authority that signs the members' certificates; `GET /api/v1/cluster` tells how far it is
+#[utoipa::path(post, path = "/api/v1/cluster/rotation", tag = "cluster", responses(
+    (status = 202, body = Certificates), Refusals))]
+pub async fn rotate_authority(
+    State(core): State<Core>,
+    Who(ctx): Who,
+) -> Answer<(StatusCode, Json<Certificates>)> {
+    Ok((StatusCode::ACCEPTED, Json(core.rotate_authority(&ctx).await?)))
+}
+
+/// Go on with that without waiting for some members; each gets a new certificate when it is back
+#[utoipa::path(post, path = "/api/v1/cluster/rotation/without", tag = "cluster", request_body = RotateWithout,
+    responses((status = 202, body = Certificates), Refusals))]
+pub async fn rotate_without(
+    State(core): State<Core>,
+    Who(ctx): Who,
+    JsonBody(RotateWithout { hosts }): JsonBody<RotateWithout>,
+) -> Answer<(StatusCode, Json<Certificates>)> {
+    Ok((StatusCode::ACCEPTED, Json(core.rotate_without(&ctx, hosts).await?)))
+}
+
+/// Another certificate for a member that the others refuse, for instance because its own ended (asked by that host)
+#[utoipa::path(post, path = "/api/v1/cluster/admission/renew", tag = "cluster", request_body = RenewalRequest,
+    security(()), responses((status = 200, body = RenewalAnswer), Refusals))]
+pub async fn renew_member(
+    State(core): State<Core>,
+    client: Client,
+    HostBody(asked): HostBody<RenewalRequest>,
+) -> Answer<Json<RenewalAnswer>> {
+    Ok(Json(core.renew_member(&asked, Some(network(&client)?)).await?))
 }
 
 /// What a host that shows a join token would become here (asked by that host)

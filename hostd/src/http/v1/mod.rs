@@ -20,6 +20,8 @@ pub fn add_all<C>(routes: Routes<C>) -> Routes<C> {
     const BEFORE_LOGIN: Access = Access::Public("whoever logs in is nobody yet; it is rate-limited");
     const ALIVE: Access = Access::Public("says only that the daemon answers");
     const JOINS: Access = Access::Public("needs a join token, which opens this once; it is rate-limited");
+    const RENEWS: Access =
+        Access::Public("needs a member's own key; what it gets only members can read; it is rate-limited");
     let signed = Access::Signed;
     routes
         .document(ALIVE, routes!(appliance::health))
@@ -49,8 +51,11 @@ pub fn add_all<C>(routes: Routes<C>) -> Routes<C> {
         .document(signed, routes!(cluster::remove_host))
         .document(signed, routes!(cluster::set_peer))
         .document(signed, routes!(cluster::recover_cluster))
+        .document(signed, routes!(cluster::rotate_authority))
+        .document(signed, routes!(cluster::rotate_without))
         .document(JOINS, routes!(cluster::preview_admission))
         .document(JOINS, routes!(cluster::admit_host))
+        .document(RENEWS, routes!(cluster::renew_member))
         .document(signed, routes!(task::list_tasks))
         .document(signed, routes!(task::get_task))
         .document(signed, routes!(task::cancel_task))

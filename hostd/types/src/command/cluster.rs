@@ -80,6 +80,23 @@ pub enum ClusterCommand {
         /// The generation that begins.
         generation: u64,
     },
+    /// Begin to replace the authority that signs certificates. Refused while one is being replaced.
+    RotateAuthority {
+        /// The new one.
+        authority: Authority,
+        /// SHA-256 of its certificate, in hexadecimal.
+        fingerprint: String,
+    },
+    /// Go on with the replacement without waiting for these members, which are off.
+    RotateWithout {
+        /// The members.
+        hosts: Vec<HostId>,
+    },
+    /// The replacement's next phase. Refused while a member is waited for.
+    StepRotation {
+        /// The phase that ends.
+        from: RotationPhase,
+    },
     /// A host leaves or is removed: its row and the rows of everything on it are dropped here; machines and disks stay on
     /// the host itself. Refused for the last host.
     Remove {

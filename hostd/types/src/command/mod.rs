@@ -264,6 +264,9 @@ impl Command {
                 ClusterCommand::Import { .. } => "cluster.import",
                 ClusterCommand::Recover { .. } => "cluster.recover",
                 ClusterCommand::Remove { .. } => "cluster.remove",
+                ClusterCommand::RotateAuthority { .. } => "cluster.rotate_authority",
+                ClusterCommand::RotateWithout { .. } => "cluster.rotate_without",
+                ClusterCommand::StepRotation { .. } => "cluster.step_rotation",
             }
             .into(),
             Command::Audit(c) => c.action.clone(),
