@@ -46,6 +46,7 @@ mod cluster {
     mod leave;
     mod long;
     mod moved;
+    mod neighbours;
     mod partition;
     mod remote;
     mod rotation;

@@ -174,6 +174,7 @@ pub(crate) fn action(name: &str) -> &str {
         "cluster.rotate_authority" => "Replace authority",
         "cluster.rotate_without" => "Replace authority without hosts",
         "cluster.step_rotation" => "Authority replaced by a step",
+        "cluster.find_neighbours" => "Find neighbours",
         "cluster.renew_member" => "Certificate for a member",
         other => other,
     }

@@ -38,9 +38,10 @@ pub use console::{ConsoleStream, Duplex};
 pub use ctx::{Caller, Ctx};
 pub use facts::{addresses, hostname};
 pub use federation::{
-    Admission, AdmissionPreview, AdmissionRequest, Certificates, ClusterView, Condition, HostPulse,
-    JoinPreview, Liveness, MemberAddress, MemberChain, MemberRole, MemberView, NewJoinToken, Quorum,
-    RenewalAnswer, RenewalRequest, RotationView,
+    Admission, AdmissionPreview, AdmissionRequest, Certificates, ClusterView, CodeGrant, CodeProof,
+    CodeReply, CodeRequest, Condition, HostPulse, JoinPreview, Liveness, MemberAddress, MemberChain,
+    MemberRole, MemberView, NeighbourView, NeighboursView, NewJoinToken, Quorum, RenewalAnswer,
+    RenewalRequest, RotationView,
 };
 pub use hostd_cluster::ClusterHealth;
 pub use hostd_virt::kvm_probe_child;

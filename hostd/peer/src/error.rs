@@ -57,6 +57,9 @@ pub enum PeerError {
         /// What is wrong with the answer.
         why: String,
     },
+    /// The short code is wrong, or somebody stands between the two hosts.
+    #[error("the code is wrong")]
+    WrongCode,
     /// No answer came in time.
     #[error("no answer within {0} s")]
     Late(u64),

@@ -2,7 +2,8 @@
 //!
 //! The crate owns the cluster's certificate authority, a member's identity on disk, TLS with certificates on both sides on
 //! the port for peers, the frames, the pooled connections, the addresses under which members were found, and what a host
-//! needs to join: the text of an invitation, and an HTTPS client that trusts one authority alone. It must not know what
+//! needs to join: the text of an invitation, neighbours on the network and the short code between two of them, and an HTTPS
+//! client that trusts one authority alone. It must not know what
 //! the bytes mean that it carries: no consensus, no SQL, no HTTP API, no commands.
 //!
 //! A peer is known by its certificate: signed by an authority of the cluster and naming exactly
@@ -23,6 +24,7 @@ mod greeting;
 mod identity;
 mod invitation;
 mod link;
+mod neighbours;
 mod outgoing;
 mod pinned_post;
 mod places;
@@ -31,6 +33,7 @@ mod reception;
 mod renewal;
 mod secret;
 mod shared;
+mod short_code;
 mod stream;
 mod verifier;
 
@@ -46,6 +49,8 @@ pub use frame::BODY_MOST;
 pub use identity::{Identity, Request};
 pub use invitation::{BadInvitation, Invitation};
 pub use link::{Lane, Link, Serve};
+pub use neighbours::{Found, Neighbour, Search};
 pub use renewal::{Renewal, request_key};
 pub use secret::Secret;
+pub use short_code::{Answering, Asking, CodeAnswer, ShortCode};
 pub use stream::{Door, PeerStream};

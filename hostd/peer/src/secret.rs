@@ -13,6 +13,7 @@ use zeroize::{Zeroize, Zeroizing};
 const SEALED: &str = "c1.";
 /// Keep the uses of the secret apart.
 const AUTHORITY: &str = "quantix 2026 sealing of the authority's key";
+const HANDOVER: &str = "quantix 2026 what is handed over for a short code";
 const RENEWAL: &str = "quantix 2026 answer to a member that renews";
 
 /// 32 random bytes that every member has. Whoever reads the replicated state without them can't sign certificates.
@@ -32,6 +33,27 @@ impl Secret {
     /// The system gives no random numbers.
     pub fn generate() -> Result<Self, PeerError> {
         random().map(Self)
+    }
+
+    /// One that two hosts share who have the same key.
+    pub(crate) fn derived(purpose: &str, key: &[u8]) -> Self {
+        Self(blake3::derive_key(purpose, key))
+    }
+
+    /// Encrypts what is handed over for a short code.
+    ///
+    /// # Errors
+    /// The system gives no random numbers.
+    pub fn seal_handover(&self, text: &str) -> Result<String, PeerError> {
+        self.seal_for(HANDOVER, text, &[])
+    }
+
+    /// Decrypts what [`Self::seal_handover`] made.
+    ///
+    /// # Errors
+    /// It was made with another secret, or changed since.
+    pub fn open_handover(&self, sealed: &str) -> Result<Zeroizing<String>, PeerError> {
+        self.open_for(HANDOVER, sealed, &[])
     }
 
     /// Encrypts a text so that only who has this secret reads it, and only beside the same `context`.

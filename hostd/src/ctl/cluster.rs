@@ -1,15 +1,15 @@
 //! `qx cluster`
 
+use super::authority::{authority, rotate};
 use super::lookup::id;
 use super::moving::{join, leave, preview, typed_answer};
+use super::neighbours::{neighbours, token_of};
 use super::{Session, Stop, output};
-use crate::http::v1::cluster::{
-    CreateJoinToken, EditCluster, RecoverCluster, RotateWithout, SetPeer, Standing,
-};
+use crate::http::v1::cluster::{CreateJoinToken, EditCluster, RecoverCluster, SetPeer, Standing};
 use anyhow::Context;
 use clap::Subcommand;
 use hostd_core::{ClusterView, Condition, Liveness, MemberRole, MemberView, NewJoinToken};
-use hostd_types::{HostId, HostRole, JoinToken, JoinTokenId, RotationPhase, Timestamp};
+use hostd_types::{HostRole, JoinToken, JoinTokenId, Timestamp};
 use hyper::Method;
 use serde_json::Value;
 use std::net::SocketAddr;
@@ -29,7 +29,14 @@ pub enum Verb {
     /// Join the cluster of a token with everything this host has
     Join {
         /// qxj1_…, made on a host of that cluster
-        token: String,
+        #[arg(required_unless_present = "neighbour")]
+        token: Option<String>,
+        /// Instead of a token: a neighbour that was found
+        #[arg(long, value_name = "HOST", requires = "code", conflicts_with = "token")]
+        neighbour: Option<String>,
+        /// The eight digits that this neighbour shows
+        #[arg(long)]
+        code: Option<String>,
         /// What this host's daemon was started as; it joins as that in any case
         #[arg(long, value_name = "host|witness")]
         role: Option<HostRole>,
@@ -54,6 +61,12 @@ pub enum Verb {
     Rename { name: String },
     /// How many hosts vote at most: 3, 5 or 7
     Voters { count: u8 },
+    /// Look for hosts on this network for ten minutes and show a code with which one may join; again: list them
+    Neighbours {
+        /// End the search
+        #[arg(long)]
+        close: bool,
+    },
     /// Replace the authority that signs the members' certificates
     RotateCa {
         /// While one is being replaced: go on without these hosts, which are off
@@ -107,7 +120,14 @@ pub async fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
         Verb::Show => show(session).await,
         Verb::Token(verb) => token(session, verb).await,
         Verb::Preview { token } => preview(session, token).await.map(|_| ()),
-        Verb::Join { token, role, yes } => join(session, token, role, yes).await,
+        Verb::Join { token, neighbour, code, role, yes } => {
+            let token = match token {
+                Some(token) => token,
+                None => token_of(session, &neighbour.unwrap_or_default(), code.unwrap_or_default()).await?,
+            };
+            join(session, token, role, yes).await
+        }
+        Verb::Neighbours { close } => neighbours(session, close).await,
         Verb::Leave { yes } => leave(session, yes).await,
         Verb::Remove { host, yes } => remove(session, &host, yes).await,
         Verb::SetPeer { host, address } => set_peer(session, &host, address).await,
@@ -244,43 +264,6 @@ async fn recover(session: &Session, powered_off: Vec<String>) -> Result<(), Stop
     let now: Standing = session.client.ask(Method::POST, "/api/v1/cluster/recover", Some(&body)).await?;
     println!("this host: {}", condition(now.condition));
     Ok(())
-}
-
-/// Begins to replace the authority, or goes on with it without some hosts.
-async fn rotate(session: &Session, without: Vec<String>) -> Result<(), Stop> {
-    let answer: Value = if without.is_empty() {
-        session.client.ask(Method::POST, "/api/v1/cluster/rotation", None::<&()>).await?
-    } else {
-        let mut hosts = Vec::new();
-        for name in &without {
-            hosts.push(id(session, "hosts", name).await?.parse().context("reading a host's id")?);
-        }
-        let body = RotateWithout { hosts };
-        session.client.ask(Method::POST, "/api/v1/cluster/rotation/without", Some(&body)).await?
-    };
-    if session.json {
-        output::json(&answer);
-        return Ok(());
-    }
-    let view = view(session).await?;
-    println!("{}", authority(&view).unwrap_or_else(|| "the authority is replaced".into()));
-    Ok(())
-}
-
-/// How far the replacement of the authority is; nothing when none is under way.
-fn authority(view: &ClusterView) -> Option<String> {
-    let rotation = view.certificates.rotation.as_ref()?;
-    let name =
-        |id: &HostId| view.members.iter().find(|m| m.host.id == *id).map(|m| m.host.spec.name.as_str());
-    let waits: Vec<&str> = rotation.waits_for.iter().filter_map(name).collect();
-    let what = match rotation.phase {
-        RotationPhase::Trusting => "the members come to trust the new one",
-        RotationPhase::Renewing => "the members renew their certificates",
-    };
-    Some(match waits.is_empty() {
-        true => format!("being replaced: {what}"),
-        false => format!("being replaced: {what}; waits for {}", waits.join(", ")),
-    })
 }
 
 async fn edit(session: &Session, edit: EditCluster) -> Result<(), Stop> {

@@ -2,11 +2,13 @@
 
 mod access;
 mod appliance;
+mod authority;
 mod cluster;
 mod follow;
 mod image;
 mod lookup;
 mod moving;
+mod neighbours;
 mod network;
 mod output;
 mod serial;

@@ -13,7 +13,7 @@ use crate::visit::{Layout, OrPage, Section, Theme, Visit};
 use askama::Template;
 use axum::extract::Path;
 use axum::response::{IntoResponse, Redirect, Response};
-use hostd_core::{ClusterView, Condition, Liveness, MemberView, NewJoinToken};
+use hostd_core::{ClusterView, Condition, Liveness, MemberView, NeighboursView, NewJoinToken};
 use hostd_types::command::ClusterCommand;
 use hostd_types::{
     ClusterRecord, Command, HostId, HostRole, JoinToken, JoinTokenId, Problem, RotationPhase, Timestamp,
@@ -28,6 +28,7 @@ pub(crate) struct ClusterPage {
     pub(crate) view: ClusterView,
     pub(crate) tokens: Vec<JoinToken>,
     pub(crate) fresh: Option<NewJoinToken>,
+    pub(crate) neighbours: NeighboursView,
     pub(crate) form: ClusterForm,
     pub(crate) now: Timestamp,
 }
@@ -92,7 +93,9 @@ impl ClusterPage {
     /// Hosts that a replacement of the authority waits for and that don't answer.
     fn awaited_in_vain(&self) -> Vec<&MemberView> {
         let awaited = self.view.certificates.rotation.iter().flat_map(|rotation| &rotation.waits_for);
-        let silent = |member: &&MemberView| matches!(member.liveness, Liveness::Down | Liveness::Unknown);
+        let silent = |member: &&MemberView| {
+            matches!(member.liveness, Liveness::Down | Liveness::Fenced | Liveness::Unknown)
+        };
         awaited
             .filter_map(|id| self.view.members.iter().find(|member| member.host.id == *id))
             .filter(silent)
@@ -128,6 +131,7 @@ pub(crate) async fn respond(
         form: form.unwrap_or_else(|| ClusterForm::of(view.cluster.as_ref())),
         view,
         fresh,
+        neighbours: visit.core.neighbours().await.or_page(visit)?,
         now: Timestamp::now(),
     }))
 }

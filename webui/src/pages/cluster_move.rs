@@ -4,6 +4,7 @@
 use super::Answer;
 use super::cluster::{record, respond};
 use crate::filters;
+use crate::flash::Flash;
 use crate::forms::cluster::ClusterForm;
 use crate::page::{answer, page};
 use crate::submission::Submission;
@@ -14,7 +15,7 @@ use axum::http::header::SET_COOKIE;
 use axum::response::Response;
 use hostd_core::JoinPreview;
 use hostd_edge::clear_session_cookie;
-use hostd_types::Clash;
+use hostd_types::{Clash, HostId};
 
 /// What joining would do.
 #[derive(Template)]
@@ -77,6 +78,37 @@ impl MovingPage {
             response.headers_mut().append(SET_COOKIE, cookie);
         }
         response
+    }
+}
+
+/// `POST /cluster/neighbours`: begins to look for neighbours, or ends it.
+pub(crate) async fn neighbours(submission: Submission) -> Response {
+    let visit = &submission.visit;
+    if submission.fields.text("action") == "close" {
+        visit.core.close_neighbours();
+        return Flash::good("The search has ended.").then("/cluster#neighbours");
+    }
+    match visit.core.open_neighbours(&visit.ctx).await {
+        Ok(_) => Flash::good("Looking for neighbours for ten minutes.").then("/cluster#neighbours"),
+        Err(problem) => submission.refused("/cluster", problem),
+    }
+}
+
+/// `POST /cluster/neighbours/join`: gets a token for the code that the neighbour shows, and asks what joining would do.
+pub(crate) async fn by_code(submission: Submission) -> Answer {
+    let visit = &submission.visit;
+    let form = ClusterForm::read(&submission.fields, record(visit)?.as_ref());
+    let id: HostId = visit.id("neighbour", &submission.fields.text("neighbour"))?;
+    let asked = match visit.core.token_of_neighbour(id, &submission.fields.text("code")).await {
+        Ok(token) => visit.core.preview_join(&token).await.map(|preview| (preview, token)),
+        Err(problem) => Err(problem),
+    };
+    match asked {
+        Ok((preview, token)) => {
+            let layout = visit.layout("join", Section::Cluster, format!("Join {}", preview.name));
+            Ok(answer(&JoinPage { layout, preview, token }))
+        }
+        Err(problem) => respond(visit, Some(form), None, Some(problem)).await,
     }
 }
 

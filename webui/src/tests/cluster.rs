@@ -141,6 +141,19 @@ fn secret(text: &str) -> String {
     format!("qxj1_AQGaH9iyXNdpgB-74OKS-9EB{}{text}", "0h5mWv4_T7uRkQe2-bYcXz9L".repeat(6))
 }
 
+/// A search with one neighbour in it.
+fn neighbours(text: &str) -> NeighboursView {
+    let found = NeighbourView {
+        host: HostId::new(),
+        cluster: ClusterId::new(),
+        name: format!("h7{text}"),
+        site: "192.0.2.7:8443".into(),
+        same: false,
+    };
+    let until = Some(Timestamp::now().plus_seconds(500));
+    NeighboursView { until, code: Some("1234 5678".into()), tries_left: 3, found: vec![found] }
+}
+
 fn cluster_page(view: ClusterView, text: &str, page: &'static str) -> ClusterPage {
     ClusterPage {
         layout: if text.is_empty() {
@@ -151,6 +164,7 @@ fn cluster_page(view: ClusterView, text: &str, page: &'static str) -> ClusterPag
         refusal: Refusal::default(),
         tokens: Vec::new(),
         fresh: None,
+        neighbours: neighbours(text),
         form: ClusterForm::of(view.cluster.as_ref()),
         view,
         now: Timestamp::now(),

@@ -44,6 +44,7 @@ impl Core {
         node: NodeId,
         carried: serde_json::Value,
     ) -> Result<(), Problem> {
+        self.close_neighbours();
         self.0.settled.send_replace(false);
         let moved = async {
             let belongings = self.0.cluster.own_belongings().await?;

@@ -166,7 +166,7 @@ fn what_if(host: &Host, (role, liveness): (MemberRole, Liveness), quorum: &Quoru
     };
     let decides = match role {
         MemberRole::Leader | MemberRole::Voter if !quorum.held => "There is no majority now.".to_owned(),
-        MemberRole::Leader | MemberRole::Voter if liveness == Liveness::Down => {
+        MemberRole::Leader | MemberRole::Voter if matches!(liveness, Liveness::Down | Liveness::Fenced) => {
             "It does not answer; the cluster goes on without it.".to_owned()
         }
         MemberRole::Leader | MemberRole::Voter if quorum.may_fail == 0 => {

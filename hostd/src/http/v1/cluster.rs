@@ -7,8 +7,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use hostd_core::{
-    Admission, AdmissionPreview, AdmissionRequest, Certificates, ClusterView, Condition, Core, JoinPreview,
-    NewJoinToken, RenewalAnswer, RenewalRequest,
+    Admission, AdmissionPreview, AdmissionRequest, Certificates, ClusterView, CodeGrant, CodeProof,
+    CodeReply, CodeRequest, Condition, Core, JoinPreview, NeighboursView, NewJoinToken, RenewalAnswer,
+    RenewalRequest,
 };
 use hostd_edge::{Client, Who};
 use hostd_types::command::{ClusterCommand, Command};
@@ -83,6 +84,20 @@ pub struct SetPeer {
     /// Where this host reaches it (`address:port`); absent or `null`: where it says itself.
     #[schema(value_type = Option<String>)]
     pub address: Option<SocketAddr>,
+}
+
+/// Body of `POST /api/v1/cluster/neighbours/{id}/token`.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct TypedCode {
+    /// The eight digits that the neighbour shows.
+    pub code: String,
+}
+
+/// A join token as text.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct JoinTokenText {
+    /// `qxj1_…`; of use for a preview and for joining.
+    pub text: String,
 }
 
 /// Body of `POST /api/v1/cluster/rotation/without`.
@@ -254,6 +269,61 @@ pub async fn rotate_without(
     JsonBody(RotateWithout { hosts }): JsonBody<RotateWithout>,
 ) -> Answer<(StatusCode, Json<Certificates>)> {
     Ok((StatusCode::ACCEPTED, Json(core.rotate_without(&ctx, hosts).await?)))
+}
+
+/// The search for neighbours on this host's network, and the code it shows
+#[utoipa::path(get, path = "/api/v1/cluster/neighbours", tag = "cluster", responses(
+    (status = 200, body = NeighboursView), Refusals))]
+pub async fn get_neighbours(State(core): State<Core>) -> Answer<Json<NeighboursView>> {
+    Ok(Json(core.neighbours().await?))
+}
+
+/// Look for neighbours by multicast DNS for ten minutes, and show a code with which one of them may join
+#[utoipa::path(post, path = "/api/v1/cluster/neighbours", tag = "cluster", responses(
+    (status = 201, body = NeighboursView), Refusals))]
+pub async fn open_neighbours(
+    State(core): State<Core>,
+    Who(ctx): Who,
+) -> Answer<(StatusCode, Json<NeighboursView>)> {
+    Ok((StatusCode::CREATED, Json(core.open_neighbours(&ctx).await?)))
+}
+
+/// End that search; the code is of no use any more
+#[utoipa::path(delete, path = "/api/v1/cluster/neighbours", tag = "cluster", responses((status = 204), Refusals))]
+pub async fn close_neighbours(State(core): State<Core>) -> Answer<StatusCode> {
+    core.close_neighbours();
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A join token of a neighbour's cluster, for the code that the neighbour shows
+#[utoipa::path(post, path = "/api/v1/cluster/neighbours/{id}/token", tag = "cluster", request_body = TypedCode,
+    params(("id" = HostId, Path)), responses((status = 201, body = JoinTokenText), Refusals))]
+pub async fn token_of_neighbour(
+    State(core): State<Core>,
+    Id(id): Id<HostId>,
+    JsonBody(TypedCode { code }): JsonBody<TypedCode>,
+) -> Answer<(StatusCode, Json<JoinTokenText>)> {
+    Ok((StatusCode::CREATED, Json(JoinTokenText { text: core.token_of_neighbour(id, &code).await? })))
+}
+
+/// First half of an exchange about the code that this host shows (asked by a neighbour)
+#[utoipa::path(post, path = "/api/v1/cluster/admission/code", tag = "cluster", request_body = CodeRequest,
+    security(()), responses((status = 200, body = CodeReply), Refusals))]
+pub async fn answer_code(
+    State(core): State<Core>,
+    HostBody(asked): HostBody<CodeRequest>,
+) -> Answer<Json<CodeReply>> {
+    Ok(Json(core.answer_code(&asked)?))
+}
+
+/// Second half: a join token for who knows the code (asked by a neighbour)
+#[utoipa::path(post, path = "/api/v1/cluster/admission/code/proof", tag = "cluster", request_body = CodeProof,
+    security(()), responses((status = 200, body = CodeGrant), Refusals))]
+pub async fn grant_code(
+    State(core): State<Core>,
+    HostBody(asked): HostBody<CodeProof>,
+) -> Answer<Json<CodeGrant>> {
+    Ok(Json(core.grant_code(&asked).await?))
 }
 
 /// Another certificate for a member that the others refuse, for instance because its own ended (asked by that host)

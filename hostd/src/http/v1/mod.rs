@@ -22,6 +22,8 @@ pub fn add_all<C>(routes: Routes<C>) -> Routes<C> {
     const JOINS: Access = Access::Public("needs a join token, which opens this once; it is rate-limited");
     const RENEWS: Access =
         Access::Public("needs a member's own key; what it gets only members can read; it is rate-limited");
+    const KNOWS_CODE: Access =
+        Access::Public("needs the code that this host shows for ten minutes; it dies after three tries");
     let signed = Access::Signed;
     routes
         .document(ALIVE, routes!(appliance::health))
@@ -52,9 +54,16 @@ pub fn add_all<C>(routes: Routes<C>) -> Routes<C> {
         .document(signed, routes!(cluster::set_peer))
         .document(signed, routes!(cluster::recover_cluster))
         .document(signed, routes!(cluster::rotate_authority))
+        .document(
+            signed,
+            routes!(cluster::get_neighbours, cluster::open_neighbours, cluster::close_neighbours),
+        )
+        .document(signed, routes!(cluster::token_of_neighbour))
         .document(signed, routes!(cluster::rotate_without))
         .document(JOINS, routes!(cluster::preview_admission))
         .document(JOINS, routes!(cluster::admit_host))
+        .document(KNOWS_CODE, routes!(cluster::answer_code))
+        .document(KNOWS_CODE, routes!(cluster::grant_code))
         .document(RENEWS, routes!(cluster::renew_member))
         .document(signed, routes!(task::list_tasks))
         .document(signed, routes!(task::get_task))
