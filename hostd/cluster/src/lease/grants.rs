@@ -21,6 +21,8 @@ struct Reign {
     /// When it was last seen to go on; nothing when it was interrupted.
     seen: Option<Moment>,
     granted: BTreeMap<NodeId, Moment>,
+    /// The epoch each member was met in, and since when: one that has just begun an epoch had no time to renew in it.
+    met: BTreeMap<NodeId, (u64, Moment)>,
     /// Members that get nothing any more up to this epoch: their fence may be in the log already.
     stopped: BTreeMap<NodeId, u64>,
 }
@@ -40,6 +42,7 @@ impl Grants {
                 since: now,
                 seen: Some(now),
                 granted: BTreeMap::new(),
+                met: BTreeMap::new(),
                 stopped: BTreeMap::new(),
             },
         };
@@ -63,6 +66,9 @@ impl Grants {
             return false;
         }
         reign.granted.insert(node, now);
+        if reign.met.get(&node).is_none_or(|(met, _)| *met != epoch) {
+            reign.met.insert(node, (epoch, now));
+        }
         true
     }
 
@@ -79,7 +85,14 @@ impl Grants {
         };
         let mut due = Vec::new();
         for member in members {
-            let last = reign.granted.get(&member.node).map_or(reign.since, |at| reign.since.max(*at));
+            let met = match reign.met.get(&member.node) {
+                Some((epoch, since)) if *epoch == member.epoch => *since,
+                Some(_) | None => {
+                    reign.met.insert(member.node, (member.epoch, now));
+                    now
+                }
+            };
+            let last = reign.granted.get(&member.node).map_or(met, |at| met.max(*at)).max(reign.since);
             if now >= last + fence {
                 reign.stopped.insert(member.node, member.epoch);
                 due.push(member);
@@ -143,12 +156,24 @@ mod tests {
     #[test]
     fn a_new_leader_waits_from_its_election() {
         let mut grants = leader();
+        assert!(!due(&mut grants, 100));
         goes_on(&mut grants, 5, 101..131);
         assert!(!due(&mut grants, 129) && due(&mut grants, 130));
         grants.lead(6, at(131));
         assert!(!due(&mut grants, 161), "another term is another leader's");
         assert!(!grants.grant(5, H, 0, at(132)), "the round was of a term that has ended");
         assert!(grants.grant(6, H, 0, at(132)), "nobody else's fence acts in this term");
+    }
+
+    #[test]
+    fn a_member_has_the_whole_time_in_a_new_epoch() {
+        let mut grants = leader();
+        assert!(grants.grant(5, H, 0, at(101)));
+        goes_on(&mut grants, 5, 101..200);
+        assert!(due(&mut grants, 131));
+        let again = |grants: &mut Grants, now| !grants.stop(5, [member(1)].into_iter(), at(now)).is_empty();
+        assert!(!again(&mut grants, 170), "it has just acknowledged");
+        assert!(!again(&mut grants, 199) && again(&mut grants, 200));
     }
 
     #[test]
