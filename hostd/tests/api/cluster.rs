@@ -150,7 +150,7 @@ async fn who_has_a_token_is_told_by_a_host_that_proves_itself() {
     network["spec"]["description"] = json!(description);
     let body = json!({
         "token": invitation.token, "secret": hex::encode(invitation.secret), "host": hostd_types::HostId::new(),
-        "name": "comer", "role": "host", "node": hostd_types::NodeId::random(), "status": {"version": "1", "boot_id": "", "durable": true, "level": 2},
+        "name": "comer", "role": "host", "node": hostd_types::NodeId::random(), "status": {"version": "1", "boot_id": "", "durable": true, "level": hostd_types::LEVEL},
         "belongings": {"networks": [network], "images": [], "volumes": [], "vms": []}, "from_a_newer_version": true,
     });
     let (status, preview) = asks(&bed, &invitation, "preview", &body).await;

@@ -111,6 +111,10 @@ async fn strangers_are_refused_are_named_once_and_cost_nothing() {
     let Some(mut bed) = Bed::start_at("-100d").await else { return };
     let cluster = serde_json::from_value(bed.view().await.unwrap()["cluster"]["id"].clone()).unwrap();
     let expired = Paper::new(cluster).join(&mut bed).await;
+    // Its own certificate is renewed half-way, while nobody doubts its clock.
+    let first = bed.view().await.unwrap()["certificates"]["ends"].clone();
+    bed.crash_into(Some("-45d")).await;
+    bed.sees("a new certificate", |view| view["certificates"]["ends"] != first).await;
     bed.crash_into(None).await;
     let own = Paper::new(cluster).join(&mut bed).await;
     let gone = Paper::new(cluster);
