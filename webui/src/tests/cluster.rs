@@ -230,7 +230,7 @@ pub(super) fn cluster_pages(text: &str) -> Pages {
     lost.view.quorum = Quorum {
         reachable: 1,
         held: false,
-        text: "No majority: 1 of 3 voters answer and 2 are needed. Nothing can be changed until more come back; \
+        text: "1 of 3 voters answer and 2 are needed. Nothing can be changed until more come back; \
                machines keep running."
             .into(),
         ..view.quorum.clone()

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 const REMEMBER_MS: i64 = 15 * 60 * 1000;
 /// How many entries long at least.
 const REMEMBER_ENTRIES: u64 = 10_000;
-/// Entries after which what is old is looked for.
-const EVERY: u64 = 64;
+/// Entries after which what is old is looked for: that reads every request remembered.
+const EVERY: u64 = 1024;
 
 /// What became of a request.
 #[derive(Serialize, Deserialize)]
@@ -111,11 +111,11 @@ mod tests {
         remember(&db, 7, &refused, &no).unwrap();
         let kept = |entry: &Entry| recall(&db, entry).unwrap().is_some();
         let late = (FIRST + 901) * 1000;
-        for (index, now) in [(128, late), (10_048, FIRST * 1000), (10_049, late)] {
+        for (index, now) in [(2048, late), (10_240, FIRST * 1000), (10_241, late)] {
             forget(&db, index, now).unwrap();
             assert!(kept(&old) && kept(&refused), "entry {index}");
         }
-        forget(&db, 10_112, late).unwrap();
+        forget(&db, 10_240, late).unwrap();
         assert!(!kept(&old) && !kept(&ahead) && !kept(&refused));
     }
 }

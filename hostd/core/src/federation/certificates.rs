@@ -190,24 +190,23 @@ impl Core {
         Ok(false)
     }
 
-    /// How certificates stand.
-    ///
-    /// # Errors
-    /// When the state can't be read.
-    pub async fn certificates(&self) -> Result<Certificates, Problem> {
-        let (cluster, hosts) = (self.store().cluster().await?, self.store().hosts().await?);
-        let rotation = cluster.as_ref().and_then(|cluster| cluster.status.rotation.as_ref());
-        Ok(Certificates {
+    /// How certificates stand, by rows as they were read.
+    pub(crate) fn certificates(&self, cluster: Option<&ClusterRecord>, hosts: &[Host]) -> Certificates {
+        let status = cluster.map(|cluster| &cluster.status);
+        let rotation = status.and_then(|status| status.rotation.as_ref());
+        Certificates {
             ends: self.identity().ok().map(|identity| identity.ends()),
             fault: self.0.keeping.fault(),
-            authority_ends: cluster.as_ref().and_then(|c| c.status.authorities.last()).map(|a| a.ends),
-            rotation: rotation.map(|rotation| RotationView::of(rotation, &hosts)),
-        })
+            authority_ends: status.and_then(|status| status.authorities.last()).map(|a| a.ends),
+            rotation: rotation.map(|rotation| RotationView::of(rotation, hosts)),
+        }
     }
 
     /// What pages say of certificates: this host's is not renewed, its clock is wrong, the authority ends.
     pub(crate) async fn certificate_alarms(&self) -> Vec<(bool, String)> {
-        let Ok(state) = self.certificates().await else { return Vec::new() };
+        // A state that can't be read is a notice of its own.
+        let cluster = self.store().cluster().await.ok().flatten();
+        let state = self.certificates(cluster.as_ref(), &[]);
         alarms(&state, self.0.keeping.clock(), Timestamp::now())
     }
 }

@@ -45,7 +45,7 @@ impl Core {
         let fingerprint = issuer.fingerprint().map_err(keys)?.to_string();
         let rotate = ClusterCommand::RotateAuthority { authority, fingerprint };
         self.submit(ctx, Command::Cluster(rotate)).await?;
-        self.certificates().await
+        Ok(self.cluster_view().await?.certificates)
     }
 
     /// Goes on with the replacement without waiting for `hosts`.
@@ -54,7 +54,7 @@ impl Core {
     /// `NotFound`, `WrongState` when no authority is being replaced, `NoQuorum`.
     pub async fn rotate_without(&self, ctx: &Ctx, hosts: Vec<HostId>) -> Result<Certificates, Problem> {
         self.submit(ctx, Command::Cluster(ClusterCommand::RotateWithout { hosts })).await?;
-        self.certificates().await
+        Ok(self.cluster_view().await?.certificates)
     }
 
     /// Takes the next step of a replacement when all members are ready for it. The leader does it.

@@ -91,7 +91,7 @@ impl Core {
             members: members.collect(),
             quorum,
             removed,
-            certificates: self.certificates().await?,
+            certificates: self.certificates(cluster.as_ref(), &hosts),
             cluster,
         })
     }
@@ -119,8 +119,7 @@ fn quorum(group: &Group, hosts: &[Host]) -> Quorum {
     let text = match (voters.len(), held, may_fail) {
         (0, _, _) => "This host is not a member of a group yet.".to_owned(),
         (all, false, _) => format!(
-            "No majority: {reachable} of {all} {} and {needed} must. Nothing can be changed until more come back; machines \
-             keep running.",
+            "{reachable} of {all} {} and {needed} must. Nothing can be changed until more come back; machines keep running.",
             if all == 1 { "voter answers" } else { "voters answer" }
         ),
         (1, true, _) if group.members.len() == 1 => "This host decides alone.".to_owned(),
@@ -159,27 +158,28 @@ fn decides_alone(voter: &NodeId, hosts: &[Host]) -> String {
 
 /// What happens when a host fails now.
 fn what_if(host: &Host, (role, liveness): (MemberRole, Liveness), quorum: &Quorum, vms: u64) -> String {
-    let machines = match vms {
-        0 => "No machine is on it.".to_owned(),
-        1 => "Its machine stops until it is back.".to_owned(),
-        more => format!("Its {more} machines stop until it is back."),
+    let up = liveness == Liveness::Up;
+    let machines = match (vms, up) {
+        (0, _) => "No machine is on it.".to_owned(),
+        (1, true) => "Its machine stops until it is back.".to_owned(),
+        (more, true) => format!("Its {more} machines stop until it is back."),
+        (1, false) => "Its machine can't be reached until it is back.".to_owned(),
+        (more, false) => format!("Its {more} machines can't be reached until it is back."),
     };
-    let decides = match role {
-        MemberRole::Leader | MemberRole::Voter if !quorum.held => "There is no majority now.".to_owned(),
-        MemberRole::Leader | MemberRole::Voter if matches!(liveness, Liveness::Down | Liveness::Fenced) => {
-            "It does not answer; the cluster goes on without it.".to_owned()
+    let decides = match (role, up) {
+        _ if !quorum.held => "There is no majority now.",
+        (_, false) => "It does not answer; the cluster goes on without it.",
+        (MemberRole::Leader | MemberRole::Voter, true) if quorum.may_fail == 0 => {
+            "Nothing can be changed in the cluster until it is back."
         }
-        MemberRole::Leader | MemberRole::Voter if quorum.may_fail == 0 => {
-            "Nothing can be changed in the cluster until it is back.".to_owned()
-        }
-        MemberRole::Leader => "Another host leads after a few seconds.".to_owned(),
-        MemberRole::Voter | MemberRole::Learner | MemberRole::Outside => {
-            "The cluster goes on without a pause.".to_owned()
+        (MemberRole::Leader, true) => "Another host leads after a few seconds.",
+        (MemberRole::Voter | MemberRole::Learner | MemberRole::Outside, true) => {
+            "The cluster goes on without a pause."
         }
     };
     match host.spec.role {
         HostRole::Host => format!("{machines} {decides}"),
-        HostRole::Witness => decides,
+        HostRole::Witness => decides.to_owned(),
     }
 }
 
@@ -252,6 +252,11 @@ mod tests {
         let witness = what_if(&hosts[2], (MemberRole::Voter, Liveness::Up), &one_down, 0);
         assert!(witness.contains("Nothing can be changed"), "{witness}");
         let gone = what_if(&hosts[1], (MemberRole::Voter, Liveness::Down), &one_down, 2);
-        assert!(gone.contains("goes on without it"), "{gone}");
+        assert!(
+            gone.contains("2 machines can't be reached") && gone.contains("goes on without it"),
+            "{gone}"
+        );
+        let suspect = what_if(&hosts[1], (MemberRole::Voter, Liveness::Suspect), &one_down, 0);
+        assert!(suspect.contains("goes on without it"), "{suspect}");
     }
 }

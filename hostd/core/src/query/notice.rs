@@ -1,6 +1,6 @@
 //! Conditions that every page shows on top.
 
-use crate::federation::{ClusterView, Condition, Liveness};
+use crate::federation::{ClusterView, Condition, Liveness, MemberView};
 use crate::pool::human;
 use crate::{Core, Notice, NoticeLevel};
 use hostd_types::{PoolFacts, Problem};
@@ -92,12 +92,14 @@ fn of_cluster(view: &ClusterView) -> Vec<Notice> {
         }
         Condition::Member => {}
     }
-    let silent: Vec<&str> = view
-        .members
-        .iter()
-        .filter(|member| matches!(member.liveness, Liveness::Down | Liveness::Unknown | Liveness::Fenced))
-        .map(|member| member.host.spec.name.as_str())
-        .collect();
+    // A suspect may be back in a moment; without a majority it is missed all the same.
+    let missed = |member: &&MemberView| match member.liveness {
+        Liveness::Up => false,
+        Liveness::Suspect => !view.quorum.held,
+        Liveness::Down | Liveness::Unknown | Liveness::Fenced => true,
+    };
+    let silent: Vec<&str> =
+        view.members.iter().filter(missed).map(|member| member.host.spec.name.as_str()).collect();
     let names = silent.join(", ");
     let quorum = &view.quorum;
     match (quorum.held, silent.len()) {
@@ -152,7 +154,7 @@ fn fullness(pool: &PoolFacts) -> Option<(NoticeLevel, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::federation::{MemberRole, MemberView, Quorum};
+    use crate::federation::{MemberRole, Quorum};
     use hostd_types::*;
 
     fn view(condition: Condition, held: bool, members: &[(&str, Liveness)]) -> ClusterView {
@@ -202,6 +204,10 @@ mod tests {
         let lost = of(Condition::Member, false, &[("h1", up), ("h2", down), ("h3", down)]);
         assert_eq!(lost[0].level, NoticeLevel::Critical);
         assert!(lost[0].text.contains("1 of 3") && lost[0].text.contains("h2, h3 do not answer"));
+        let suspect = Liveness::Suspect;
+        let just_lost = of(Condition::Member, false, &[("h1", up), ("h2", suspect), ("h3", down)]);
+        assert!(just_lost[0].text.contains("h2, h3 do not answer"), "{just_lost:?}");
+        assert!(of(Condition::Member, true, &[("h1", up), ("h2", up), ("h3", suspect)]).is_empty());
         let one = of(Condition::Member, true, &[("h1", up), ("h2", up), ("h3", down)]);
         assert!(one[0].level == NoticeLevel::Warning && one[0].text.starts_with("h3 does not answer."));
         let election = of(Condition::Member, false, &[("h1", up), ("h2", up), ("h3", down)]);
