@@ -104,6 +104,12 @@ fn client_runs(link: &str) -> bool {
     client_pid(link).is_some_and(|pid| line(pid).contains(&format!("\0{link}\0")))
 }
 
+/// Ends a link's client for certain: a signal is only on its way when `kill` returns.
+fn kill_client(link: &str) {
+    run(&format!("kill -9 {}", client_pid(link).expect("pid")));
+    until("the client's end", || !client_runs(link));
+}
+
 fn leased_host(place: &Place) -> crate::place::Server {
     lan();
     let server = place.dhcp_server("lan", "eth0", "192.0.2.100,192.0.2.150,1h", "192.0.2.1");
@@ -111,7 +117,7 @@ fn leased_host(place: &Place) -> crate::place::Server {
         place.client("nic0");
         let got = !has("nic0").0.is_empty();
         if !got {
-            run(&format!("kill -9 {}", client_pid("nic0").expect("pid")));
+            kill_client("nic0");
         }
         got
     });
@@ -129,10 +135,10 @@ fn a_dhcp_client_moves_along() {
         assert_eq!((has("nic0"), has(bridge)), (NOTHING, before.clone()), "the same lease");
         assert!(client_runs(bridge) && !client_runs("nic0"));
 
-        run(&format!("kill -9 {}", client_pid(bridge).expect("pid")));
+        kill_client(bridge);
         activate(&nets, &network).await;
         assert!(client_runs(bridge), "a dead client is started again");
-        run(&format!("kill -9 {}", client_pid(bridge).expect("pid")));
+        kill_client(bridge);
         place.client("nic0");
         activate(&nets, &network).await;
         assert!(client_runs(bridge) && !client_runs("nic0"), "one started on the card afterwards is moved");
