@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, MutexGuard, Notify};
 
 /// Longest time between two signs of life of a leader. Longer than a slow fsync: it limits each of them, too.
 pub(crate) const HEARTBEAT: Duration = Duration::from_millis(500);
@@ -44,6 +44,8 @@ struct Inner {
     state: StateMachine,
     peers: Peers,
     settings: Settings,
+    /// Held while consensus is stopped to be started again.
+    turning: Mutex<()>,
 }
 
 impl Engine {
@@ -58,7 +60,17 @@ impl Engine {
         let turns = Arc::default();
         announce(&raft, &turns);
         let (raft, yields, reluctant) = (RwLock::new(raft), AtomicBool::default(), AtomicBool::default());
-        Ok(Self(Arc::new(Inner { raft, turns, yields, reluctant, log, state, peers, settings })))
+        Ok(Self(Arc::new(Inner {
+            raft,
+            turns,
+            yields,
+            reluctant,
+            log,
+            state,
+            peers,
+            settings,
+            turning: Mutex::default(),
+        })))
     }
 
     /// Consensus as it runs now.
@@ -118,6 +130,20 @@ impl Engine {
     /// See [`Engine::reluctant`].
     pub(crate) fn set_reluctant(&self) {
         self.0.reluctant.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits until nobody else has consensus stopped; hold it from a stop to the start that follows.
+    pub(crate) async fn turning(&self) -> MutexGuard<'_, ()> {
+        self.0.turning.lock().await
+    }
+
+    /// Starts consensus again that stopped because nothing could be written, on what is on the disk.
+    pub(crate) async fn revive(&self) -> Result<(), ClusterError> {
+        let _turning = self.turning().await;
+        self.stop().await;
+        let reloaded = self.log().reload().await;
+        reloaded.map_err(|source| ClusterError::Database { file: "log.db".into(), source })?;
+        self.restart().await
     }
 
     /// Ends consensus; it stays ended until [`Engine::restart`].

@@ -111,6 +111,9 @@ pub enum StateError {
         /// Newest level known here.
         known: u16,
     },
+    /// Entries of the log are missing.
+    #[error("entries are missing: {0}")]
+    Log(String),
     /// A snapshot can't be used.
     #[error("the snapshot can't be used: {0}")]
     Snapshot(String),

@@ -147,7 +147,7 @@ impl Cluster {
         let pulses = Pulses::new(contacts, leases.clone());
         let answers = Answers::new(engine.clone(), proposals.clone(), pulses.clone(), leases.clone());
         tasks.spawn(snapshot_when_grown(engine.clone(), stop.clone()));
-        tasks.spawn(refill_when_spent(reserve.clone(), ground, stop.clone()));
+        tasks.spawn(go_on_when_there_is_room(engine.clone(), reserve.clone(), stop.clone()));
         tasks.spawn(elect::stand(engine.clone(), stop.clone()));
         tasks.spawn(beat::beat(engine.clone(), pulses.clone(), stop.clone()));
         tasks.spawn(lease::answer(engine.clone(), leases.clone(), renews, stop.clone()));
@@ -280,8 +280,8 @@ impl Cluster {
     }
 }
 
-/// Keeps the reserve again as soon as there is room.
-async fn refill_when_spent(reserve: reserve::Reserve, ground: Ground, stop: CancellationToken) {
+/// Keeps the reserve again as soon as there is room, and starts consensus again if it stopped for want of it.
+async fn go_on_when_there_is_room(engine: Engine, reserve: reserve::Reserve, stop: CancellationToken) {
     let mut tick = tokio::time::interval(Duration::from_secs(2));
     while stop.run_until_cancelled(tick.tick()).await.is_some() {
         if reserve.spent() {
@@ -291,7 +291,18 @@ async fn refill_when_spent(reserve: reserve::Reserve, ground: Ground, stop: Canc
                 reserve.refill();
                 Ok(())
             };
-            let _ = ground.block(refill).await;
+            let _ = engine.state().ground.block(refill).await;
+        }
+        if reserve.fed_again() && engine.metrics().running_state.is_err() {
+            match engine.revive().await {
+                Ok(()) => {
+                    reserve.forget_hunger();
+                    tracing::warn!("there is room again on the disk of the state; consensus goes on");
+                }
+                Err(error) => {
+                    tracing::error!(%error, "consensus can't go on yet, although there is room again")
+                }
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::membership::Pace;
 use crate::peers::Peers;
 use crate::reserve::Reserve;
 use crate::revision::Revision;
-use crate::snapshot::{self, Snapshots};
+use crate::snapshot::{self, Position, Snapshots};
 use crate::state_machine::{Own, StateMachine};
 use crate::writer::Writer;
 use crate::{log_store, proposals, recover, schema, switch};
@@ -153,17 +153,36 @@ fn reconcile(
         snapshots.install(db, &current.snapshot).map_err(failed)?;
         position = snapshot::position(db).map_err(failed)?;
     }
-    let membership = position.membership.membership();
-    // A member that was removed knows that from its state, and has a log.
-    let fresh = log.ends() == (None, None);
-    if fresh && position.applied.is_some() && membership.get_node(&log.node()).is_none() {
-        return Err(inconsistent(
-            "log.db is new, but state.db has a history with another one. Put the log.db that belongs to it back, \
-             or move the whole directory away to start empty"
-                .into(),
-        ));
+    match forgot(log, &position, snapshots).map_err(failed)? {
+        Some(why) => Err(inconsistent(why)),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// How a log that once held what was applied shows that its end is gone. A voter that forgot what it promised could
+/// decide otherwise with others; one that votes alone, or not yet, has its state and goes on.
+fn forgot(log: &LogStore, position: &Position, snapshots: &Snapshots) -> Result<Option<String>, StateError> {
+    let Some(applied) = position.applied else { return Ok(None) };
+    let (me, membership) = (log.node(), position.membership.membership());
+    let voters: Vec<u64> = membership.voter_ids().collect();
+    let learns = membership.get_node(&me).is_some() && !voters.contains(&me);
+    if learns || voters == [me] {
+        return Ok(None);
+    }
+    let term = log.vote().map_or(0, |vote| vote.leader_id.term);
+    // A snapshot from another member is in the state before the log begins after it.
+    let installed =
+        || Ok::<_, StateError>(snapshots.current()?.is_some_and(|s| s.meta.last_log_id == Some(applied)));
+    if (log.has(applied) || installed()?) && term >= applied.leader_id.term {
+        return Ok(None);
+    }
+    Ok(Some(format!(
+        "log.db ends at entry {} and lacks entry {}, which was applied to state.db: it is new or has lost its end, and \
+         with it what this host promised to others. Put the log.db that belongs to it back, or the whole directory from a \
+         backup; or remove this host on another one, move the directory away and join again. Guests run on meanwhile",
+        number(log.ends().1),
+        applied.index
+    )))
 }
 
 fn number(at: Option<crate::raft::LogId>) -> String {

@@ -164,7 +164,7 @@ async fn begin(engine: &Engine, group: NodeId, entries: &[Entry]) -> Result<Opti
     match &metrics.running_state {
         // Stopped on purpose: it starts again in another group.
         Ok(()) | Err(Fatal::Stopped) => {}
-        Err(_) => return Err(halted()),
+        Err(_) => return Err(halted(engine)),
     }
     if !engine.leads() {
         return Ok(None);
@@ -174,8 +174,8 @@ async fn begin(engine: &Engine, group: NodeId, entries: &[Entry]) -> Result<Opti
         Ok(written) => Ok(Some(written)),
         Err(Fatal::Stopped) => Ok(None),
         Err(fatal) => {
-            tracing::error!(error = %fatal, "consensus has stopped on this host; no change is accepted until hostd restarts");
-            Err(halted())
+            tracing::error!(error = %fatal, "consensus has stopped on this host; no change is accepted");
+            Err(halted(engine))
         }
     }
 }
@@ -205,7 +205,7 @@ async fn settle(
                 Some(Err(ClientWriteError::ForwardToLeader(_))) => {}
                 Some(Err(ClientWriteError::ChangeMembershipError(error))) => {
                     tracing::error!(%error, "consensus refused a command as if it changed the membership");
-                    return Err(halted());
+                    return Err(halted(engine));
                 }
                 None => {}
             }
@@ -259,7 +259,12 @@ fn fail(answers: Vec<Answer>, problem: &Problem) {
     }
 }
 
-fn halted() -> Problem {
+fn halted(engine: &Engine) -> Problem {
+    if engine.state().reserve.spent() {
+        let detail = "The disk of the host's state is full, so it accepts no change. Machines keep running. Make room on \
+                      it; another host of the cluster can make changes meanwhile.";
+        return Problem::new(ProblemKind::Capacity, detail);
+    }
     Problem::new(
         ProblemKind::Internal,
         "The host can't write its state, so it accepts no change. Machines keep running. The host's log says why.",

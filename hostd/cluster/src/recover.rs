@@ -28,6 +28,7 @@ impl Cluster {
     /// next start.
     pub async fn recover(&self) -> Result<(), Problem> {
         let engine = &self.0.engine;
+        let _turning = engine.turning().await;
         engine.stop().await;
         let done = carry_out(&self.0.dir, engine).await;
         // Consensus must run again whatever happened; without a rewrite it is the group it was.

@@ -17,13 +17,19 @@ struct Inner {
     path: PathBuf,
     bytes: u64,
     spent: AtomicBool,
+    /// A write failed although the reserve was given up for it.
+    starved: AtomicBool,
 }
 
 impl Reserve {
     /// Keeps `bytes` in `dir`; without room for them it begins spent.
     pub(crate) fn open(dir: &Path, bytes: u64) -> Self {
-        let reserve =
-            Self(Arc::new(Inner { path: dir.join("reserve"), bytes, spent: AtomicBool::new(true) }));
+        let reserve = Self(Arc::new(Inner {
+            path: dir.join("reserve"),
+            bytes,
+            spent: AtomicBool::new(true),
+            starved: AtomicBool::new(false),
+        }));
         reserve.refill();
         reserve
     }
@@ -36,13 +42,28 @@ impl Reserve {
     /// Runs `write`, which leaves nothing behind when it fails; once more with the reserve given up when there is no
     /// room. Blocks.
     pub(crate) fn retry<T>(&self, mut write: impl FnMut() -> Result<T, StateError>) -> Result<T, StateError> {
-        match write() {
+        let written = match write() {
             Err(error) if no_room(&error) && self.spend() => {
                 tracing::error!(%error, reserve = self.0.bytes, "the disk of the state is full; the reserve is used");
                 write()
             }
             other => other,
+        };
+        // An I/O error of a disk that has room is a fault of the disk, and no time to try again.
+        if written.as_ref().is_err_and(no_room) && !self.room() {
+            self.0.starved.store(true, Ordering::Relaxed);
         }
+        written
+    }
+
+    /// A write failed for want of room, and there is room again.
+    pub(crate) fn fed_again(&self) -> bool {
+        self.0.starved.load(Ordering::Relaxed) && !self.spent()
+    }
+
+    /// What failed is done again.
+    pub(crate) fn forget_hunger(&self) {
+        self.0.starved.store(false, Ordering::Relaxed);
     }
 
     /// Gives the space up; false when there is none to give.

@@ -58,6 +58,7 @@ impl Cluster {
         }
         let (dir, journal) = (self.0.dir.clone(), switch.clone());
         self.blocking(move || write(&dir, &journal)).await?;
+        let _turning = self.0.engine.turning().await;
         self.0.engine.stop().await;
         let moved = carry_out(&self.0.dir, &self.0.engine, switch).await;
         self.0.engine.state().replaced.send_modify(|count| *count += 1);

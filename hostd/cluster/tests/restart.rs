@@ -112,6 +112,20 @@ async fn a_new_log_beside_an_old_state_is_refused() {
 }
 
 #[tokio::test]
+async fn a_log_with_a_gap_is_refused_and_named() {
+    let f = Fixture::new().await;
+    f.ready_vm("web").await;
+    f.cluster.shutdown().await;
+    let path = f.path().join("log.db");
+    let log = rusqlite::Connection::open(&path).unwrap();
+    log.execute("DELETE FROM log WHERE idx = 2", []).unwrap();
+    drop(log);
+    let error =
+        Cluster::open(f.path(), Settings::default(), alone()).await.err().expect("an error").to_string();
+    assert!(error.contains("log.db") && error.contains("entries are missing"), "{error}");
+}
+
+#[tokio::test]
 async fn a_second_process_is_kept_out() {
     let f = Fixture::new().await;
     let error = Cluster::open(f.path(), Settings::default(), alone()).await.err().expect("an error");

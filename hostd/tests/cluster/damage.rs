@@ -40,10 +40,15 @@ async fn a_leader_whose_disk_is_full_says_so_and_loses_nothing() {
     let notices = hosts.admin(0).get("overview").await["notices"].to_string();
     assert!(notices.contains("full"), "{notices}");
     let answer = hosts.admin(0).post("cluster/tokens", json!({})).await;
-    assert!(answer.status.is_server_error() && answer.text().contains("detail"), "{}", answer.text());
 
+    assert_eq!(answer.status.as_u16(), 507, "{}", answer.text());
+
+    // With room it goes on by itself.
     hosts.host(0).libvirt.run_inside("rm", &[filler.to_str().unwrap()]).unwrap();
-    hosts.restart(0).await.unwrap();
+    let back = wait::until("writes on the host that was full", PATIENCE, || async {
+        Ok(hosts.admin(0).post("cluster/tokens", json!({})).await.status.is_success().then_some(()))
+    });
+    back.await.unwrap_or_else(|error| panic!("{error:#}\n{}", hosts.host(0).log_tail()));
     writer.goes_on(20).await;
     let acknowledged = writer.end().await;
     hosts.kept(&[0, 1, 2], &acknowledged).await;
@@ -81,11 +86,11 @@ fn tear(state: &Path, chance: &mut Chance) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a log whose tail is gone can end the start without a word: cargo xtask lab cluster"]
 async fn a_log_torn_at_a_random_byte_is_mended_or_named_and_never_believed() {
     let Some(mut hosts) = Hosts::joined(3).await else { return };
     let given = std::env::var("QUANTIX_TEAR_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed = given.unwrap_or_else(|| u64::from(std::process::id()));
+    // In this one the log is once cut off before the host became a member.
+    let seed = given.unwrap_or(12);
     eprintln!("QUANTIX_TEAR_SEED={seed}");
     let mut chance = Chance(seed);
     let torn = (hosts.leader(&[0, 1, 2]).await + 1) % 3;

@@ -1,5 +1,6 @@
 //! `log.db` and the one thread that writes it. What waits is written in one transaction and answered after its fsync.
 
+use super::tail;
 use crate::commit_times::CommitTimes;
 use crate::error::{ClusterError, StateError};
 use crate::raft::{LogId, TypeConfig, Vote};
@@ -46,17 +47,18 @@ pub(crate) enum Request {
     BeginAfter { at: LogId, vote: Vote, done: Done },
     /// Read records, first and last index included.
     Read { first: u64, last: u64, done: oneshot::Sender<Result<Vec<Vec<u8>>, StateError>> },
+    /// Forget that a write failed, and answer what is on the disk. Only while consensus is stopped.
+    Reload(oneshot::Sender<Result<Found, StateError>>),
     /// Write what is left and end.
     Close(oneshot::Sender<()>),
 }
 
 /// What an opened log holds.
 pub(crate) struct Found {
-    pub(crate) node: u64,
     pub(crate) joins: bool,
-    pub(crate) vote: Option<Vec<u8>>,
-    pub(crate) committed: Option<Vec<u8>>,
-    pub(crate) purged: Option<Vec<u8>>,
+    pub(crate) vote: Option<Vote>,
+    pub(crate) committed: Option<LogId>,
+    pub(crate) purged: Option<LogId>,
     /// The newest records, oldest first.
     pub(crate) newest: Vec<Vec<u8>>,
 }
@@ -68,24 +70,18 @@ pub(crate) struct Disk {
     reserve: Reserve,
     committed: Option<Vec<u8>>,
     failed: Option<String>,
+    /// The identity it was opened with.
+    pub(super) node: u64,
 }
 
-/// Opens or makes the log; `keep` newest records are read.
-pub(crate) fn open(
-    path: &Path,
-    keep: u32,
-    times: CommitTimes,
-    reserve: Reserve,
-) -> Result<(Disk, Found), StateError> {
+/// Opens or makes the log.
+pub(crate) fn open(path: &Path, times: CommitTimes, reserve: Reserve) -> Result<Disk, StateError> {
     let db = Connection::open(path)?;
     db.busy_timeout(Duration::from_secs(5))?;
     db.pragma_update(None, "journal_mode", "WAL")?;
     db.pragma_update(None, "synchronous", "FULL")?;
     db.execute_batch(TABLES)?;
-    let get = |key: &str| {
-        db.query_row("SELECT value FROM meta WHERE key = ?1", [key], |r| r.get::<_, Vec<u8>>(0)).optional()
-    };
-    let node = match get("node")? {
+    let node = match get(&db, "node")? {
         Some(bytes) => u64::from_be_bytes(bytes.try_into().map_err(|_| record::RecordError::Short(0))?),
         None => {
             let node = Chance.next_u64();
@@ -95,15 +91,7 @@ pub(crate) fn open(
         }
     };
     db.pragma_update(None, "user_version", LOG_FORMAT)?;
-    let mut newest = db
-        .prepare("SELECT record FROM log ORDER BY idx DESC LIMIT ?1")?
-        .query_map([keep], |r| r.get(0))?
-        .collect::<Result<Vec<Vec<u8>>, _>>()?;
-    newest.reverse();
-    let joins = get("joins")?.is_some();
-    let (vote, committed, purged) = (get("vote")?, get("committed")?, get("purged")?);
-    let found = Found { node, joins, vote, committed, purged, newest };
-    Ok((Disk { db, times, reserve, committed: None, failed: None }, found))
+    Ok(Disk { db, times, reserve, committed: None, failed: None, node })
 }
 
 /// Refuses a log.db of a newer format, reading only.
@@ -112,6 +100,24 @@ pub(crate) fn check(path: &Path) -> Result<(), ClusterError> {
 }
 
 impl Disk {
+    /// What is on the disk, without what memory has no room for.
+    ///
+    /// # Errors
+    /// Also when entries are missing between others, which only damage can do.
+    pub(super) fn found(&self) -> Result<Found, StateError> {
+        let db = &self.db;
+        let mut newest = db
+            .prepare_cached("SELECT record FROM log ORDER BY idx DESC LIMIT ?1")?
+            .query_map([tail::KEEP_ENTRIES as i64], |r| r.get(0))?
+            .collect::<Result<Vec<Vec<u8>>, _>>()?;
+        newest.reverse();
+        let purged = get(db, "purged")?.as_deref().map(record::decode_log_id).transpose()?;
+        whole(db, purged)?;
+        let vote = get(db, "vote")?.as_deref().map(record::decode_vote).transpose()?;
+        let committed = get(db, "committed")?.as_deref().map(record::decode_log_id).transpose()?;
+        Ok(Found { joins: get(db, "joins")?.is_some(), vote, committed, purged, newest })
+    }
+
     /// Serves until the log is closed or dropped.
     pub(crate) fn serve(mut self, requests: Receiver<Request>) {
         loop {
@@ -178,6 +184,9 @@ impl Disk {
                 Request::Read { first, last, done } => {
                     let _ = done.send(self.read(first, last));
                 }
+                Request::Reload(done) => {
+                    let _ = done.send(self.found());
+                }
                 Request::Close(closed) => closing = Some(closed),
             }
         }
@@ -193,6 +202,9 @@ impl Disk {
     }
 
     fn transact(&mut self, group: &mut [Request]) -> Result<bool, StateError> {
+        if group.iter().any(|request| matches!(request, Request::Reload(_))) {
+            (self.failed, self.committed) = (None, None);
+        }
         if self.failed.is_some() {
             return Ok(false);
         }
@@ -209,7 +221,7 @@ impl Disk {
                     self.committed = None;
                 }
                 Request::Committed(value) => self.committed = Some(std::mem::take(value)),
-                Request::Read { .. } => {}
+                Request::Read { .. } | Request::Reload(_) => {}
                 Request::Close(_) => writes |= self.committed.is_some(),
             }
         }
@@ -284,9 +296,28 @@ fn write(db: &Connection, request: &Request) -> Result<(), StateError> {
             put(db, "committed", &record::encode_log_id(at))?;
             put(db, "vote", &record::encode_vote(vote))?;
         }
-        Request::Committed(_) | Request::Read { .. } | Request::Close(_) => {}
+        Request::Committed(_) | Request::Read { .. } | Request::Reload(_) | Request::Close(_) => {}
     }
     Ok(())
+}
+
+fn get(db: &Connection, key: &str) -> Result<Option<Vec<u8>>, StateError> {
+    let mut get = db.prepare_cached("SELECT value FROM meta WHERE key = ?1")?;
+    Ok(get.query_row([key], |r| r.get(0)).optional()?)
+}
+
+/// Makes sure that entries follow each other without a gap.
+fn whole(db: &Connection, purged: Option<LogId>) -> Result<(), StateError> {
+    let (count, first, last): (i64, Option<i64>, Option<i64>) =
+        db.query_row("SELECT count(*), min(idx), max(idx) FROM log", [], |r| {
+            Ok((r.get(0)?, r.get(1)?, r.get(2)?))
+        })?;
+    let (Some(first), Some(last)) = (first, last) else { return Ok(()) };
+    let begin = purged.map_or(0, |id| index(id.index) + 1);
+    if first == begin && last - first + 1 == count {
+        return Ok(());
+    }
+    Err(StateError::Log(format!("it has {count} entries from {first} to {last} and should begin at {begin}")))
 }
 
 fn put(db: &Connection, key: &str, value: &[u8]) -> Result<(), StateError> {

@@ -57,21 +57,12 @@ impl LogStore {
         ground: &Ground,
     ) -> Result<Self, StateError> {
         let times = CommitTimes::default();
-        let keep = u32::try_from(tail::KEEP_ENTRIES).unwrap_or(u32::MAX);
-        let (disk, found) = disk::open(path, keep, times.clone(), reserve)?;
-        let mut tail = Tail::default();
-        tail.vote = found.vote.as_deref().map(record::decode_vote).transpose()?;
-        tail.committed = found.committed.as_deref().map(record::decode_log_id).transpose()?;
-        if let Some(purged) = found.purged.as_deref().map(record::decode_log_id).transpose()? {
-            tail.purge(purged);
-        }
-        for bytes in found.newest {
-            tail.push(record::decode(&bytes)?, bytes.len());
-        }
+        let disk = disk::open(path, times.clone(), reserve)?;
+        let found = disk.found()?;
         Ok(Self(Arc::new(Shared {
-            node: AtomicU64::new(found.node),
+            node: AtomicU64::new(disk.node),
             joins: AtomicBool::new(found.joins),
-            tail: Mutex::new(tail),
+            tail: Mutex::new(Tail::of(found)?),
             requests: Queue::start(disk, ground)?,
             times,
             growth: AtomicU64::new(0),
@@ -100,6 +91,15 @@ impl LogStore {
         Ok(())
     }
 
+    /// Reads again what is on the disk, and lets it be written again after a write that failed. Only while consensus is
+    /// stopped.
+    pub(crate) async fn reload(&self) -> Result<(), StateError> {
+        let found = self.ask(Request::Reload).await;
+        let found = found.map_err(|error| StateError::Io(std::io::Error::other(error)))?;
+        *self.tail() = Tail::of(found)?;
+        Ok(())
+    }
+
     /// How long commits took.
     pub(crate) fn times(&self) -> &CommitTimes {
         &self.0.times
@@ -125,6 +125,11 @@ impl LogStore {
     pub(crate) fn ends(&self) -> (Option<LogId>, Option<LogId>) {
         let tail = self.tail();
         (tail.purged, tail.last())
+    }
+
+    /// It has this entry, or had it.
+    pub(crate) fn has(&self, at: LogId) -> bool {
+        self.tail().has(at)
     }
 
     /// The entries from `first` to `last` that memory holds.

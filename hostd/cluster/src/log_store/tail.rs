@@ -1,6 +1,9 @@
 //! The newest entries of the log in memory, so that replication and apply do not read the disk.
 
+use super::disk::Found;
+use crate::error::StateError;
 use crate::raft::{LogId, RaftEntry, Vote};
+use crate::record;
 use std::collections::VecDeque;
 
 /// Entries kept in memory at most.
@@ -20,6 +23,21 @@ pub(crate) struct Tail {
 }
 
 impl Tail {
+    /// What a log was found to hold.
+    ///
+    /// # Errors
+    /// When a record can't be read.
+    pub(super) fn of(found: Found) -> Result<Self, StateError> {
+        let mut tail = Self { vote: found.vote, committed: found.committed, ..Self::default() };
+        if let Some(purged) = found.purged {
+            tail.purge(purged);
+        }
+        for bytes in found.newest {
+            tail.push(record::decode(&bytes)?, bytes.len());
+        }
+        Ok(tail)
+    }
+
     /// Position of the last entry, or of the last purged one when there is none.
     pub(crate) fn last(&self) -> Option<LogId> {
         self.last
@@ -38,6 +56,18 @@ impl Tail {
     fn forget_oldest(&mut self) {
         if let Some((_, size)) = self.entries.pop_front() {
             self.bytes -= size;
+        }
+    }
+
+    /// The log has this entry, or had it before its beginning; what memory no more holds is believed.
+    pub(crate) fn has(&self, at: LogId) -> bool {
+        if self.purged.is_some_and(|purged| at.index <= purged.index) {
+            return true;
+        }
+        match self.first_index() {
+            Some(first) if at.index >= first => self.range(at.index, at.index).iter().any(|e| e.log_id == at),
+            Some(_) => true,
+            None => false,
         }
     }
 
