@@ -181,7 +181,7 @@ fn federation() -> impl Strategy<Value = Command> {
         node: NodeId(u64::from(node)),
         name: "h".into(),
         role: HostRole::Host,
-        status: HostStatus::default(),
+        status: HostStatus { level: LEVEL, ..HostStatus::default() },
     };
     let import = move |(n, of, name): (u8, u8, u8)| {
         let meta = Meta::created(Timestamp::from_unix(1_800_000_000), &Actor::Console);

@@ -25,6 +25,7 @@ mod frame;
 mod ground;
 mod group;
 mod lease;
+mod level;
 mod local;
 mod log_store;
 mod membership;

@@ -3,6 +3,7 @@
 use crate::carrier::Lane;
 use crate::engine::{self, Engine};
 use crate::frame::{Frame, Reply};
+use crate::level;
 use crate::raft::{Batch, Raft, Results, TypeConfig};
 use crate::record;
 use hostd_types::command::ENTRY_VERSION;
@@ -63,11 +64,13 @@ impl Proposals {
     }
 
     /// Replicates and applies one command.
-    pub(crate) async fn submit(&self, entry: Entry) -> Result<Outcome, Problem> {
+    pub(crate) async fn submit(&self, mut entry: Entry) -> Result<Outcome, Problem> {
         if entry.version > ENTRY_VERSION {
             let detail = format!("This host can't apply commands of version {}; update it.", entry.version);
             return Err(Problem::new(ProblemKind::Unsupported, detail));
         }
+        let group = self.engine.node();
+        level::check(&self.engine, &mut entry.command).await?;
         let bytes = record::encode_entry(&entry).map_err(|error| {
             tracing::error!(%error, "a command can't be encoded");
             Problem::new(ProblemKind::Internal, "The command can't be written to the log.")
@@ -78,7 +81,6 @@ impl Proposals {
             return Err(Problem::new(ProblemKind::BadRequest, detail));
         }
         let (answer, answered) = oneshot::channel();
-        let group = self.engine.node();
         self.queue.try_send(Proposal { entry, group, bytes, answer }).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => busy(),
             mpsc::error::TrySendError::Closed(_) => stopped(),

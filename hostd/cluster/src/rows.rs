@@ -48,8 +48,8 @@ pub(crate) trait Resource: Sized + Send {
     fn meta_mut(&mut self) -> &mut Meta;
     /// This resource named.
     fn named(&self) -> Subject;
-    /// Spec and status as JSON.
-    fn json(&self) -> Result<(String, String), StateError>;
+    /// Bookkeeping, spec and status as JSON.
+    fn parts(&self) -> Result<[String; 3], StateError>;
     /// Back from the columns.
     fn from_columns(id: &str, meta: &str, spec: &str, status: &str) -> Result<Self, StateError>;
 }
@@ -68,8 +68,9 @@ macro_rules! columns {
         fn named(&self) -> Subject {
             self.subject()
         }
-        fn json(&self) -> Result<(String, String), StateError> {
-            Ok((serde_json::to_string(&self.spec)?, serde_json::to_string(&self.status)?))
+        fn parts(&self) -> Result<[String; 3], StateError> {
+            let (spec, status) = (serde_json::to_string(&self.spec)?, serde_json::to_string(&self.status)?);
+            Ok([serde_json::to_string(&self.meta)?, spec, status])
         }
         fn from_columns(id: &str, meta: &str, spec: &str, status: &str) -> Result<Self, StateError> {
             Ok(Self {

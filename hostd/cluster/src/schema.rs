@@ -4,7 +4,7 @@
 //! log raises the level, on every host at the same entry. A database that comes from elsewhere brings its own tables.
 
 use crate::error::{ClusterError, StateError};
-use hostd_types::LEVEL;
+use hostd_types::{FEDERATION, LEVEL};
 #[cfg(any(test, feature = "simulation"))]
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
@@ -13,8 +13,6 @@ use std::time::Duration;
 
 /// Level of a fresh database.
 const FIRST: u16 = 1;
-/// The level that knows clusters: their record, join tokens, and who was removed.
-pub(crate) const FEDERATION: u16 = 2;
 /// What each level above the first adds to the tables, in order.
 const MIGRATIONS: &[(u16, &str)] = &[(FEDERATION, ADD_FEDERATION)];
 

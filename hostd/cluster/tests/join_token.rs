@@ -30,7 +30,7 @@ impl Fixture {
 }
 
 pub fn join(token: JoinTokenId, host: HostId, node: NodeId, name: &str) -> Command {
-    let status = HostStatus { version: "9".into(), ..HostStatus::default() };
+    let status = HostStatus { version: "9".into(), level: LEVEL, ..HostStatus::default() };
     Command::Cluster(ClusterCommand::Join {
         token,
         secret: SecretHash(format!("{}{token}", secret().0)),

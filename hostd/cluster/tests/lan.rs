@@ -189,7 +189,7 @@ impl Peer {
         let create = ClusterCommand::CreateToken { id: token, secret: secret.clone(), expires_at };
         sponsor.ok(Command::Cluster(create)).await;
         let (host, name) = (self.cluster.host(), self.name.clone());
-        let (role, status) = (HostRole::Host, HostStatus::default());
+        let (role, status) = (HostRole::Host, HostStatus { level: LEVEL, ..HostStatus::default() });
         let join = ClusterCommand::Join { token, secret, host, node, name, role, status };
         sponsor.ok(Command::Cluster(join)).await;
         self.switch(node, Destination::Cluster).await;

@@ -14,6 +14,7 @@ mod join_token;
 mod kill;
 mod lan;
 mod lease;
+mod level;
 mod listing;
 mod network;
 mod remove;

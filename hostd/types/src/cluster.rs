@@ -5,10 +5,6 @@ use crate::*;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Newest feature level this version knows: commands and tables of a higher one are refused.
-pub const LEVEL: u16 = 3;
-/// The feature level that knows leases: with it hosts renew them, are fenced, and machines are placed.
-pub const LEASES: u16 = 3;
 /// Seconds a join token is valid at most.
 pub const JOIN_TOKEN_MAX_S: u32 = 24 * 3600;
 

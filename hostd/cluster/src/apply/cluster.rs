@@ -3,7 +3,8 @@
 use super::scope::Scope;
 use super::{Done, Rejection, Step, import, join, join_token, remove, rotation};
 use crate::error::StateError;
-use crate::schema::{self, FEDERATION};
+use crate::membership;
+use crate::schema;
 use hostd_types::command::ClusterCommand;
 use hostd_types::*;
 use rusqlite::OptionalExtension;
@@ -45,17 +46,12 @@ fn found(
     host: HostId,
     node: NodeId,
 ) -> Step<Done> {
-    let level = schema::level(scope.db)?;
-    if level < FEDERATION {
-        let detail =
-            format!("The state has level {level}, and a cluster needs level {FEDERATION}; raise it first.");
-        return Err(Problem::wrong_state(detail).into());
-    }
     if let Some(present) = scope.cluster()? {
         let detail = format!("This host is in the cluster {} already.", present.spec.name);
         return Err(Problem::wrong_state(detail).into());
     }
     let spec = ClusterSpec { name: name.to_owned(), voters: VOTERS };
+    let level = schema::level(scope.db)?;
     let status = ClusterStatus { level, generation: 0, authorities: vec![authority.clone()], rotation: None };
     let cluster = ClusterRecord { id, meta: scope.created(), spec, status };
     scope.insert(&cluster)?;
@@ -83,6 +79,13 @@ fn found(
 }
 
 fn raise(scope: &mut Scope<'_>, level: u16) -> Step<Done> {
+    // Who proposed it may not have seen yet that an older version came in; a host that was never a member tells none.
+    let members: Vec<Host> = membership::all(scope.db)?;
+    let members: Vec<Host> = members.into_iter().filter(|host| host.spec.node.is_some()).collect();
+    let behind = behind(&members, level);
+    if level > schema::level(scope.db)? && !behind.is_empty() {
+        return Err(Problem::wrong_state(format!("Level {level} is not known by {behind}.")).into());
+    }
     if level > LEVEL {
         // Its tables are unknown here: going on without them would make another state than the other hosts'.
         let newer = StateError::LevelTooNew { index: scope.index, found: level, known: LEVEL };

@@ -3,6 +3,7 @@
 use super::scope::Scope;
 use super::{Done, Step};
 use crate::clash::numbered;
+use crate::schema;
 use hostd_types::*;
 
 /// Who wants to come in.
@@ -40,6 +41,7 @@ pub(crate) fn join(
         }
     }
     check_apart(scope, comer, present.as_ref())?;
+    check_level(scope, comer)?;
     let host = member(scope, comer, present)?;
     let used =
         JoinTokenUse { host: comer.host, node: comer.node, name: host.spec.name.clone(), at: scope.entry.at };
@@ -74,6 +76,18 @@ fn valid_token(scope: &Scope<'_>, id: JoinTokenId, secret: &SecretHash) -> Step<
         return Err(refused(&detail).into());
     }
     Ok(token)
+}
+
+/// Refuses a host that does not know what the cluster uses: the level may have risen after it looked.
+fn check_level(scope: &Scope<'_>, comer: &Comer<'_>) -> Step {
+    let level = schema::level(scope.db)?;
+    // Before that level nobody looked here.
+    if level < LEASES || comer.status.level >= level {
+        return Ok(());
+    }
+    let detail =
+        format!("{} is too old for this cluster, which uses level {level}. Update it first.", comer.name);
+    Err(Problem::new(ProblemKind::Conflict, detail).into())
 }
 
 /// Refuses a host that is a member by another identity, and an identity that another host has.

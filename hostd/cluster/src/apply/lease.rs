@@ -2,13 +2,11 @@
 
 use super::scope::Scope;
 use super::{Done, Step};
-use crate::schema;
 use hostd_types::*;
 
 /// Ends the epoch of a host that has had no lease for long enough. Only the leader that waited may write it: another one
 /// may have granted a lease meanwhile.
 pub(crate) fn fence(scope: &mut Scope<'_>, id: HostId, epoch: u64, waited: (NodeId, u64)) -> Step<Done> {
-    check_level(scope)?;
     if scope.leader != waited {
         let detail = "Another host leads by now; it counts anew how long this one has had no lease.";
         return Err(Problem::wrong_state(detail).into());
@@ -29,7 +27,6 @@ pub(crate) fn fence(scope: &mut Scope<'_>, id: HostId, epoch: u64, waited: (Node
 
 /// The host knows its epoch and gets leases from now on.
 pub(crate) fn acknowledge(scope: &mut Scope<'_>, id: HostId, epoch: u64) -> Step<Done> {
-    check_level(scope)?;
     let mut host = scope.get::<Host>(id)?;
     check_epoch(&host, epoch)?;
     let subject = host.subject();
@@ -41,16 +38,6 @@ pub(crate) fn acknowledge(scope: &mut Scope<'_>, id: HostId, epoch: u64) -> Step
     scope.update(&host)?;
     scope.accepted(&subject, format!("in epoch {epoch}"))?;
     Ok(Done::about(subject))
-}
-
-/// Refuses what only hosts with leases know.
-pub(crate) fn check_level(scope: &Scope<'_>) -> Step {
-    let level = schema::level(scope.db)?;
-    if level < LEASES {
-        let detail = format!("The state has level {level}, and leases need level {LEASES}; raise it first.");
-        return Err(Problem::wrong_state(detail).into());
-    }
-    Ok(())
 }
 
 fn check_epoch(host: &Host, epoch: u64) -> Step {

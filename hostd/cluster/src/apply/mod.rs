@@ -20,6 +20,7 @@ mod request;
 mod rotation;
 mod scope;
 mod task;
+mod unknown;
 mod vm;
 mod vm_create;
 mod vm_edit;
@@ -28,6 +29,7 @@ mod vm_report;
 mod volume;
 
 use crate::error::StateError;
+use crate::level;
 use crate::raft::{LogId, RaftEntry, Results};
 use crate::record;
 use crate::rows::millis;
@@ -172,6 +174,9 @@ fn once(
 }
 
 fn dispatch(scope: &mut Scope<'_>) -> Step<Done> {
+    if let Some(problem) = level::refusal(scope.db, scope.entry.command.level())? {
+        return Err(problem.into());
+    }
     match &scope.entry.command {
         Command::Host(command) => host::apply(scope, command),
         Command::Vm(command) => vm::apply(scope, command),

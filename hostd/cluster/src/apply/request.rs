@@ -6,7 +6,8 @@
 use crate::error::StateError;
 use crate::remembered::Remembered;
 use crate::rows::millis;
-use hostd_types::{Entry, Outcome, Problem};
+use crate::schema;
+use hostd_types::{Entry, LEASES, Outcome, Problem};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
@@ -14,8 +15,9 @@ use serde::{Deserialize, Serialize};
 const REMEMBER_MS: i64 = 15 * 60 * 1000;
 /// How many entries long at least.
 const REMEMBER_ENTRIES: u64 = 10_000;
-/// Entries after which what is old is looked for: that reads every request remembered.
-const EVERY: u64 = 1024;
+/// Entries after which what is old is looked for: that reads every request remembered. Of two, the first below the level
+/// that knows leases, as older versions do: all must forget at the same entry.
+const EVERY: [u64; 2] = [64, 1024];
 
 /// What became of a request.
 #[derive(Serialize, Deserialize)]
@@ -65,7 +67,11 @@ pub(super) fn remember(
 
 /// Forgets requests that are old both by the time `now` and by the number of entries up to `index`.
 pub(super) fn forget(db: &Connection, index: u64, now: i64) -> Result<(), StateError> {
-    if index.is_multiple_of(EVERY)
+    if !index.is_multiple_of(EVERY[0]) {
+        return Ok(());
+    }
+    let often = schema::level(db)? < LEASES;
+    if index.is_multiple_of(EVERY[usize::from(!often)])
         && let Some(before) = index.checked_sub(REMEMBER_ENTRIES)
     {
         let before = i64::try_from(before).unwrap_or(i64::MAX);
@@ -85,7 +91,6 @@ pub(super) fn forget(db: &Connection, index: u64, now: i64) -> Result<(), StateE
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema;
     use hostd_types::command::*;
     use hostd_types::*;
 
@@ -111,7 +116,8 @@ mod tests {
         remember(&db, 7, &refused, &no).unwrap();
         let kept = |entry: &Entry| recall(&db, entry).unwrap().is_some();
         let late = (FIRST + 901) * 1000;
-        for (index, now) in [(2048, late), (10_240, FIRST * 1000), (10_241, late)] {
+        schema::migrate(&db, 1, LEASES).unwrap();
+        for (index, now) in [(2048, late), (10_240, FIRST * 1000), (10_241, late), (10_112, late)] {
             forget(&db, index, now).unwrap();
             assert!(kept(&old) && kept(&refused), "entry {index}");
         }

@@ -1,6 +1,6 @@
 //! What a command is applied with: the open transaction, its entry, and the list of what it touched.
 
-use super::Step;
+use super::{Step, unknown};
 use crate::error::StateError;
 use crate::rows::{Resource, millis, result_name};
 use hostd_types::*;
@@ -26,13 +26,15 @@ impl Scope<'_> {
     /// The resource of this id, if there is one.
     pub(crate) fn find<T: Resource>(&self, id: impl ToString) -> Step<Option<T>> {
         let id = id.to_string();
+        let parts = self.parts::<T>(&id)?;
+        Ok(parts.map(|[meta, spec, status]| T::from_columns(&id, &meta, &spec, &status)).transpose()?)
+    }
+
+    /// Bookkeeping, spec and status of a row as they are written.
+    fn parts<T: Resource>(&self, id: &str) -> Step<Option<[String; 3]>> {
         let sql = format!("SELECT meta, spec, status FROM {} WHERE id = ?1", T::TABLE);
-        let columns: Option<(String, String, String)> = self
-            .db
-            .prepare_cached(&sql)?
-            .query_row([&id], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))
-            .optional()?;
-        Ok(columns.map(|(meta, spec, status)| T::from_columns(&id, &meta, &spec, &status)).transpose()?)
+        let mut query = self.db.prepare_cached(&sql)?;
+        Ok(query.query_row([id], |r| Ok([r.get(0)?, r.get(1)?, r.get(2)?])).optional()?)
     }
 
     /// The resource of this id.
@@ -48,8 +50,10 @@ impl Scope<'_> {
     pub(crate) fn insert<T: Resource>(&mut self, resource: &T) -> Step {
         let extra = T::EXTRA.iter().map(|c| format!(", {c}")).collect::<String>();
         let places = (0..T::EXTRA.len()).map(|n| format!(", ?{}", n + 7)).collect::<String>();
+        let written = resource.parts()?;
         self.write(
             resource,
+            written,
             &format!(
                 "INSERT INTO {} (id, name, created, meta, spec, status{extra}) \
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6{places})",
@@ -58,12 +62,22 @@ impl Scope<'_> {
         )
     }
 
-    /// Writes a row that is there.
+    /// Writes a row that is there; what a newer version put into it stays.
     pub(crate) fn update<T: Resource>(&mut self, resource: &T) -> Step {
+        let mut written = resource.parts()?;
+        let id = resource.id_text();
+        if let Some(old) = self.parts::<T>(&id)? {
+            let [meta, spec, status] = &old;
+            let known = T::from_columns(&id, meta, spec, status)?.parts()?;
+            for ((new, old), known) in written.iter_mut().zip(&old).zip(&known) {
+                *new = unknown::keep(old, known, std::mem::take(new))?;
+            }
+        }
         let extra =
             T::EXTRA.iter().enumerate().map(|(n, c)| format!(", {c} = ?{}", n + 7)).collect::<String>();
         self.write(
             resource,
+            written,
             &format!(
                 "UPDATE {} SET name = ?2, created = ?3, meta = ?4, spec = ?5, status = ?6{extra} WHERE id = ?1",
                 T::TABLE
@@ -71,9 +85,7 @@ impl Scope<'_> {
         )
     }
 
-    fn write<T: Resource>(&mut self, resource: &T, sql: &str) -> Step {
-        let (spec, status) = resource.json()?;
-        let meta = serde_json::to_string(resource.meta()).map_err(StateError::from)?;
+    fn write<T: Resource>(&mut self, resource: &T, [meta, spec, status]: [String; 3], sql: &str) -> Step {
         let mut values: Vec<Value> = vec![
             resource.id_text().into(),
             resource.named().name.into(),

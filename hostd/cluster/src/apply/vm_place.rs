@@ -1,6 +1,5 @@
 //! Which host runs a machine: the one that its newest placement names, and no other.
 
-use super::lease::check_level;
 use super::lookup::enumerate;
 use super::scope::Scope;
 use super::vm::{check_not_deleting, replace_pending};
@@ -8,7 +7,6 @@ use super::{Done, Step};
 use hostd_types::*;
 
 pub(crate) fn place(scope: &mut Scope<'_>, id: VmId, host: HostId, epoch: u64) -> Step<Done> {
-    check_level(scope)?;
     let mut vm = scope.get::<Vm>(id)?;
     check_not_deleting(&vm)?;
     let name = vm.spec.name.clone();

@@ -4,7 +4,6 @@
 use super::{Store, all_of, body, resource};
 use crate::clash::{self, MOVING, Present, numbered};
 use crate::error::read_failed;
-use crate::schema::FEDERATION;
 use hostd_types::*;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row, Sqlite, SqliteConnection, Transaction};

@@ -186,7 +186,7 @@ impl World {
         let node = NodeId(self.dice.bits());
         self.main.insert(node);
         let Host { id: host, name, .. } = &self.hosts[n];
-        let (role, status) = (HostRole::Host, HostStatus::default());
+        let (role, status) = (HostRole::Host, HostStatus { level: LEVEL, ..HostStatus::default() });
         let join =
             ClusterCommand::Join { token, secret, host: *host, node, name: name.clone(), role, status };
         let ask = self.ask(Command::Cluster(join));

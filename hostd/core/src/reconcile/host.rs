@@ -75,7 +75,8 @@ impl Core {
     /// # Errors
     /// When the state can't be read or written.
     pub(crate) async fn report_host(&self) -> Result<bool, Problem> {
-        let status = self.host_status();
+        let mut status = self.host_status();
+        status.fit(self.store().level().await?);
         let known = self.store().host(self.host()).await?;
         if known.is_none() && self.store().cluster().await?.is_some() {
             // The cluster has removed this host: it comes back by joining, not by a report.

@@ -109,7 +109,11 @@ impl Wakes {
                 self.peers.notify_one();
                 self.leases.notify_one();
             }
-            Kind::Cluster => self.peers.notify_one(),
+            Kind::Cluster => {
+                // What it reports depends on the level.
+                self.host.notify_one();
+                self.peers.notify_one();
+            }
             Kind::JoinToken | Kind::Event | Kind::User | Kind::Token | Kind::Session => {}
         }
     }
