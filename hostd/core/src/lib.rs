@@ -39,8 +39,8 @@ pub use ctx::{Caller, Ctx};
 pub use facts::{addresses, hostname};
 pub use federation::{
     Admission, AdmissionPreview, AdmissionRequest, Certificates, ClusterView, CodeGrant, CodeProof,
-    CodeReply, CodeRequest, Condition, HostPulse, JoinPreview, Liveness, MemberAddress, MemberChain,
-    MemberRole, MemberView, NeighbourView, NeighboursView, NewJoinToken, Quorum, RenewalAnswer,
+    CodeReply, CodeRequest, Condition, HostPulse, JoinPreview, LevelView, Liveness, MemberAddress,
+    MemberChain, MemberRole, MemberView, NeighbourView, NeighboursView, NewJoinToken, Quorum, RenewalAnswer,
     RenewalRequest, RotationView,
 };
 pub use hostd_cluster::ClusterHealth;

@@ -163,6 +163,9 @@ async fn show(session: &Session) -> Result<(), Stop> {
         ("Leader", leader.map_or("nobody", |m| &m.host.spec.name).into()),
         ("Majority", view.quorum.text.clone()),
     ]);
+    output::facts(
+        Some(&view.level.text).filter(|text| !text.is_empty()).map(|text| ("Versions", text.clone())),
+    );
     output::facts(authority(&view).map(|text| ("Authority", text)));
     output::facts(view.certificates.fault.clone().map(|why| ("Certificate", format!("not renewed: {why}"))));
     println!();

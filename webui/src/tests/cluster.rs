@@ -89,6 +89,7 @@ pub(super) fn three(text: &str) -> ClusterView {
         members,
         removed: vec![removed],
         certificates: certificates(),
+        level: LevelView::default(),
     }
 }
 
@@ -118,6 +119,7 @@ pub(super) fn alone() -> ClusterView {
         members,
         removed: Vec::new(),
         certificates: certificates(),
+        level: LevelView::default(),
     }
 }
 

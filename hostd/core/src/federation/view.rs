@@ -38,6 +38,38 @@ pub struct ClusterView {
     pub removed: Vec<RemovedHost>,
     /// How certificates stand.
     pub certificates: Certificates,
+    /// What all members know, and who knows less than others.
+    #[serde(default)]
+    pub level: LevelView,
+}
+
+/// The feature level, while versions are mixed and after.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LevelView {
+    /// What may be used now.
+    pub now: u16,
+    /// The newest that any member knows.
+    pub known: u16,
+    /// The members that know less than that.
+    pub behind: Vec<HostId>,
+    /// All of this in a sentence; empty when every member knows the same.
+    pub text: String,
+}
+
+impl LevelView {
+    pub(crate) fn of(now: u16, hosts: &[Host]) -> Self {
+        let known = hosts.iter().map(|host| host.status.level).max().unwrap_or(now).max(now);
+        let behind = behind(hosts, known);
+        let text = match behind.is_empty() {
+            true => String::new(),
+            false => format!(
+                "Versions are mixed: the cluster works at level {now} and not yet at {known}, because of {behind}. It can \
+                 stay so; what is new comes by itself as soon as every host has been updated."
+            ),
+        };
+        let behind = hosts.iter().filter(|host| host.status.level < known).map(|host| host.id).collect();
+        Self { now, known, behind, text }
+    }
 }
 
 /// Whether there is a majority, and how safe it is.

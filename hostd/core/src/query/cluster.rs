@@ -1,7 +1,9 @@
 //! Reads of the cluster: who is in it, how each stands, and what would break it.
 
 use crate::Core;
-use crate::federation::{ClusterView, Condition, HostPulse, Liveness, MemberRole, MemberView, Quorum};
+use crate::federation::{
+    ClusterView, Condition, HostPulse, LevelView, Liveness, MemberRole, MemberView, Quorum,
+};
 use hostd_cluster::{Group, Known};
 use hostd_types::*;
 use std::time::Duration;
@@ -92,6 +94,7 @@ impl Core {
             quorum,
             removed,
             certificates: self.certificates(cluster.as_ref(), &hosts),
+            level: LevelView::of(cluster.as_ref().map_or(0, |cluster| cluster.status.level), &hosts),
             cluster,
         })
     }

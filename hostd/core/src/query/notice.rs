@@ -10,7 +10,7 @@ impl Core {
     /// The conditions that hold now, the worst first: those of `cluster` as it was read, and those of this host.
     pub async fn notices(&self, cluster: &Result<ClusterView, Problem>) -> Vec<Notice> {
         let mut notices = match cluster {
-            Ok(view) => of_cluster(view),
+            Ok(view) => [of_cluster(view), of_versions(view)].concat(),
             // What can't be read is told below: the state has stopped.
             Err(_) => Vec::new(),
         };
@@ -137,6 +137,15 @@ fn of_cluster(view: &ClusterView) -> Vec<Notice> {
     }
 }
 
+/// Tells who keeps the cluster from using what newer versions can do.
+fn of_versions(view: &ClusterView) -> Vec<Notice> {
+    if view.condition != Condition::Member || view.level.text.is_empty() {
+        return Vec::new();
+    }
+    let link = Some("/help/clusters#versions".to_owned());
+    vec![Notice { level: NoticeLevel::Info, text: view.level.text.clone(), link }]
+}
+
 /// Tells when a pool is nearly full.
 fn fullness(pool: &PoolFacts) -> Option<(NoticeLevel, String)> {
     let free = pool.free_bytes;
@@ -192,6 +201,7 @@ mod tests {
             members: members.iter().map(member).collect(),
             removed: Vec::new(),
             certificates: Default::default(),
+            level: Default::default(),
         }
     }
 
