@@ -8,6 +8,7 @@ use lab::http::{Answer, Http, Target};
 use lab::wait;
 use serde_json::{Value, json};
 use std::ops::{Deref, DerefMut};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -36,12 +37,17 @@ impl DerefMut for Hosts {
 impl Hosts {
     /// Fresh hosts, each a cluster of one, or `None` where none can be made.
     pub async fn start(count: usize) -> Option<Self> {
+        Self::start_as(&program(), count).await
+    }
+
+    /// The same, with another `program` as their daemon.
+    pub async fn start_as(program: &Path, count: usize) -> Option<Self> {
         if let Some(why) = Fleet::missing() {
             eprintln!("skipped: {why}");
             return None;
         }
         let dir = scratch();
-        let fleet = Fleet::start(&program(), dir.path(), count).await.unwrap();
+        let fleet = Fleet::start(program, dir.path(), count).await.unwrap();
         let hosts = Self { fleet, dir };
         for i in 0..count {
             hosts.is_idle(i).await;
@@ -61,7 +67,12 @@ impl Hosts {
 
     /// Fresh hosts in one cluster, which votes with three of them, or `None` where none can be made.
     pub async fn joined(count: usize) -> Option<Self> {
-        let hosts = Self::start(count).await?;
+        Self::joined_as(&program(), count).await
+    }
+
+    /// The same, with another `program` as their daemon.
+    pub async fn joined_as(program: &Path, count: usize) -> Option<Self> {
+        let hosts = Self::start_as(program, count).await?;
         for i in 1..count {
             hosts.join(i, 0).await;
         }

@@ -45,6 +45,7 @@ mod cluster {
     mod join;
     mod leave;
     mod long;
+    mod mixed;
     mod moved;
     mod neighbours;
     mod partition;

@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 /// Running hosts. Dropping the fleet ends them all.
 #[derive(Debug)]
 pub struct Fleet {
+    /// What hosts run that are added.
     program: PathBuf,
     dir: PathBuf,
     seats: Vec<Seat>,
@@ -27,6 +28,8 @@ pub struct Fleet {
 struct Seat {
     name: String,
     address: Ipv4Addr,
+    /// What its daemon is.
+    program: PathBuf,
     /// Its daemon is a witness, and no libvirt is on it.
     witness: bool,
     /// Absent while its power is off.
@@ -76,9 +79,24 @@ impl Fleet {
         for index in first..first + count {
             let number = u8::try_from(index + 1).context("at most 254 hosts")?;
             let address = Ipv4Addr::new(10, 77, 0, number);
-            self.seats.push(Seat { name: format!("h{number}"), address, witness, host: None });
+            let program = self.program.clone();
+            self.seats.push(Seat { name: format!("h{number}"), address, program, witness, host: None });
         }
         self.power_on((first..first + count).collect()).await
+    }
+
+    /// From its next start on host `i`'s daemon is `program`, another build or version.
+    pub fn run_as(&mut self, i: usize, program: &Path) {
+        let seat = &mut self.seats[i];
+        seat.program = program.to_owned();
+        if let Some(host) = &mut seat.host {
+            host.run_as(program);
+        }
+    }
+
+    /// Hosts added from here on run `program`.
+    pub fn add_as(&mut self, program: &Path) {
+        self.program = program.to_owned();
     }
 
     /// How many hosts there are, whether on or off.
@@ -89,6 +107,11 @@ impl Fleet {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.seats.is_empty()
+    }
+
+    /// Whether host `i`'s daemon was started and not ended by anybody here.
+    pub fn is_on(&self, i: usize) -> bool {
+        self.seats[i].host.as_ref().is_some_and(|host| host.pid().is_some())
     }
 
     /// Host `i`.
@@ -242,7 +265,7 @@ impl Fleet {
         let mut booting = JoinSet::new();
         for i in hosts {
             let (program, dir, name) =
-                (self.program.clone(), self.dir.join(self.name(i)), self.name(i).to_owned());
+                (self.seats[i].program.clone(), self.dir.join(self.name(i)), self.name(i).to_owned());
             let prepare = if self.seats[i].witness { Host::prepare_witness } else { Host::prepare };
             booting.spawn_blocking(move || (i, prepare(&program, &dir, &name)));
         }

@@ -14,6 +14,8 @@ pub struct Checkout {
     pub target: PathBuf,
     /// A daemon to work with instead of one that is compiled from the checkout.
     pub hostd: Option<PathBuf>,
+    /// What counts as the previous release instead of the last one.
+    pub previous: Option<String>,
 }
 
 impl Checkout {
@@ -24,7 +26,7 @@ impl Checkout {
     pub fn find() -> Result<Self> {
         let root =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().context("the checkout")?;
-        let mut checkout = Self { target: root.join("target"), root, hostd: None };
+        let mut checkout = Self { target: root.join("target"), root, hostd: None, previous: None };
         let metadata = checkout.metadata(&["--no-deps"])?;
         let target = metadata["target_directory"].as_str().context("cargo names its target folder")?;
         checkout.target = target.into();
@@ -43,6 +45,14 @@ impl Checkout {
         let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
         let mut command = self.command(&cargo);
         command.args(words);
+        command
+    }
+
+    /// Git, in the checkout.
+    pub fn git(&self) -> Command {
+        let mut command = self.command("git");
+        // The checkout may belong to another user than the one who runs the suite (root in CI).
+        command.args(["-c", "safe.directory=*"]);
         command
     }
 
@@ -73,18 +83,8 @@ impl Checkout {
     /// # Errors
     /// When git fails.
     pub fn files(&self) -> Result<Vec<String>> {
-        // The checkout may belong to another user than the one who runs the suite (root in CI).
-        let words = [
-            "-c",
-            "safe.directory=*",
-            "ls-files",
-            "--cached",
-            "--others",
-            "--exclude-standard",
-            "--deduplicate",
-            "-z",
-        ];
-        let listed = read(self.command("git").args(words))?;
+        let words = ["ls-files", "--cached", "--others", "--exclude-standard", "--deduplicate", "-z"];
+        let listed = read(self.git().args(words))?;
         let mut files: Vec<String> = listed.split('\0').filter(|f| !f.is_empty()).map(String::from).collect();
         files.retain(|file| self.root.join(file).is_file());
         files.sort_unstable();

@@ -7,6 +7,7 @@ mod iso;
 mod measure;
 mod needs;
 mod openapi;
+mod previous;
 mod run;
 mod steps;
 mod suite;
@@ -44,6 +45,9 @@ enum Task {
         /// Cases on this machine: run this daemon, another build or version, without compiling one
         #[arg(long, value_name = "PROGRAM")]
         hostd: Option<PathBuf>,
+        /// mixed: this commit instead of the last release
+        #[arg(long, value_name = "REF")]
+        previous: Option<String>,
         /// simulate: how many histories
         #[arg(long, default_value_t = 500)]
         seeds: u64,
@@ -101,8 +105,8 @@ async fn perform(task: Task) -> Result<()> {
         Task::Lab { case, seeds, seed, .. } if case.as_deref() == Some(cases::SIMULATE) => {
             cases::simulate(&checkout, seeds, seed)
         }
-        Task::Lab { case, no_build, hostd, .. } => {
-            cases::lab(&Checkout { hostd, ..checkout }, case.as_deref(), !no_build).await
+        Task::Lab { case, no_build, hostd, previous, .. } => {
+            cases::lab(&Checkout { hostd, previous, ..checkout }, case.as_deref(), !no_build).await
         }
         Task::Measure { names, hostd } => measure::measure(&Checkout { hostd, ..checkout }, &names).await,
         Task::Openapi { check } => openapi::openapi(&checkout, check),

@@ -3,7 +3,7 @@
 use crate::checkout::{Checkout, run};
 use crate::needs::{self, Purpose};
 use crate::steps::Steps;
-use crate::{cases, iso, openapi, tidy, vendor};
+use crate::{cases, iso, openapi, previous, tidy, vendor};
 use anyhow::Result;
 use clap::Args;
 
@@ -33,6 +33,12 @@ pub async fn test(checkout: &Checkout, args: &TestArgs) -> Result<()> {
     steps.step("tidy", || tidy::check(checkout));
     steps.step("vendored files", || vendor::vendor(checkout, true));
     let mut nextest = checkout.cargo(&["nextest", "run", "--workspace", "--locked", "--profile", "full"]);
+    if let Some(reference) = previous::reference(checkout)? {
+        steps.step("previous release", || {
+            nextest.env(previous::PROGRAM, previous::build(checkout, &reference)?);
+            Ok(())
+        });
+    }
     // The runner's lines are read by a program: no colours, no progress bar.
     nextest.args(["--color", "never", "--show-progress", "none", "--no-fail-fast"]);
     steps.nextest("tests", &mut nextest, &checkout.target.join("test/nextest.log"));

@@ -2,6 +2,7 @@
 
 use super::boot::{BOOTED, PATIENCE, plan};
 use crate::checkout::{Checkout, run};
+use crate::previous;
 use anyhow::{Context, Result, ensure};
 use lab::appliance::{Appliance, Boot, Firmware};
 use lab::browser::Browser;
@@ -10,6 +11,7 @@ use lab::shell::Shell;
 use lab::shots::SCREENS;
 use lab::story::{self, Story};
 use lab::wire::Wire;
+use std::process::Command;
 
 /// Memory of each appliance, MiB: three must fit the machine.
 const MEMORY: u32 = 2048;
@@ -118,10 +120,29 @@ async fn cut(seats: &mut [Seat], guests: &[String]) -> Result<()> {
 /// # Errors
 /// When one fails.
 pub fn long(checkout: &Checkout) -> Result<()> {
-    let words =
-        ["nextest", "run", "-p", "hostd", "--locked", "--run-ignored", "only", "-j", "1", "--no-fail-fast"];
-    let mut nextest = checkout.cargo(&words);
-    let ended = run(nextest.args(["-E", "test(cluster::)"]));
-    ensure!(ended.is_ok(), "a test of clusters failed");
+    let mut nextest = nextest(checkout, "only", "test(cluster::) - test(cluster::mixed::)");
+    ensure!(run(&mut nextest).is_ok(), "a test of clusters failed");
     Ok(())
+}
+
+/// All tests of a cluster of hosts of two versions.
+///
+/// # Errors
+/// When there is no previous release, or one fails.
+pub fn mixed(checkout: &Checkout) -> Result<()> {
+    let reference = previous::reference(checkout)?;
+    let reference =
+        reference.context("HEAD builds upon no release (vX.Y.Z); name a commit with --previous")?;
+    let program = previous::build(checkout, &reference)?;
+    let mut nextest = nextest(checkout, "all", "test(cluster::mixed::)");
+    ensure!(run(nextest.env(previous::PROGRAM, program)).is_ok(), "a test with {reference} failed");
+    Ok(())
+}
+
+/// The runner of the daemon's tests, one after the other: those that are `ignored`, by `filter`.
+fn nextest(checkout: &Checkout, ignored: &str, filter: &str) -> Command {
+    let words = ["nextest", "run", "--workspace", "--locked", "-j", "1", "--no-fail-fast", "--run-ignored"];
+    let mut nextest = checkout.cargo(&words);
+    nextest.args([ignored, "-E", &format!("package(hostd) and ({filter})")]);
+    nextest
 }

@@ -26,6 +26,8 @@ pub enum Case {
     ClusterStory,
     /// The tests of clusters that take minutes.
     Cluster,
+    /// Hosts of the previous release and of this one in a cluster.
+    Mixed,
     /// The ISO boots by BIOS, and the story is lived through inside it.
     BootBios,
     /// The ISO boots by UEFI with Secure Boot.
@@ -41,10 +43,11 @@ pub enum Case {
 }
 
 /// Every case.
-pub const ALL: [Case; 9] = [
+pub const ALL: [Case; 10] = [
     Case::HostStory,
     Case::ClusterStory,
     Case::Cluster,
+    Case::Mixed,
     Case::BootBios,
     Case::BootUefi,
     Case::RebootDurable,
@@ -66,7 +69,7 @@ impl Case {
             Case::BootBios | Case::BootUefi | Case::RebootDurable | Case::BrokenData | Case::ThreeIsos => {
                 true
             }
-            Case::HostStory | Case::ClusterStory | Case::Cluster | Case::Reproducible => false,
+            Case::HostStory | Case::ClusterStory | Case::Cluster | Case::Mixed | Case::Reproducible => false,
         }
     }
 
@@ -76,6 +79,7 @@ impl Case {
             Case::HostStory => "host-story",
             Case::ClusterStory => "cluster-story",
             Case::Cluster => "cluster",
+            Case::Mixed => "mixed",
             Case::BootBios => "boot-bios",
             Case::BootUefi => "boot-uefi",
             Case::RebootDurable => "reboot-durable",
@@ -93,6 +97,9 @@ impl Case {
                 "the browser's story of three hosts on this machine: join, cut off, come back, remove; pictures"
             }
             Case::Cluster => "20 joins in a row, five hosts without two, a minute frozen",
+            Case::Mixed => {
+                "hosts of the last release and of this one in a cluster: upgrades, rollback; --previous REF"
+            }
             Case::BootBios => "the ISO boots by BIOS; the browser's story inside it",
             Case::BootUefi => "the ISO boots by UEFI with Secure Boot",
             Case::RebootDurable => "login, machine and disk survive a reboot and a power cut; autostart runs",
@@ -110,9 +117,9 @@ impl Case {
             Case::HostStory | Case::ClusterStory | Case::BootBios | Case::RebootDurable | Case::ThreeIsos => {
                 true
             }
-            Case::Cluster | Case::BootUefi | Case::BrokenData | Case::Reproducible => false,
+            Case::Cluster | Case::Mixed | Case::BootUefi | Case::BrokenData | Case::Reproducible => false,
         };
-        let namespaces = matches!(self, Case::HostStory | Case::ClusterStory | Case::Cluster);
+        let namespaces = matches!(self, Case::HostStory | Case::ClusterStory | Case::Cluster | Case::Mixed);
         let browser = browser.then(Browser::missing).flatten();
         browser.or_else(|| namespaces.then(lab::host::Host::missing).flatten())
     }
@@ -129,6 +136,7 @@ pub async fn run(checkout: &Checkout, case: Case, steps: &mut Steps) {
         Case::HostStory => host::story(checkout).await,
         Case::ClusterStory => gathering::story(checkout).await,
         Case::Cluster => federation::long(checkout),
+        Case::Mixed => federation::mixed(checkout),
         Case::BootBios => boot::bios(checkout).await,
         Case::BootUefi => boot::uefi(checkout).await,
         Case::RebootDurable => durable::reboot(checkout).await,
