@@ -34,6 +34,17 @@ impl DerefMut for Hosts {
     }
 }
 
+/// What went wrong on one host is often told by another one.
+impl Drop for Hosts {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for i in (0..self.fleet.len()).filter(|i| self.fleet.is_on(*i)) {
+                eprintln!("{}: …{}", self.fleet.name(i), self.fleet.host(i).log_tail());
+            }
+        }
+    }
+}
+
 impl Hosts {
     /// Fresh hosts, each a cluster of one, or `None` where none can be made.
     pub async fn start(count: usize) -> Option<Self> {
