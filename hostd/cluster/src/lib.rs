@@ -24,6 +24,7 @@ mod error;
 mod frame;
 mod ground;
 mod group;
+mod journal;
 mod lease;
 mod level;
 mod local;

@@ -6,14 +6,13 @@
 use crate::Cluster;
 use crate::engine::Engine;
 use crate::error::{ClusterError, StateError};
+use crate::journal;
 use crate::log_store::LogStore;
 use crate::schema;
 use crate::store::Store;
 use hostd_types::{Belongings, NodeId, Problem, ProblemKind};
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, File};
 use std::path::Path;
 
 /// Name of the journal in the state directory.
@@ -56,8 +55,8 @@ impl Cluster {
             let detail = "The host is on its way into another cluster already; wait for that to end.";
             return Err(Problem::wrong_state(detail));
         }
-        let (dir, journal) = (self.0.dir.clone(), switch.clone());
-        self.blocking(move || write(&dir, &journal)).await?;
+        let (dir, begun) = (self.0.dir.clone(), switch.clone());
+        self.blocking(move || Ok(journal::write(&dir, JOURNAL, &serde_json::to_vec(&begun)?)?)).await?;
         let _turning = self.0.engine.turning().await;
         self.0.engine.stop().await;
         let moved = carry_out(&self.0.dir, &self.0.engine, switch).await;
@@ -105,15 +104,15 @@ impl Cluster {
     /// `internal` when the journal can't be removed.
     pub async fn switched(&self) -> Result<(), Problem> {
         let dir = self.0.dir.clone();
-        self.blocking(move || Ok(fs::remove_file(dir.join(JOURNAL)).and_then(|()| sync(&dir))?)).await
+        self.blocking(move || Ok(journal::remove(&dir, JOURNAL)?)).await
     }
 
-    async fn blocking<T: Send + 'static>(
+    pub(crate) async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, StateError> + Send + 'static,
     ) -> Result<T, Problem> {
         self.0.engine.state().ground.block(work).await.map_err(|error| {
-            tracing::error!(%error, "the journal of a move into another group failed");
+            tracing::error!(%error, "a journal failed");
             Problem::new(ProblemKind::Internal, "The host can't write its state. Its log says why.")
         })
     }
@@ -173,26 +172,10 @@ pub(crate) fn keep_aside(dir: &Path, db: &mut rusqlite::Connection) -> Result<()
     db.execute("VACUUM INTO ?1", [text])?;
     File::open(&part)?.sync_all()?;
     fs::rename(&part, archive.join("state.db"))?;
-    Ok(sync(&archive)?)
-}
-
-fn write(dir: &Path, switch: &Switch) -> Result<(), StateError> {
-    let (path, part) = (dir.join(JOURNAL), dir.join("switch.part"));
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
-    file.write_all(&serde_json::to_vec(switch)?)?;
-    file.sync_all()?;
-    fs::rename(&part, &path)?;
-    Ok(sync(dir)?)
+    Ok(journal::sync(&archive)?)
 }
 
 fn read(dir: &Path) -> Result<Option<Switch>, StateError> {
-    match fs::read(dir.join(JOURNAL)) {
-        Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn sync(dir: &Path) -> std::io::Result<()> {
-    File::open(dir)?.sync_all()
+    let Some(bytes) = journal::read(dir, JOURNAL)? else { return Ok(None) };
+    Ok(Some(serde_json::from_slice(&bytes)?))
 }

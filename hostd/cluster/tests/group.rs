@@ -167,7 +167,19 @@ async fn a_survivor_goes_on_alone_and_others_join_again() {
     }
     let refused = survivor.propose(create(VmId::new(), survivor.cluster.host(), blank_vm("early"))).await;
     assert_eq!(refused.expect_err("no majority").kind, ProblemKind::NoQuorum);
-    survivor.cluster.recover().await.expect("recovered");
+    // What can't begin changes nothing, then or later.
+    let journal = survivor.dir.path().join("recover.part");
+    std::fs::create_dir(&journal).unwrap();
+    let failed = survivor.cluster.recover("me").await.expect_err("no journal can be written");
+    assert!(failed.detail.contains("nothing was changed"), "{failed:?}");
+    std::fs::remove_dir(&journal).unwrap();
+    let survivor = survivor.restart().await;
+    assert_eq!((survivor.cluster.group().members.len(), survivor.cluster.recovered().await), (3, Ok(None)));
+    survivor.cluster.recover("me").await.expect("recovered");
+    let survivor = survivor.restart().await;
+    assert_eq!(survivor.cluster.recovered().await.unwrap().as_deref(), Some("me"));
+    survivor.cluster.recovery_told().await.unwrap();
+    assert_eq!(survivor.cluster.recovered().await.unwrap(), None);
     let recover = ClusterCommand::Recover { host: survivor.cluster.host(), generation: 1 };
     survivor.ok(Command::Cluster(recover)).await;
     survivor.vm("after").await;

@@ -2,7 +2,8 @@
 //!
 //! While the connection is being made, callers wait as long as they want to. After a failure the next attempt has to
 //! wait, twice as long each time. Callers wait with it the first time, as a peer may just have been restarted; from the
-//! second failure on they get the failure at once, so that a host that is off makes no page slow.
+//! second failure on they get the failure at once, also while another attempt is made, so that a host that is off makes
+//! no page slow.
 
 use crate::LinkError;
 use crate::calls::Calls;
@@ -41,9 +42,15 @@ struct State {
 #[derive(Clone)]
 enum Stage {
     Idle,
-    Connecting,
+    /// `last` is what callers get meanwhile; without it they wait.
+    Connecting {
+        last: Option<LinkError>,
+    },
     Up(Arc<Calls>),
-    Down { until: Instant, why: LinkError },
+    Down {
+        until: Instant,
+        why: LinkError,
+    },
     Removed(String),
 }
 
@@ -79,7 +86,8 @@ impl Pool {
                 }
                 Stage::Down { until, why } if failures > 1 || until >= deadline => return Err(why),
                 Stage::Down { until, .. } => until,
-                Stage::Connecting => deadline,
+                Stage::Connecting { last: Some(why) } => return Err(why),
+                Stage::Connecting { last: None } => deadline,
             };
             let changed = timeout_at(wait, states.changed()).await;
             if changed.is_err() && Instant::now() >= deadline {
@@ -103,7 +111,7 @@ impl Pool {
                     Stage::Down { .. } | Stage::Removed(_) => true,
                     // Why it ended was said to who this host was, and may be that it was removed.
                     Stage::Up(calls) => calls.ended().is_some(),
-                    Stage::Idle | Stage::Connecting => false,
+                    Stage::Idle | Stage::Connecting { .. } => false,
                 };
                 if failed {
                     *state = State { stage: Stage::Idle, failures: 0 };
@@ -126,11 +134,13 @@ impl Slot {
     /// Begins an attempt, unless another caller did.
     fn begin(self: &Arc<Self>, shared: &Arc<Shared>, to: NodeId, lane: Lane) {
         let begun = self.state.send_if_modified(|state| {
-            let begin = matches!(state.stage, Stage::Idle | Stage::Down { .. });
-            if begin {
-                state.stage = Stage::Connecting;
-            }
-            begin
+            let last = match &state.stage {
+                Stage::Idle => None,
+                Stage::Down { why, .. } => Some(why.clone()).filter(|_| state.failures > 1),
+                Stage::Connecting { .. } | Stage::Up(_) | Stage::Removed(_) => return false,
+            };
+            state.stage = Stage::Connecting { last };
+            true
         });
         if begun {
             let (slot, shared) = (self.clone(), shared.clone());

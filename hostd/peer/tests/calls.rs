@@ -115,6 +115,34 @@ async fn a_failure_is_told_at_once_while_the_next_attempt_is_far() {
 }
 
 #[tokio::test]
+async fn a_host_that_is_off_is_told_at_once_while_it_is_tried_again() {
+    let one = Site::new().member(1);
+    // It hangs up twice, then says nothing, as a host behind a cut cable does.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    one.link.set_override(NodeId(2), Some(listener.local_addr().expect("bound")));
+    let (held, mut silent) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move {
+        drop(listener.accept().await.expect("a connection"));
+        drop(listener.accept().await.expect("a connection"));
+        held.send(listener.accept().await.expect("a connection").0).expect("somebody waits");
+        std::future::pending::<()>().await;
+    });
+    let io = loop {
+        one.call(2, b"").await.expect_err("nobody answers");
+        match silent.try_recv() {
+            Ok(io) => break io,
+            Err(_) => tokio::task::yield_now().await,
+        }
+    };
+    one.call(2, b"").await.expect_err("nobody answers");
+    // The third attempt still waits for an answer.
+    let mut greeting = [0; 4096];
+    io.readable().await.expect("readable");
+    assert!(io.try_read(&mut greeting).is_ok_and(|read| read > 0));
+    assert!(io.try_read(&mut greeting).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock));
+}
+
+#[tokio::test]
 async fn a_peer_that_comes_back_on_another_port_is_found_by_its_row() {
     let site = Site::new();
     let (one, two) = two(&site);

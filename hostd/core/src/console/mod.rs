@@ -43,9 +43,22 @@ impl Core {
     /// # Errors
     /// `NotFound`; `WrongState` when the machine is off.
     pub async fn console_ticket(&self, ctx: &Ctx, vm: VmId, console: ConsoleKind) -> Result<Ticket, Problem> {
+        self.running(vm).await?;
+        Ok(self.0.tickets.issue(vm, console, ctx.actor(self.host())))
+    }
+
+    /// Redeems a ticket; an opened console is audited.
+    ///
+    /// # Errors
+    /// `Unauthenticated` when it is unknown, used or expired; `WrongState` when the machine went off meanwhile.
+    pub async fn open_console(&self, ticket: &str) -> Result<ConsoleStream, Problem> {
+        let (vm, kind, by) = self.0.tickets.redeem(ticket)?;
         let machine = self.running(vm).await?;
-        let ticket = self.0.tickets.issue(vm, console);
-        let action = match console {
+        let io = match machine.spec.host == self.host() {
+            true => self.console_here(vm, kind).await?,
+            false => self.console_there(&machine, kind).await?,
+        };
+        let action = match kind {
             ConsoleKind::Vnc => "vm.screen",
             ConsoleKind::Serial => "vm.serial",
         };
@@ -55,21 +68,7 @@ impl Core {
             result: EventResult::Ok,
             detail: "console opened".into(),
         };
-        self.audit(ctx.actor(self.host()), line).await;
-        Ok(ticket)
-    }
-
-    /// Redeems a ticket.
-    ///
-    /// # Errors
-    /// `Unauthenticated` when it is unknown, used or expired; `WrongState` when the machine went off meanwhile.
-    pub async fn open_console(&self, ticket: &str) -> Result<ConsoleStream, Problem> {
-        let (vm, kind) = self.0.tickets.redeem(ticket)?;
-        let machine = self.running(vm).await?;
-        let io = match machine.spec.host == self.host() {
-            true => self.console_here(vm, kind).await?,
-            false => self.console_there(&machine, kind).await?,
-        };
+        self.audit(by, line).await;
         Ok(ConsoleStream { kind, vm, io })
     }
 

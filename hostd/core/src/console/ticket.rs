@@ -16,6 +16,7 @@ const WAITING_MAX: usize = 1000;
 struct Waiting {
     vm: VmId,
     console: ConsoleKind,
+    by: Actor,
     until: Instant,
 }
 
@@ -24,8 +25,8 @@ struct Waiting {
 pub(crate) struct Tickets(Mutex<HashMap<SecretHash, Waiting>>);
 
 impl Tickets {
-    /// Makes a ticket.
-    pub fn issue(&self, vm: VmId, console: ConsoleKind) -> Ticket {
+    /// Makes a ticket for `by`.
+    pub fn issue(&self, vm: VmId, console: ConsoleKind, by: Actor) -> Ticket {
         let now = Instant::now();
         let until = now + Duration::from_secs(VALID_S.unsigned_abs());
         let secret = random_secret();
@@ -35,18 +36,18 @@ impl Tickets {
             let oldest = waiting.iter().min_by_key(|(_, ticket)| ticket.until).map(|(hash, _)| hash.clone());
             oldest.and_then(|hash| waiting.remove(&hash));
         }
-        waiting.insert(hash_secret(secret.reveal()), Waiting { vm, console, until });
+        waiting.insert(hash_secret(secret.reveal()), Waiting { vm, console, by, until });
         Ticket { ticket: secret.reveal().to_owned(), expires_at: Timestamp::now().plus_seconds(VALID_S) }
     }
 
-    /// Uses a ticket up.
+    /// Uses a ticket up; tells whose it was.
     ///
     /// # Errors
     /// `Unauthenticated`.
-    pub fn redeem(&self, ticket: &str) -> Result<(VmId, ConsoleKind), Problem> {
+    pub fn redeem(&self, ticket: &str) -> Result<(VmId, ConsoleKind, Actor), Problem> {
         let found = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&hash_secret(ticket));
         match found {
-            Some(Waiting { vm, console, until }) if until > Instant::now() => Ok((vm, console)),
+            Some(Waiting { vm, console, by, until }) if until > Instant::now() => Ok((vm, console, by)),
             Some(_) | None => {
                 let detail = "This console's ticket was used or has expired; open the console again.";
                 Err(Problem::new(ProblemKind::Unauthenticated, detail))
@@ -62,17 +63,17 @@ mod tests {
     #[test]
     fn a_ticket_opens_one_console_once() {
         let (tickets, vm) = (Tickets::default(), VmId::new());
-        let ticket = tickets.issue(vm, ConsoleKind::Serial).ticket;
-        assert_eq!(tickets.redeem(&ticket).expect("first"), (vm, ConsoleKind::Serial));
+        let ticket = tickets.issue(vm, ConsoleKind::Serial, Actor::Console).ticket;
+        assert_eq!(tickets.redeem(&ticket).expect("first"), (vm, ConsoleKind::Serial, Actor::Console));
         assert_eq!(tickets.redeem(&ticket).expect_err("second").kind, ProblemKind::Unauthenticated);
         tickets.redeem("guess").expect_err("unknown");
-        let late = tickets.issue(vm, ConsoleKind::Vnc).ticket;
+        let late = tickets.issue(vm, ConsoleKind::Vnc, Actor::Console).ticket;
         for waiting in tickets.0.lock().expect("lock").values_mut() {
             waiting.until = Instant::now();
         }
         tickets.redeem(&late).expect_err("expired");
         for _ in 0..WAITING_MAX + 5 {
-            tickets.issue(vm, ConsoleKind::Vnc);
+            tickets.issue(vm, ConsoleKind::Vnc, Actor::Console);
         }
         assert_eq!(tickets.0.lock().expect("lock").len(), WAITING_MAX);
     }

@@ -7,9 +7,6 @@ use hostd_types::command::ClusterCommand;
 use hostd_types::*;
 use std::net::SocketAddr;
 
-/// Local fact: a recovery was begun by a person, in these words for the audit trail.
-const RECOVERING: &str = "cluster.recovering";
-
 /// Local fact: where a person said that a node is.
 fn place_key(node: NodeId) -> String {
     format!("peer.{node}")
@@ -52,8 +49,7 @@ impl Core {
         }
         let by = serde_json::to_string(&ctx.actor(self.host()))
             .map_err(|error| crate::error::internal("Who asks can't be noted", error))?;
-        self.local().put(RECOVERING, &by).await?;
-        self.0.cluster.recover().await?;
+        self.0.cluster.recover(&by).await?;
         self.finish_recovery().await
     }
 
@@ -62,8 +58,8 @@ impl Core {
     /// # Errors
     /// When the state or the keys can't be written.
     pub(crate) async fn finish_recovery(&self) -> Result<(), Problem> {
-        let by = self.local().get(RECOVERING).await?.unwrap_or_default();
-        if by.is_empty() || !self.0.cluster.group().leads {
+        let Some(by) = self.0.cluster.recovered().await? else { return Ok(()) };
+        if !self.0.cluster.group().leads {
             return Ok(());
         }
         let by = serde_json::from_str(&by)
@@ -76,7 +72,7 @@ impl Core {
         let next = self.identity()?.of_generation(generation);
         next.save(&self.settings().keys_dir()).map_err(keys)?;
         self.link_as(Some(next))?;
-        self.local().put(RECOVERING, "").await
+        self.0.cluster.recovery_told().await
     }
 
     /// Says where a host is, for this host alone, when the cluster does not know; `None` forgets that.
