@@ -14,15 +14,26 @@ const SILENCE: Duration = Duration::from_secs(5);
 #[derive(Clone, Default)]
 pub(crate) struct Contacts(Arc<Inner>);
 
-#[derive(Default)]
 struct Inner {
     members: Mutex<BTreeMap<NodeId, Contact>>,
     pacing: Mutex<Pacing>,
     hurry: Notify,
-    /// When this host last knew that a leader is followed by a majority.
-    held: Mutex<Option<Instant>>,
+    /// When this host last knew that a leader is followed by a majority; when it started, before the first time.
+    held: Mutex<Instant>,
     /// When a leader was last heard here.
     led: Mutex<Option<Instant>>,
+}
+
+impl Default for Inner {
+    fn default() -> Self {
+        Self {
+            members: Mutex::default(),
+            pacing: Mutex::default(),
+            hurry: Notify::new(),
+            held: Mutex::new(Instant::now()),
+            led: Mutex::default(),
+        }
+    }
 }
 
 /// Members that get entries in batches: many learners would take all of the leader's time one entry at a time.
@@ -61,12 +72,12 @@ impl Contacts {
 
     /// A majority follows a leader that this host reaches, or is.
     pub(crate) fn hold(&self) {
-        *lock(&self.0.held) = Some(Instant::now());
+        *lock(&self.0.held) = Instant::now();
     }
 
-    /// How long ago [`Contacts::hold`] was last so; nothing before the first time.
-    pub(crate) fn lost_for(&self) -> Option<Duration> {
-        lock(&self.0.held).map(|at| at.elapsed())
+    /// How long ago [`Contacts::hold`] was last so; since the start, before the first time.
+    pub(crate) fn lost_for(&self) -> Duration {
+        lock(&self.0.held).elapsed()
     }
 
     /// A leader sent entries or a sign of life.
@@ -139,5 +150,19 @@ impl Drop for Hurry {
                 pacing.waiting.remove(&self.node);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_majority_that_never_was_is_missed_since_the_start() {
+        let contacts = Contacts::default();
+        tokio::time::advance(Duration::from_secs(9)).await;
+        assert_eq!(contacts.lost_for(), Duration::from_secs(9));
+        contacts.hold();
+        assert_eq!(contacts.lost_for(), Duration::ZERO);
     }
 }

@@ -27,9 +27,9 @@ const BATCH_BYTES: usize = 256 << 10;
 const COMMAND_BYTES: usize = 1 << 20;
 /// Entries under way at once: one being written, one being gathered.
 const IN_FLIGHT: usize = 2;
-/// How long a command waits for a leader and a majority: longer than an election takes.
+/// How long a command waits for a leader and a majority since there last was one: longer than an election takes.
 const PATIENCE: Duration = Duration::from_secs(8);
-/// How long it waits when there has been none for longer than an election takes: whoever asks can be told at once.
+/// How long it waits at least, when there has been none for longer than that: whoever asks can be told at once.
 const LOST: Duration = Duration::from_millis(300);
 /// How often a leader is looked for meanwhile, at least.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -190,8 +190,9 @@ async fn settle(
     entries: Vec<Entry>,
     written: Result<Option<Written>, Problem>,
 ) -> Result<Results, Problem> {
-    let lost = engine.peers().contacts.lost_for().is_some_and(|lost| lost > PATIENCE);
-    let deadline = Instant::now() + if lost { LOST } else { PATIENCE };
+    // What was waited in vain already is not waited again.
+    let left = PATIENCE.saturating_sub(engine.peers().contacts.lost_for());
+    let deadline = Instant::now() + left.max(LOST);
     let mut written = written?;
     loop {
         if let Some(written) = written.take() {

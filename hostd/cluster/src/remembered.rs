@@ -37,6 +37,10 @@ impl Remembered {
 /// The action, what it is about and what is wanted of it: what exists by its id; what is to be made by what was asked
 /// for, since every try comes with an id of its own.
 fn asked(command: &Command) -> String {
+    if let Command::Task(TaskCommand::Tell { task, .. }) = command {
+        // The request that was carried out, not that it is told.
+        return format!("{} {}", task.action, task.subject.id);
+    }
     format!("{} {}", command.name(), target(command))
 }
 
@@ -100,6 +104,7 @@ fn target(command: &Command) -> String {
         },
         Command::Task(c) => match c {
             TaskCommand::Cancel { id } => id.to_string(),
+            TaskCommand::Tell { task, .. } => task.id.to_string(),
             TaskCommand::Prune { before } => before.to_string(),
         },
         Command::Access(c) => match c {

@@ -129,6 +129,18 @@ fn other_commands() -> Vec<Command> {
         result: EventResult::Refused,
         detail: "no".into(),
     };
+    let told = Task {
+        id: TaskId::from_uuid(uuid(6)),
+        action: "vm.start".into(),
+        subject: Subject { kind: Kind::Vm, id: uuid(1).to_string(), name: "web".into() },
+        host,
+        state: TaskState::Failed { problem: failure() },
+        created_by: Actor::Console,
+        created_at: at,
+        ended_at: Some(at.plus_seconds(5)),
+        cancelling: false,
+        progress: None,
+    };
     let (password, secret) = (PasswordHash("$argon2id$x".into()), SecretHash("cd".repeat(32)));
     vec![
         Command::Host(HostCommand::Report { id: host, name: "h1".into(), status }),
@@ -143,6 +155,7 @@ fn other_commands() -> Vec<Command> {
         Command::Network(NetworkCommand::Deleted { id: network }),
         Command::Network(NetworkCommand::CreateFailed { id: network, problem: failure() }),
         Command::Task(TaskCommand::Cancel { id: TaskId::from_uuid(uuid(6)) }),
+        Command::Task(TaskCommand::Tell { task: Box::new(told), detail: "while cut off".into() }),
         Command::Task(TaskCommand::Prune { before: at }),
         Command::Access(AccessCommand::CreateUser {
             id: user,

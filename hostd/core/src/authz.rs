@@ -75,6 +75,7 @@ fn class(command: &Command) -> Class {
         },
         Command::Task(c) => match c {
             TaskCommand::Cancel { .. } => Class::Operate,
+            TaskCommand::Tell { .. } => Class::Report,
             TaskCommand::Prune { .. } => Class::Retain,
         },
         Command::Access(c) => match c {

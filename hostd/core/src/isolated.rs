@@ -1,12 +1,14 @@
-//! What a host does on its own while the majority can't be reached: its machines can be started, stopped and watched.
+//! What a host does on its own while the majority can't be reached, or after the others removed it: its machines can be
+//! started, stopped and watched.
 //!
 //! A request is journalled on this host before anything is done, and laid over the machine's row: the reconciler and the
-//! pages see the row as it would be. When the majority is back, what was done and by whom goes into the audit trail, the
-//! state last seen into the row, and the layer is dropped. Nobody else can have asked for something else meanwhile: what
-//! is on this host is admitted by this host alone.
+//! pages see the row as it would be, and the task is listed with those of the log. When the majority is back, what was
+//! done and by whom goes into the log with its task, the state last seen into the row, and the layer is dropped. Nobody
+//! else can have asked for something else meanwhile: what is on this host is admitted by this host alone.
 
 use crate::error::internal;
 use crate::{Core, Ctx};
+use hostd_cluster::Remembered;
 use hostd_types::command::*;
 use hostd_types::*;
 use serde::{Deserialize, Serialize};
@@ -15,6 +17,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Local fact: the journal.
 const JOURNAL: &str = "isolated";
+/// Seconds in which an act without a deadline of its own ends; while it may, its machine is told later.
+const SETTLES_S: i64 = 10;
 
 /// One machine's layer.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -27,11 +31,55 @@ struct Layer {
     acts: Vec<Act>,
 }
 
+impl Layer {
+    /// Nothing of it is under way any more, or for longer than it may be.
+    fn settled(&self) -> bool {
+        let deadline = self.power.as_ref().map_or(0, |power| i64::from(power.deadline_s)).max(SETTLES_S);
+        let now = Timestamp::now().unix();
+        let done = |task: &Task| task.state != TaskState::Running || now > task.created_at.unix() + deadline;
+        self.acts.iter().all(|act| done(&act.task))
+    }
+}
+
 /// Something that was asked.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Act {
     request: RequestId,
     task: Task,
+    /// What the same request is answered with when it comes again; absent in what an older version wrote.
+    #[serde(default)]
+    answer: Option<Remembered>,
+}
+
+impl Act {
+    /// It ends now.
+    fn end(&mut self, problem: Option<Problem>) {
+        if self.task.state != TaskState::Running {
+            return;
+        }
+        self.task.ended_at = Some(Timestamp::now());
+        self.task.state = match problem {
+            None => TaskState::Succeeded,
+            Some(problem) => TaskState::Failed { problem },
+        };
+    }
+
+    /// The task as the others are told it, and the line of the audit trail.
+    fn told(&self) -> (Task, String) {
+        let mut act = self.clone();
+        let outcome = match &self.task.state {
+            TaskState::Succeeded => "done".to_owned(),
+            TaskState::Running => "begun".to_owned(),
+            TaskState::Failed { problem } => problem.detail.trim_end_matches('.').to_owned(),
+        };
+        let unseen = "The host was back in its cluster before it was seen to end; look at the machine.";
+        act.end(Some(Problem::new(ProblemKind::Cancelled, unseen)));
+        let detail = format!(
+            "{outcome}, asked at {} while the host was cut off from its cluster",
+            act.task.created_at
+        );
+        (act.task, detail)
+    }
 }
 
 /// The layers of all machines.
@@ -56,14 +104,34 @@ impl Isolated {
         vm
     }
 
-    /// A task that was begun here while the host was cut off.
+    /// A task that was begun here while the host was cut off, and is not told yet.
     pub fn task(&self, id: TaskId) -> Option<Task> {
+        self.tasks().into_iter().find(|task| task.id == id)
+    }
+
+    /// All of these, newest first.
+    pub fn tasks(&self) -> Vec<Task> {
         let layers = self.layers();
-        layers.values().flat_map(|layer| &layer.acts).map(|act| &act.task).find(|task| task.id == id).cloned()
+        let mut tasks: Vec<Task> =
+            layers.values().flat_map(|layer| &layer.acts).map(|act| act.task.clone()).collect();
+        tasks.sort_by_key(|task| std::cmp::Reverse((task.created_at, task.id)));
+        tasks
+    }
+
+    /// What an earlier try of this request did here.
+    pub fn remembered(&self, request: RequestId) -> Option<Remembered> {
+        let layers = self.layers();
+        let mut acts = layers.values().flat_map(|layer| &layer.acts);
+        acts.find(|act| act.request == request).and_then(|act| act.answer.clone())
     }
 
     fn is_empty(&self) -> bool {
         self.layers().is_empty()
+    }
+
+    /// The machine has a layer.
+    pub fn has(&self, id: VmId) -> bool {
+        self.layers().contains_key(&id)
     }
 
     /// Notes what a report says. It is not journalled: a restart looks again.
@@ -74,20 +142,21 @@ impl Isolated {
         if let Some(end) = done
             && let Some(act) = layer.acts.iter_mut().find(|act| act.task.id == end.task)
         {
-            act.task.ended_at = Some(Timestamp::now());
-            act.task.state = match &end.problem {
-                None => TaskState::Succeeded,
-                Some(problem) => TaskState::Failed { problem: problem.clone() },
-            };
+            act.end(end.problem.clone());
         }
     }
 }
 
 impl Core {
-    /// This host is one of several and reaches no majority of them.
-    pub(crate) fn cut_off(&self) -> bool {
-        let group = self.0.cluster.group();
-        group.members.len() > 1 && !group.leads && !group.followed
+    /// Takes what was seen of a machine with a layer: it is told with the layer, as the count of requests in it is the
+    /// layer's own.
+    pub(crate) fn note_report(&self, id: VmId, status: &VmStatus, done: Option<&TaskEnd>) -> Outcome {
+        self.0.isolated_vms.note(id, status, done);
+        self.0.live.tell(Kind::Vm, id);
+        if let Some(end) = done {
+            self.0.live.tell(Kind::Task, end.task);
+        }
+        Outcome { index: 0, task: None, subject: None }
     }
 
     /// Does what `command` asks without the others, if it is something a host may do alone: a report of what was seen, or
@@ -104,9 +173,7 @@ impl Core {
         let Command::Vm(command_of_vm) = command else { return Ok(None) };
         let (id, action, deadline_s) = match command_of_vm {
             VmCommand::Report { id, status, done } => {
-                self.0.isolated_vms.note(*id, status, done.as_ref());
-                self.0.live.tell(Kind::Vm, *id);
-                return Ok(Some(Outcome { index: 0, task: None, subject: None }));
+                return Ok(Some(self.note_report(*id, status, done.as_ref())));
             }
             VmCommand::Power { id, action, deadline_s } => (*id, *action, *deadline_s),
             VmCommand::Create { .. }
@@ -136,15 +203,24 @@ impl Core {
             progress: None,
         };
         let outcome = Outcome { index: 0, task: Some(task.id), subject: Some(vm.subject()) };
+        let answer = Some(Remembered::new(command, outcome.clone()));
         let mut next = self.0.isolated_vms.layers().clone();
         let layer = next.entry(id).or_default();
         layer.status.get_or_insert(vm.status);
         layer.power = Some(power);
-        layer.acts.push(Act { request, task });
+        let mut replaced = Vec::new();
+        for act in layer.acts.iter_mut().filter(|act| act.task.state == TaskState::Running) {
+            act.end(Some(Problem::new(ProblemKind::Cancelled, format!("replaced by {}", task.action))));
+            replaced.push(act.task.id);
+        }
+        layer.acts.push(Act { request, task, answer });
         self.journal(&next).await?;
         *self.0.isolated_vms.layers() = next;
         tracing::info!(vm = %id, action = action.as_str(), "acting without the majority");
         self.0.live.tell(Kind::Vm, id);
+        for task in replaced.into_iter().chain(outcome.task) {
+            self.0.live.tell(Kind::Task, task);
+        }
         self.0.wakes.vms.notify_one();
         Ok(Some(outcome))
     }
@@ -170,30 +246,24 @@ impl Core {
     }
 
     /// The majority is back: tells it what was done here meanwhile, and by whom. Done again from the start when it breaks
-    /// off: each line has a request of its own.
+    /// off: each task has the request that asked for it. A machine with something under way is told later, unless it is
+    /// `about`, which somebody wants to change now.
     ///
     /// # Errors
     /// `NoQuorum` when the majority is gone again; the rest is told later.
-    pub(crate) async fn tell_acts(&self) -> Result<(), Problem> {
-        if self.0.isolated_vms.is_empty() || self.cut_off() {
+    pub(crate) async fn tell_acts(&self, about: Option<VmId>) -> Result<(), Problem> {
+        if self.0.isolated_vms.is_empty() || self.cut_off() || self.removed().await?.is_some() {
             return Ok(());
         }
-        let _one_at_a_time = self.0.moving.lock().await;
+        // A host on its way between two clusters tells when it has arrived.
+        let Ok(_one_at_a_time) = self.0.moving.try_lock() else { return Ok(()) };
+        if !*self.0.settled.borrow() {
+            return Ok(());
+        }
         let layers = self.0.isolated_vms.layers().clone();
-        for (id, layer) in layers {
-            for Act { request, task } in &layer.acts {
-                let (result, outcome) = match &task.state {
-                    TaskState::Succeeded => (EventResult::Ok, "done".to_owned()),
-                    TaskState::Running => (EventResult::Ok, "begun".to_owned()),
-                    TaskState::Failed { problem } => (EventResult::Failed, problem.detail.clone()),
-                };
-                let detail = format!(
-                    "{outcome}, asked at {} while the host was cut off from its cluster",
-                    task.created_at
-                );
-                let (action, subject) = (task.action.clone(), Some(task.subject.clone()));
-                let line = AuditCommand { action, subject, result, detail };
-                self.propose(task.created_by.clone(), *request, Command::Audit(line)).await?;
+        for (id, layer) in layers.into_iter().filter(|(id, layer)| about == Some(*id) || layer.settled()) {
+            for act in &layer.acts {
+                self.tell_act(act).await?;
             }
             if let (Some(status), Some(vm)) = (layer.status.clone(), self.store().vm(id).await?) {
                 // The requests were never in the log: its own count goes on where it was.
@@ -215,24 +285,21 @@ impl Core {
         Ok(())
     }
 
-    /// Names who is missing, and the ways out.
-    pub(crate) async fn explain_no_quorum(&self, problem: Problem) -> Problem {
-        let Ok(view) = self.cluster_view().await else { return problem };
-        let missing: Vec<&str> = view
-            .members
-            .iter()
-            .filter(|member| member.host.id != view.here && member.liveness != crate::Liveness::Up)
-            .map(|member| member.host.spec.name.as_str())
-            .collect();
-        if missing.is_empty() {
-            return problem;
-        }
-        let detail = format!(
-            "The majority of the cluster can't be reached: {} do not answer. Machines keep running, and those of this host can \
-             be started and stopped. Bring a missing host back; or, if they are gone for ever, go on without them: qx cluster \
-             recover.",
-            missing.join(", ")
-        );
-        Problem { detail, ..problem }
+    async fn tell_act(&self, act: &Act) -> Result<(), Problem> {
+        let (task, detail) = act.told();
+        let by = task.created_by.clone();
+        let told = match self.store().level().await? {
+            // Some member does not know how to keep the task.
+            ..LEASES => {
+                let (action, subject) = (task.action.clone(), Some(task.subject.clone()));
+                let result = match act.task.state {
+                    TaskState::Running | TaskState::Succeeded => EventResult::Ok,
+                    TaskState::Failed { .. } => EventResult::Failed,
+                };
+                Command::Audit(AuditCommand { action, subject, result, detail })
+            }
+            LEASES.. => Command::Task(TaskCommand::Tell { task: Box::new(task), detail }),
+        };
+        self.propose(by, act.request, told).await.map(|_| ())
     }
 }

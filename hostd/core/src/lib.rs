@@ -28,6 +28,7 @@ mod role;
 mod secret;
 mod settings;
 mod snapshot;
+mod standing;
 mod start;
 mod submit;
 mod upload;
@@ -38,14 +39,15 @@ pub use console::{ConsoleStream, Duplex};
 pub use ctx::{Caller, Ctx};
 pub use facts::{addresses, hostname};
 pub use federation::{
-    Admission, AdmissionPreview, AdmissionRequest, Certificates, ClusterView, CodeGrant, CodeProof,
+    Admission, AdmissionPreview, AdmissionRequest, Aged, Certificates, ClusterView, CodeGrant, CodeProof,
     CodeReply, CodeRequest, Condition, HostPulse, JoinPreview, LevelView, Liveness, MemberAddress,
     MemberChain, MemberRole, MemberView, NeighbourView, NeighboursView, NewJoinToken, Quorum, RenewalAnswer,
-    RenewalRequest, RotationView,
+    RenewalRequest, RotationView, Silence,
 };
 pub use hostd_cluster::ClusterHealth;
 pub use hostd_virt::kvm_probe_child;
 pub use live::Changes;
+pub use query::HostSight;
 pub use secret::Secret;
 pub use settings::Settings;
 pub use upload::{Upload, UploadRequest};

@@ -69,7 +69,7 @@ impl Snapshot {
                 | NetworkCommand::CreateFailed { .. } => {}
             },
             Command::Task(TaskCommand::Cancel { id }) => now.task = core.store().task(*id).await?,
-            Command::Task(TaskCommand::Prune { .. })
+            Command::Task(TaskCommand::Tell { .. } | TaskCommand::Prune { .. })
             | Command::Host(_)
             | Command::Access(_)
             | Command::Cluster(_)

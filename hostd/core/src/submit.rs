@@ -20,7 +20,10 @@ impl Core {
             return Ok(Outcome { index: 0, task: None, subject: None });
         }
         match self.place_of(&command).await? {
-            Some(host) if host != self.host() => self.submit_to(host, ctx, command).await,
+            Some(host) if host != self.host() => match self.removed().await? {
+                None => self.submit_to(host, ctx, command).await,
+                Some(refusal) => Err(refusal),
+            },
             Some(_) | None => self.submit_here(ctx, command).await,
         }
     }
@@ -45,8 +48,11 @@ impl Core {
         };
         let mut slot = self.0.requests.enter(request).await;
         if slot.is_none() {
-            // It may have acted before the daemon's last restart.
-            *slot = self.store().remembered(request).await?;
+            // It may have acted before the daemon's last restart, alone or through the log.
+            *slot = match self.0.isolated_vms.remembered(request) {
+                None => self.store().remembered(request).await?,
+                alone => alone,
+            };
         }
         if let Some(first) = &*slot {
             return first.answer(&command);
@@ -62,18 +68,26 @@ impl Core {
         let snapshot = Snapshot::load(self, &command).await?;
         fill(&mut command, &snapshot);
         admit::admit(&command, &snapshot)?;
-        if self.cut_off()
+        let removed = self.removed().await?;
+        if (removed.is_some() || self.cut_off())
             && let Some(outcome) = self.act_alone(ctx, request, &command).await?
         {
             return Ok(outcome);
         }
-        self.tell_acts().await?;
+        if let Some(refusal) = removed {
+            return Err(refusal);
+        }
+        if let Command::Vm(VmCommand::Report { id, status, done }) = &command
+            && self.0.isolated_vms.has(*id)
+        {
+            let noted = self.note_report(*id, status, done.as_ref());
+            self.tell_acts(None).await?;
+            return Ok(noted);
+        }
+        self.tell_acts(changes(&command)).await?;
         match self.propose(ctx.actor(self.host()), request, command.clone()).await {
             Err(problem) if problem.kind == ProblemKind::NoQuorum => {
-                match self.act_alone(ctx, request, &command).await? {
-                    Some(outcome) => Ok(outcome),
-                    None => Err(self.explain_no_quorum(problem).await),
-                }
+                self.act_alone(ctx, request, &command).await?.ok_or(problem)
             }
             other => other,
         }
@@ -91,9 +105,17 @@ impl Core {
                 "The disk of the host's state is full. Delete images, disks or machines; that still works.";
             return Err(Problem::new(ProblemKind::Capacity, text));
         }
+        if let Some(refusal) = self.removed().await? {
+            return Err(refusal);
+        }
         let entry =
             Entry { version: ENTRY_VERSION, request, at: Timestamp::now(), by, task: TaskId::new(), command };
-        self.0.cluster.propose(entry).await
+        match self.0.cluster.propose(entry).await {
+            Err(problem) if problem.kind == ProblemKind::NoQuorum => {
+                Err(self.explain_no_quorum(problem).await)
+            }
+            other => other,
+        }
     }
 
     /// This host reports or does something by itself.
@@ -123,6 +145,24 @@ impl Core {
         let line =
             AuditCommand { action, subject, result: EventResult::Refused, detail: problem.detail.clone() };
         self.audit(ctx.actor(self.host()), line).await;
+    }
+}
+
+/// The machine that somebody wants to change.
+fn changes(command: &Command) -> Option<VmId> {
+    match command {
+        Command::Vm(
+            VmCommand::Edit { id, .. } | VmCommand::Power { id, .. } | VmCommand::Delete { id, .. },
+        ) => Some(*id),
+        Command::Vm(_)
+        | Command::Volume(_)
+        | Command::Image(_)
+        | Command::Network(_)
+        | Command::Host(_)
+        | Command::Task(_)
+        | Command::Access(_)
+        | Command::Cluster(_)
+        | Command::Audit(_) => None,
     }
 }
 
@@ -236,6 +276,7 @@ fn subject_of(command: &Command) -> Option<Subject> {
         },
         Command::Task(c) => match c {
             TaskCommand::Cancel { id } => named(Kind::Task, id, ""),
+            TaskCommand::Tell { task, .. } => Some(task.subject.clone()),
             TaskCommand::Prune { .. } => None,
         },
         Command::Access(c) => match c {

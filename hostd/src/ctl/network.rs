@@ -4,6 +4,7 @@ use super::lookup::{host, hosts, id};
 use super::{Session, Stop, follow, output};
 use crate::http::body::Placed;
 use clap::Subcommand;
+use hostd_core::Aged;
 use hostd_types::{CreateNetwork, ListParams, Network, NetworkMode, PAGE_MAX};
 use hyper::Method;
 
@@ -45,7 +46,8 @@ pub async fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
                 session,
                 page,
                 ["NAME", "HOST", "MODE", "ACTIVE", "FAULT", "ID"],
-                |network: Network| {
+                |row: Aged<Network>| {
+                    let Aged { row: network, silent } = row;
                     let mode = match &network.spec.mode {
                         NetworkMode::Nat { subnet } => format!("nat {subnet}"),
                         NetworkMode::Bridged { nic } => format!("bridged {nic}"),
@@ -56,7 +58,7 @@ pub async fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
                         network.spec.name,
                         hosts.name(network.spec.host),
                         mode,
-                        active.into(),
+                        output::aged(active, silent),
                         fault,
                         network.id.to_string(),
                     ]

@@ -2,6 +2,7 @@
 
 use super::{Session, Stop};
 use crate::client::Failure;
+use hostd_core::Silence;
 use hostd_types::{ListParams, PAGE_MAX, Page};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -27,6 +28,15 @@ pub fn table<const N: usize>(headings: [&str; N], rows: impl IntoIterator<Item =
 pub fn facts<'a>(facts: impl IntoIterator<Item = (&'a str, String)>) {
     for (label, value) in facts {
         println!("{:<14} {}", format!("{label}:"), printable(value));
+    }
+}
+
+/// What was so of something on a host, and how long ago when that host does not answer now.
+pub fn aged(state: &str, silent: Option<Silence>) -> String {
+    match silent {
+        None => state.to_owned(),
+        Some(Silence { seen_s: Some(seconds), .. }) => format!("was {state}, {seconds} s ago"),
+        Some(Silence { seen_s: None, .. }) => format!("was {state}, not seen since"),
     }
 }
 

@@ -4,6 +4,7 @@ use super::lookup::{host, hosts, id, typed_id};
 use super::{Session, Stop, follow, output, serial, size};
 use crate::http::body::Placed;
 use clap::{Args, Subcommand, ValueEnum};
+use hostd_core::{Aged, Silence};
 use hostd_types::*;
 use hyper::Method;
 use serde_json::{Value, json};
@@ -177,8 +178,10 @@ async fn list(
     let params = ListParams { limit: Some(PAGE_MAX), q: query, state, host, ..ListParams::default() };
     let page = output::list(session, "vms", &params).await?;
     let hosts = hosts(session).await?;
-    output::page(session, page, ["NAME", "HOST", "STATE", "CPUS", "MEMORY", "ID"], |vm: Vm| {
-        let (state, memory) = (vm.status.state.as_str().to_owned(), size::shown(vm.spec.memory_mib << 20));
+    output::page(session, page, ["NAME", "HOST", "STATE", "CPUS", "MEMORY", "ID"], |row: Aged<Vm>| {
+        let Aged { row: vm, silent } = row;
+        let state = output::aged(vm.status.state.as_str(), silent);
+        let memory = size::shown(vm.spec.memory_mib << 20);
         [vm.spec.name, hosts.name(vm.spec.host), state, vm.spec.cpus.to_string(), memory, vm.id.to_string()]
     })
 }
@@ -205,10 +208,14 @@ async fn show(session: &Session, name: &str) -> Result<(), Stop> {
         Some(why) => format!("{} ({why})", vm.status.state.as_str()),
         None => vm.status.state.as_str().to_owned(),
     };
+    let silent: Option<Silence> = output::typed(detail["silent"].clone())?;
+    let on = hosts(session).await?.name(vm.spec.host);
+    let on = if silent.is_some() { format!("{on}, which does not answer") } else { on };
     output::facts([
         ("Name", vm.spec.name.clone()),
         ("Id", vm.id.to_string()),
-        ("State", state),
+        ("Host", on),
+        ("State", output::aged(&state, silent)),
         ("CPUs", vm.spec.cpus.to_string()),
         ("Memory", size::shown(vm.spec.memory_mib << 20)),
         ("Firmware", format!("{:?}", vm.spec.firmware).to_lowercase()),

@@ -4,7 +4,7 @@
 //! only when the state has it, and the state gets it when every host's row says that its version knows it. Of an older
 //! command, `apply` must make the same rows in every version: what it does there changes with a level alone.
 
-use crate::command::{ClusterCommand, HostCommand, VmCommand};
+use crate::command::{ClusterCommand, HostCommand, TaskCommand, VmCommand};
 use crate::{Command, Host, HostStatus};
 
 /// The level that knows clusters: their record, join tokens, and who was removed.
@@ -21,6 +21,7 @@ impl Command {
         match self {
             Command::Host(HostCommand::Fence { .. } | HostCommand::Acknowledge { .. })
             | Command::Vm(VmCommand::Place { .. })
+            | Command::Task(TaskCommand::Tell { .. })
             | Command::Cluster(
                 ClusterCommand::RotateAuthority { .. }
                 | ClusterCommand::RotateWithout { .. }
@@ -50,7 +51,7 @@ impl Command {
             | Command::Volume(_)
             | Command::Image(_)
             | Command::Network(_)
-            | Command::Task(_)
+            | Command::Task(TaskCommand::Cancel { .. } | TaskCommand::Prune { .. })
             | Command::Access(_)
             | Command::Audit(_) => 1,
         }

@@ -7,7 +7,7 @@ use crate::filters;
 use crate::page::{answer, page};
 use crate::visit::{Layout, OrPage, Section, Theme, Visit};
 use askama::Template;
-use hostd_core::{ClusterView, HostView, Liveness};
+use hostd_core::{ClusterView, Condition, HostView, Liveness};
 use hostd_types::{Event, ListParams, Task, Vm};
 use std::collections::BTreeMap;
 
@@ -43,9 +43,9 @@ pub(crate) struct Totals {
 }
 
 impl Totals {
-    /// Those of `view`; none for a lone host. What a host that does not answer told last does not count.
+    /// Those of `view`; none for a lone host, or one that was removed: nobody tells it anything. What a host that does not answer told last does not count.
     pub(crate) fn of(view: &ClusterView) -> Option<Self> {
-        if view.members.len() < 2 {
+        if view.members.len() < 2 || view.condition == Condition::Removed {
             return None;
         }
         let mut sum = Self {

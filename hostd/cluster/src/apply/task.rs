@@ -11,8 +11,21 @@ use rusqlite::{OptionalExtension, params};
 pub(crate) fn apply(scope: &mut Scope<'_>, command: &TaskCommand) -> Step<Done> {
     match command {
         TaskCommand::Cancel { id } => cancel(scope, *id),
+        TaskCommand::Tell { task, detail } => tell(scope, task, detail),
         TaskCommand::Prune { before } => prune(scope, *before),
     }
+}
+
+fn tell(scope: &mut Scope<'_>, task: &Task, detail: &str) -> Step<Done> {
+    if scope.task(task.id)?.is_none() {
+        scope.write_task(task)?;
+    }
+    let result = match &task.state {
+        TaskState::Running | TaskState::Succeeded => EventResult::Ok,
+        TaskState::Failed { .. } => EventResult::Failed,
+    };
+    scope.event(task.action.clone(), Some(&task.subject), result, detail)?;
+    Ok(Done::started(task.id, task.subject.clone()))
 }
 
 fn cancel(scope: &mut Scope<'_>, id: TaskId) -> Step<Done> {

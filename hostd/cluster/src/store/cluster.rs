@@ -100,13 +100,17 @@ impl Store {
 
     /// Number of machines of each host; hosts without machines are absent.
     pub async fn vms_by_host(&self) -> Result<BTreeMap<HostId, u64>, Problem> {
-        let rows = sqlx::query("SELECT host, count(*) FROM vm GROUP BY host").fetch_all(&self.0).await;
-        let count = |row: &SqliteRow| {
-            let host: &str = row.try_get(0).map_err(read_failed)?;
-            let vms: i64 = row.try_get(1).map_err(read_failed)?;
-            Ok((host.parse().map_err(read_failed)?, vms.unsigned_abs()))
-        };
-        rows.map_err(read_failed)?.iter().map(count).collect()
+        let sql = "SELECT host, count(*) FROM vm GROUP BY host";
+        counts(sqlx::query(sql).fetch_all(&self.0).await.map_err(read_failed)?)
+    }
+
+    /// The same of the machines that would stop if their host did.
+    ///
+    /// # Errors
+    /// When the state can't be read.
+    pub async fn active_vms_by_host(&self) -> Result<BTreeMap<HostId, u64>, Problem> {
+        let sql = "SELECT host, count(*) FROM vm WHERE state NOT IN ('off', 'crashed') GROUP BY host";
+        counts(sqlx::query(sql).fetch_all(&self.0).await.map_err(read_failed)?)
     }
 
     /// Rows of a table of level 2, none before that.
@@ -122,6 +126,16 @@ impl Store {
         }
         query.fetch_all(&mut *tx).await.map_err(read_failed)
     }
+}
+
+/// Hosts with a number each.
+fn counts(rows: Vec<SqliteRow>) -> Result<BTreeMap<HostId, u64>, Problem> {
+    let count = |row: &SqliteRow| {
+        let host: &str = row.try_get(0).map_err(read_failed)?;
+        let vms: i64 = row.try_get(1).map_err(read_failed)?;
+        Ok((host.parse().map_err(read_failed)?, vms.unsigned_abs()))
+    };
+    rows.iter().map(count).collect()
 }
 
 async fn level(db: &mut SqliteConnection) -> Result<u16, Problem> {

@@ -75,7 +75,11 @@ impl Core {
         let secret = random_secret();
         let command = AccessCommand::Login { session: session.clone(), secret: hash_secret(secret.reveal()) };
         let by = Actor::User { id: user.id, name: user.name.clone(), token: None };
-        match self.propose(by, RequestId::new(), Command::Access(command)).await {
+        let told = match self.led_soon().await {
+            true => self.propose(by, RequestId::new(), Command::Access(command)).await,
+            false => Err(Problem::new(ProblemKind::NoQuorum, "No host leads.")),
+        };
+        match told {
             Ok(_) => {}
             // The password was right; only the others can't be told.
             Err(problem) if matches!(problem.kind, ProblemKind::NoQuorum | ProblemKind::Removed) => {

@@ -66,7 +66,7 @@ pub(crate) fn admit(command: &Command, now: &Snapshot) -> Result<(), Problem> {
         },
         Command::Task(c) => match c {
             TaskCommand::Cancel { id } => task::cancel(*id, now),
-            TaskCommand::Prune { .. } => Ok(()),
+            TaskCommand::Tell { .. } | TaskCommand::Prune { .. } => Ok(()),
         },
         Command::Host(HostCommand::Rename { name, .. }) => host::rename(name),
         Command::Cluster(ClusterCommand::Edit { name, voters }) => cluster::edit(name.as_deref(), *voters),

@@ -154,7 +154,7 @@ impl Core {
             .map_err(|error| crate::error::internal("The question can't be written", error))?;
         let answer = self.0.wire.ask(node, &body, ask.within()).await.map_err(|error| match error {
             CarryError::Unreachable(_) => silent(name, "it does not answer"),
-            CarryError::Removed(text) => Problem::new(ProblemKind::Removed, format!("{text}.")),
+            CarryError::Removed(_) => crate::standing::removed_here(),
             CarryError::Refused(why) => silent(name, &why),
         })?;
         let unreadable = |e| crate::error::internal(&format!("The answer of {name} can't be read"), e);

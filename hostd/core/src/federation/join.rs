@@ -116,21 +116,24 @@ impl Core {
     /// Why this host can't join another cluster now.
     async fn join_blockers(&self, invitation: &Invitation) -> Result<Vec<String>, Problem> {
         let mut blockers = Vec::new();
+        let condition = self.condition().await?;
+        if condition == Condition::Removed {
+            // What it had under way with the others was ended there.
+            return Ok(blockers);
+        }
         let here = self.store().cluster().await?;
         if here.is_some_and(|cluster| cluster.id == invitation.cluster) {
             blockers.push("This host is a member of that cluster already.".into());
             return Ok(blockers);
         }
-        match self.condition().await? {
-            Condition::Alone => {}
+        match condition {
+            Condition::Alone | Condition::Removed => {}
             Condition::Member => {
                 blockers.push("This host is a member of another cluster. Leave that first.".into())
             }
             Condition::Moving => {
                 blockers.push("This host is on its way between two clusters already.".into())
             }
-            Condition::Removed => blockers
-                .push("This host was removed from its cluster. Make it a cluster of its own first.".into()),
         }
         let running = self.store().running_tasks_on(self.host()).await?;
         if let Some(task) = running.first() {
@@ -164,7 +167,7 @@ impl Core {
         csr_pem: String,
     ) -> Result<AdmissionRequest, Problem> {
         let belongings = match csr_pem.is_empty() {
-            true => self.store().belongings(self.host()).await?,
+            true => self.0.cluster.own_belongings().await?,
             false => Belongings::default(),
         };
         Ok(AdmissionRequest {

@@ -130,6 +130,8 @@ impl Core {
             self.report(Command::Host(report)).await?;
         }
         self.link_as(Identity::load(&self.settings().keys_dir()).map_err(keys)?)?;
+        // Also what others said to the identity it had until now.
+        self.0.wire.forget_removed();
         let there = self.store().users().await?;
         for (user, password) in users {
             if there.iter().any(|known| known.id == user.id) {

@@ -46,7 +46,7 @@ impl Core {
                 | NetworkCommand::CreateFailed { .. } => None,
             },
             Command::Task(TaskCommand::Cancel { id }) => store.task(*id).await?.map(|task| task.host),
-            Command::Task(TaskCommand::Prune { .. })
+            Command::Task(TaskCommand::Tell { .. } | TaskCommand::Prune { .. })
             | Command::Host(_)
             | Command::Access(_)
             | Command::Cluster(_)

@@ -120,6 +120,26 @@ pub enum Liveness {
     Unknown,
 }
 
+/// How a host stands that does not answer. What is shown of what is on it is as old.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Silence {
+    /// Whether it may be there.
+    pub liveness: Liveness,
+    /// Seconds since it was last heard of; absent when it was not, since this host started.
+    pub seen_s: Option<u64>,
+}
+
+/// A row of something on a host, with how old it is when that host does not answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Aged<T> {
+    /// The row.
+    #[serde(flatten)]
+    pub row: T,
+    /// Present while its host does not answer: the row says what was so then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent: Option<Silence>,
+}
+
 /// A member with what is known of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct MemberView {

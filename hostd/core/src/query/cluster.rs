@@ -6,6 +6,7 @@ use crate::federation::{
 };
 use hostd_cluster::{Group, Known};
 use hostd_types::*;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// A member that answered within this time is there.
@@ -50,8 +51,10 @@ impl Core {
             authority.sealed_key.clear();
         }
         let (removed, vms) = (self.store().removed().await?, self.store().vms_by_host().await?);
+        let active = self.store().active_vms_by_host().await?;
         let group = self.0.cluster.group();
-        let quorum = quorum(&group, &hosts);
+        let condition = self.condition_among(&hosts);
+        let quorum = quorum(&group, &hosts, condition);
         let last = group.members.values().filter_map(|m| m.known.as_ref()?.matched).max();
         let leader = group.leader.filter(|_| quorum.held);
         let members = hosts.iter().map(|host| {
@@ -64,11 +67,8 @@ impl Core {
                 (_, None) => MemberRole::Outside,
             };
             let here = host.id == self.host();
-            let liveness = match (here, liveness(known), host.spec.state) {
-                (true, _, _) | (false, Liveness::Up, _) => Liveness::Up,
-                (false, _, HostState::Fenced) => Liveness::Fenced,
-                (false, seen, HostState::New | HostState::Active) => seen,
-            };
+            let liveness = liveness_of(host, here, known);
+            let on_it = |counts: &BTreeMap<HostId, u64>| counts.get(&host.id).copied().unwrap_or(0);
             // Of its own lease a host knows best.
             let own = || self.0.cluster.lease().map(|lease| lease.left);
             let lease = if here { own() } else { known.and_then(|known| known.lease) };
@@ -79,15 +79,15 @@ impl Core {
                 lease_s: lease.map(|left| left.as_secs()),
                 lag: known.and_then(|k| Some(last?.saturating_sub(k.matched?))),
                 pulse: known.and_then(|k| serde_json::from_str::<HostPulse>(&k.digest.as_ref()?.0).ok()),
-                vms: vms.get(&host.id).copied().unwrap_or(0),
-                what_if: what_if(host, (role, liveness), &quorum, vms.get(&host.id).copied().unwrap_or(0)),
+                vms: on_it(&vms),
+                what_if: what_if(host, (role, liveness), &quorum, (on_it(&vms), on_it(&active))),
                 host: host.clone(),
             }
         });
         let by_node =
             |node: NodeId| hosts.iter().find(|host| host.spec.node == Some(node)).map(|host| host.id);
         Ok(ClusterView {
-            condition: self.condition_among(&hosts),
+            condition,
             here: self.host(),
             leader: leader.and_then(by_node),
             members: members.collect(),
@@ -97,6 +97,15 @@ impl Core {
             level: LevelView::of(cluster.as_ref().map_or(0, |cluster| cluster.status.level), &hosts),
             cluster,
         })
+    }
+}
+
+/// Whether `host`, this one when it is `here`, is there.
+pub(super) fn liveness_of(host: &Host, here: bool, known: Option<&Known>) -> Liveness {
+    match (here, liveness(known), host.spec.state) {
+        (true, _, _) | (false, Liveness::Up, _) => Liveness::Up,
+        (false, _, HostState::Fenced) => Liveness::Fenced,
+        (false, seen, HostState::New | HostState::Active) => seen,
     }
 }
 
@@ -110,16 +119,22 @@ fn liveness(known: Option<&Known>) -> Liveness {
 }
 
 /// Whether changes are possible, and how many voters may fail.
-fn quorum(group: &Group, hosts: &[Host]) -> Quorum {
+fn quorum(group: &Group, hosts: &[Host], condition: Condition) -> Quorum {
     let voters: Vec<(&NodeId, &hostd_cluster::Member)> =
         group.members.iter().filter(|(_, member)| member.votes).collect();
     let there = |node: &NodeId, known: Option<&Known>| *node == group.me || liveness(known) == Liveness::Up;
     let reachable = voters.iter().filter(|(node, member)| there(node, member.known.as_ref())).count();
     let needed = voters.len() / 2 + 1;
-    let held = group.leads || (group.leader.is_some_and(|leader| leader != group.me) && group.followed);
+    // Those that are left of what the others gave up may still follow one another; it counts no more.
+    let removed = condition == Condition::Removed;
+    let leads = group.leads || (group.leader.is_some_and(|leader| leader != group.me) && group.followed);
+    let held = leads && !removed;
     let may_fail = if held { reachable.saturating_sub(needed) } else { 0 };
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     let text = match (voters.len(), held, may_fail) {
+        _ if removed => "The others removed this host, so nothing can be changed here; its machines keep running. Let it leave, or \
+                         join again."
+            .to_owned(),
         (0, _, _) => "This host is not a member of a group yet.".to_owned(),
         (all, false, _) => format!(
             "{reachable} of {all} {} and {needed} must. Nothing can be changed until more come back; machines keep running.",
@@ -159,15 +174,22 @@ fn decides_alone(voter: &NodeId, hosts: &[Host]) -> String {
     }
 }
 
-/// What happens when a host fails now.
-fn what_if(host: &Host, (role, liveness): (MemberRole, Liveness), quorum: &Quorum, vms: u64) -> String {
+/// What happens when a host fails now; `vms` are its machines, and those of them that are not off.
+fn what_if(
+    host: &Host,
+    (role, liveness): (MemberRole, Liveness),
+    quorum: &Quorum,
+    (vms, active): (u64, u64),
+) -> String {
     let up = liveness == Liveness::Up;
-    let machines = match (vms, up) {
-        (0, _) => "No machine is on it.".to_owned(),
-        (1, true) => "Its machine stops until it is back.".to_owned(),
-        (more, true) => format!("Its {more} machines stop until it is back."),
-        (1, false) => "Its machine can't be reached until it is back.".to_owned(),
-        (more, false) => format!("Its {more} machines can't be reached until it is back."),
+    let machines = match (vms, active, up) {
+        (0, _, _) => "No machine is on it.".to_owned(),
+        (_, 0, true) => "No machine runs on it.".to_owned(),
+        (1, _, true) => "Its machine stops until it is back.".to_owned(),
+        (_, 1, true) => "One machine that runs on it stops until it is back.".to_owned(),
+        (_, more, true) => format!("{more} machines that run on it stop until it is back."),
+        (1, _, false) => "Its machine can't be reached until it is back.".to_owned(),
+        (more, _, false) => format!("Its {more} machines can't be reached until it is back."),
     };
     let decides = match (role, up) {
         _ if !quorum.held => "There is no majority now.",
@@ -225,20 +247,27 @@ mod tests {
     #[test]
     fn two_hosts_are_told_which_of_them_decides() {
         let hosts = [host("h1", 1, HostRole::Host), host("h2", 2, HostRole::Host)];
-        let now = quorum(&group(true, true, &[(2, false, 0)]), &hosts);
+        let now = quorum(&group(true, true, &[(2, false, 0)]), &hosts, Condition::Member);
         assert!(
             now.text.starts_with("Of two hosts one decides, h1. If h2 fails, h1 goes on"),
             "{}",
             now.text
         );
-        let voter = what_if(&hosts[0], (MemberRole::Leader, Liveness::Up), &now, 1);
+        let voter = what_if(&hosts[0], (MemberRole::Leader, Liveness::Up), &now, (1, 1));
         assert!(
             voter.starts_with("Its machine stops") && voter.contains("Nothing can be changed"),
             "{voter}"
         );
-        let follower = what_if(&hosts[1], (MemberRole::Learner, Liveness::Up), &now, 0);
-        assert!(follower.contains("goes on without a pause"), "{follower}");
-        let lost = quorum(&group(false, false, &[(2, true, 60)]), &hosts);
+        let follower = what_if(&hosts[1], (MemberRole::Learner, Liveness::Up), &now, (2, 0));
+        assert!(
+            follower.starts_with("No machine runs on it.") && follower.contains("goes on without a pause"),
+            "{follower}"
+        );
+        let some = what_if(&hosts[1], (MemberRole::Learner, Liveness::Up), &now, (5, 2));
+        assert!(some.starts_with("2 machines that run on it stop"), "{some}");
+        let removed = quorum(&group(true, true, &[(2, true, 0)]), &hosts, Condition::Removed);
+        assert!(!removed.held && removed.text.contains("removed this host"), "{}", removed.text);
+        let lost = quorum(&group(false, false, &[(2, true, 60)]), &hosts, Condition::Member);
         assert!(!lost.held && lost.text.contains("0 of 1 voter answers and 1 must"), "{}", lost.text);
     }
 
@@ -246,20 +275,20 @@ mod tests {
     fn with_a_witness_either_of_two_hosts_may_fail() {
         let hosts =
             [host("h1", 1, HostRole::Host), host("h2", 2, HostRole::Host), host("w", 3, HostRole::Witness)];
-        let now = quorum(&group(true, true, &[(2, true, 0), (3, true, 0)]), &hosts);
+        let now = quorum(&group(true, true, &[(2, true, 0), (3, true, 0)]), &hosts, Condition::Member);
         assert_eq!((now.voters, now.may_fail), (3, 1));
         assert_eq!(now.text, "3 of 3 voters answer: one more may fail.");
-        let witness = what_if(&hosts[2], (MemberRole::Voter, Liveness::Up), &now, 0);
+        let witness = what_if(&hosts[2], (MemberRole::Voter, Liveness::Up), &now, (0, 0));
         assert_eq!(witness, "The cluster goes on without a pause.");
-        let one_down = quorum(&group(true, true, &[(2, true, 60), (3, true, 0)]), &hosts);
-        let witness = what_if(&hosts[2], (MemberRole::Voter, Liveness::Up), &one_down, 0);
+        let one_down = quorum(&group(true, true, &[(2, true, 60), (3, true, 0)]), &hosts, Condition::Member);
+        let witness = what_if(&hosts[2], (MemberRole::Voter, Liveness::Up), &one_down, (0, 0));
         assert!(witness.contains("Nothing can be changed"), "{witness}");
-        let gone = what_if(&hosts[1], (MemberRole::Voter, Liveness::Down), &one_down, 2);
+        let gone = what_if(&hosts[1], (MemberRole::Voter, Liveness::Down), &one_down, (2, 0));
         assert!(
             gone.contains("2 machines can't be reached") && gone.contains("goes on without it"),
             "{gone}"
         );
-        let suspect = what_if(&hosts[1], (MemberRole::Voter, Liveness::Suspect), &one_down, 0);
+        let suspect = what_if(&hosts[1], (MemberRole::Voter, Liveness::Suspect), &one_down, (0, 0));
         assert!(suspect.contains("goes on without it"), "{suspect}");
     }
 }

@@ -2,6 +2,7 @@
 
 use super::found;
 use crate::federation::{Ask, Condition};
+use crate::standing::removed_here;
 use crate::{ClusterHealth, Core, HostView, NoticeLevel};
 use hostd_types::*;
 use std::sync::atomic::Ordering;
@@ -29,11 +30,7 @@ impl Core {
     /// Why this host has no row.
     async fn no_row(&self) -> Problem {
         match self.condition().await {
-            Ok(Condition::Removed) => {
-                let detail =
-                    "This host was removed from its cluster. Let it leave: then it is a cluster of its own.";
-                Problem::new(ProblemKind::Removed, detail)
-            }
+            Ok(Condition::Removed) => removed_here(),
             Ok(Condition::Alone | Condition::Member | Condition::Moving) => {
                 let detail = "This host is on its way between two clusters. Wait until it has arrived.";
                 Problem::new(ProblemKind::Unavailable, detail).retry_after(1)

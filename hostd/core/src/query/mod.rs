@@ -5,9 +5,14 @@ mod host;
 mod image;
 mod network;
 mod notice;
+mod silence;
 mod task;
 mod vm;
 mod volume;
+
+#[cfg(test)]
+pub(crate) use notice::tests;
+pub use silence::HostSight;
 
 use hostd_types::{Page, Problem};
 

@@ -161,12 +161,12 @@ fn fullness(pool: &PoolFacts) -> Option<(NoticeLevel, String)> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::federation::{MemberRole, Quorum};
     use hostd_types::*;
 
-    fn view(condition: Condition, held: bool, members: &[(&str, Liveness)]) -> ClusterView {
+    pub(crate) fn view(condition: Condition, held: bool, members: &[(&str, Liveness)]) -> ClusterView {
         let member = |(name, liveness): &(&str, Liveness)| MemberView {
             host: Host {
                 id: HostId::new(),

@@ -6,7 +6,8 @@ use crate::{Changes, Core};
 use hostd_types::*;
 
 impl Core {
-    /// A page of tasks; those of this host carry their progress.
+    /// A page of tasks; those of this host carry their progress. What was begun here while the host is cut off, and is not
+    /// told to the others yet, is on top of the first page.
     ///
     /// # Errors
     /// When the state can't be read or the list's parameters are wrong.
@@ -14,6 +15,24 @@ impl Core {
         let mut page = self.store().tasks(list).await?;
         for task in &mut page.items {
             task.progress = self.0.live.progress(task.id);
+        }
+        let untold = self.0.isolated_vms.tasks();
+        let asked = |task: &Task| {
+            list.state.as_deref().is_none_or(|state| task.state.as_str() == state)
+                && list.host.is_none_or(|host| task.host == host)
+                && list
+                    .q
+                    .as_deref()
+                    .is_none_or(|q| task.subject.name.to_lowercase().contains(&q.to_lowercase()))
+        };
+        // One that was just told is a row already.
+        let untold: Vec<Task> = untold
+            .into_iter()
+            .filter(|task| asked(task) && page.items.iter().all(|row| row.id != task.id))
+            .collect();
+        page.total += untold.len() as u64;
+        if list.cursor.is_none() {
+            page.items.splice(0..0, untold);
         }
         Ok(page)
     }

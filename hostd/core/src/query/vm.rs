@@ -64,7 +64,9 @@ impl Core {
             Some(image) => self.store().image(image).await?,
             None => None,
         };
-        let running = self.store().running_tasks_on(vm.spec.host).await?;
+        let mut running = self.0.isolated_vms.tasks();
+        running.retain(|task| task.state == TaskState::Running);
+        running.extend(self.store().running_tasks_on(vm.spec.host).await?);
         let about = id.to_string();
         let task = running.into_iter().find(|task| task.subject.id == about);
         Ok(VmDetail { vm, disks, nics, cdrom, task })

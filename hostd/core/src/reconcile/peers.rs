@@ -75,7 +75,7 @@ impl Reconcile for Peers {
         self.core.step_rotation().await?;
         self.tell().await?;
         self.raise().await?;
-        self.core.tell_acts().await?;
+        self.core.tell_acts(None).await?;
         self.core.resume_leaving().await?;
         // Last, as it may wait for hosts that are gone.
         renewed |= self.core.plead().await?;

@@ -5,24 +5,25 @@ use crate::http::body::{Id, JsonBody};
 use crate::http::problem::Refusals;
 use axum::Json;
 use axum::extract::State;
-use hostd_core::{Core, HostView};
+use hostd_core::{Aged, Core, HostSight};
 use hostd_edge::Who;
 use hostd_types::command::HostCommand;
 use hostd_types::{Command, EditHost, Host, HostId, HostSample, Page};
 
 /// Hosts
 #[utoipa::path(get, path = "/api/v1/hosts", tag = "hosts", responses(
-    (status = 200, body = Page<Host>), Refusals))]
-pub async fn list_hosts(State(core): State<Core>) -> Answer<Json<Page<Host>>> {
+    (status = 200, body = Page<Aged<Host>>), Refusals))]
+pub async fn list_hosts(State(core): State<Core>) -> Answer<Json<Page<Aged<Host>>>> {
     let items = core.hosts().await?;
-    Ok(Json(Page { total: items.len() as u64, items, next: None }))
+    let page = Page { total: items.len() as u64, items, next: None };
+    Ok(Json(core.aged_page(page, |host| host.id).await?))
 }
 
-/// One host with its hardware, versions and reconcilers
+/// One host with its hardware, versions and reconcilers; its row alone, with its age, while it does not answer
 #[utoipa::path(get, path = "/api/v1/hosts/{id}", tag = "hosts", params(("id" = HostId, Path)), responses(
-    (status = 200, body = HostView), Refusals))]
-pub async fn get_host(State(core): State<Core>, Id(id): Id<HostId>) -> Answer<Json<HostView>> {
-    Ok(Json(core.host_view(id).await?))
+    (status = 200, body = HostSight), Refusals))]
+pub async fn get_host(State(core): State<Core>, Id(id): Id<HostId>) -> Answer<Json<HostSight>> {
+    Ok(Json(core.host_sight(id).await?))
 }
 
 /// Give a host another name, which becomes its hostname

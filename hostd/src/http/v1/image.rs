@@ -9,7 +9,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use futures_util::StreamExt;
-use hostd_core::{Core, ImageView, UploadRequest};
+use hostd_core::{Aged, Core, ImageView, UploadRequest};
 use hostd_edge::Who;
 use hostd_types::command::{Command, ImageCommand};
 use hostd_types::{HostId, Image, ImageId, ListParams, Page, Problem, ProblemKind};
@@ -38,12 +38,12 @@ pub struct UploadParams {
 
 /// Images and ISOs
 #[utoipa::path(get, path = "/api/v1/images", tag = "images", params(ListParams), responses(
-    (status = 200, body = Page<ImageView>), Refusals))]
+    (status = 200, body = Page<Aged<ImageView>>), Refusals))]
 pub async fn list_images(
     State(core): State<Core>,
     Params(list): Params<ListParams>,
-) -> Answer<Json<Page<ImageView>>> {
-    Ok(Json(core.images(&list).await?))
+) -> Answer<Json<Page<Aged<ImageView>>>> {
+    Ok(Json(core.aged_page(core.images(&list).await?, |view| view.image.spec.host).await?))
 }
 
 /// Upload a disk image (qcow2, raw) or an ISO
@@ -115,10 +115,11 @@ async fn drain(mut rest: BodyDataStream) {
 
 /// One image
 #[utoipa::path(get, path = "/api/v1/images/{id}", tag = "images", params(("id" = ImageId, Path)), responses(
-    (status = 200, body = ImageView), Refusals))]
-pub async fn get_image(State(core): State<Core>, Id(id): Id<ImageId>) -> Answer<Tagged<ImageView>> {
+    (status = 200, body = Aged<ImageView>), Refusals))]
+pub async fn get_image(State(core): State<Core>, Id(id): Id<ImageId>) -> Answer<Tagged<Aged<ImageView>>> {
     let view = core.image(id).await?;
-    Ok(Tagged(view.image.meta.generation, view))
+    let (generation, host) = (view.image.meta.generation, view.image.spec.host);
+    Ok(Tagged(generation, core.aged(view, host).await?))
 }
 
 /// Delete an image no disk and no CD-ROM drive uses

@@ -5,19 +5,19 @@ use crate::http::body::{Id, Params, Placed};
 use crate::http::problem::Refusals;
 use axum::Json;
 use axum::extract::State;
-use hostd_core::{Core, NetworkView};
+use hostd_core::{Aged, Core, NetworkView};
 use hostd_edge::Who;
 use hostd_types::command::{Command, NetworkCommand};
 use hostd_types::{CreateNetwork, ListParams, NetworkId, Page};
 
 /// Networks
 #[utoipa::path(get, path = "/api/v1/networks", tag = "networks", params(ListParams), responses(
-    (status = 200, body = Page<NetworkView>), Refusals))]
+    (status = 200, body = Page<Aged<NetworkView>>), Refusals))]
 pub async fn list_networks(
     State(core): State<Core>,
     Params(list): Params<ListParams>,
-) -> Answer<Json<Page<NetworkView>>> {
-    Ok(Json(core.networks(&list).await?))
+) -> Answer<Json<Page<Aged<NetworkView>>>> {
+    Ok(Json(core.aged_page(core.networks(&list).await?, |view| view.network.spec.host).await?))
 }
 
 /// Make a network
@@ -35,10 +35,14 @@ pub async fn create_network(
 
 /// One network with its leases
 #[utoipa::path(get, path = "/api/v1/networks/{id}", tag = "networks", params(("id" = NetworkId, Path)), responses(
-    (status = 200, body = NetworkView), Refusals))]
-pub async fn get_network(State(core): State<Core>, Id(id): Id<NetworkId>) -> Answer<Tagged<NetworkView>> {
+    (status = 200, body = Aged<NetworkView>), Refusals))]
+pub async fn get_network(
+    State(core): State<Core>,
+    Id(id): Id<NetworkId>,
+) -> Answer<Tagged<Aged<NetworkView>>> {
     let view = core.network(id).await?;
-    Ok(Tagged(view.network.meta.generation, view))
+    let (generation, host) = (view.network.meta.generation, view.network.spec.host);
+    Ok(Tagged(generation, core.aged(view, host).await?))
 }
 
 /// Delete a network no machine is plugged into

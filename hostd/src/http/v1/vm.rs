@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
-use hostd_core::{ConsoleKind, Core, Ticket, VmDetail};
+use hostd_core::{Aged, ConsoleKind, Core, Ticket, VmDetail};
 use hostd_edge::Who;
 use hostd_types::command::{Command, VmCommand};
 use hostd_types::{CreateVm, EditVm, ListParams, Page, PowerAction, SHUTDOWN_DEADLINE_S, Vm, VmId, VmSample};
@@ -45,9 +45,12 @@ pub struct OpenConsole {
 
 /// Virtual machines
 #[utoipa::path(get, path = "/api/v1/vms", tag = "vms", params(ListParams), responses(
-    (status = 200, body = Page<Vm>), Refusals))]
-pub async fn list_vms(State(core): State<Core>, Params(list): Params<ListParams>) -> Answer<Json<Page<Vm>>> {
-    Ok(Json(core.vms(&list).await?))
+    (status = 200, body = Page<Aged<Vm>>), Refusals))]
+pub async fn list_vms(
+    State(core): State<Core>,
+    Params(list): Params<ListParams>,
+) -> Answer<Json<Page<Aged<Vm>>>> {
+    Ok(Json(core.aged_page(core.vms(&list).await?, |vm| vm.spec.host).await?))
 }
 
 /// Make a virtual machine and its disks
@@ -65,10 +68,11 @@ pub async fn create_vm(
 
 /// One virtual machine with its disks, cards and running task
 #[utoipa::path(get, path = "/api/v1/vms/{id}", tag = "vms", params(("id" = VmId, Path)), responses(
-    (status = 200, body = VmDetail, headers(("ETag" = String, description = "Its generation."))), Refusals))]
-pub async fn get_vm(State(core): State<Core>, Id(id): Id<VmId>) -> Answer<Tagged<VmDetail>> {
+    (status = 200, body = Aged<VmDetail>, headers(("ETag" = String, description = "Its generation."))), Refusals))]
+pub async fn get_vm(State(core): State<Core>, Id(id): Id<VmId>) -> Answer<Tagged<Aged<VmDetail>>> {
     let detail = core.vm_detail(id).await?;
-    Ok(Tagged(detail.vm.meta.generation, detail))
+    let (generation, host) = (detail.vm.meta.generation, detail.vm.spec.host);
+    Ok(Tagged(generation, core.aged(detail, host).await?))
 }
 
 /// Change settings

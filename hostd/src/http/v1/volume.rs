@@ -5,19 +5,19 @@ use crate::http::body::{Id, Params, Placed};
 use crate::http::problem::Refusals;
 use axum::Json;
 use axum::extract::State;
-use hostd_core::{Core, VolumeView};
+use hostd_core::{Aged, Core, VolumeView};
 use hostd_edge::Who;
 use hostd_types::command::{Command, VolumeCommand};
 use hostd_types::{CreateVolume, ListParams, Page, VolumeId};
 
 /// Disks
 #[utoipa::path(get, path = "/api/v1/volumes", tag = "volumes", params(ListParams), responses(
-    (status = 200, body = Page<VolumeView>), Refusals))]
+    (status = 200, body = Page<Aged<VolumeView>>), Refusals))]
 pub async fn list_volumes(
     State(core): State<Core>,
     Params(list): Params<ListParams>,
-) -> Answer<Json<Page<VolumeView>>> {
-    Ok(Json(core.volumes(&list).await?))
+) -> Answer<Json<Page<Aged<VolumeView>>>> {
+    Ok(Json(core.aged_page(core.volumes(&list).await?, |view| view.volume.spec.host).await?))
 }
 
 /// Make an empty, unattached disk
@@ -35,10 +35,11 @@ pub async fn create_volume(
 
 /// One disk
 #[utoipa::path(get, path = "/api/v1/volumes/{id}", tag = "volumes", params(("id" = VolumeId, Path)), responses(
-    (status = 200, body = VolumeView), Refusals))]
-pub async fn get_volume(State(core): State<Core>, Id(id): Id<VolumeId>) -> Answer<Tagged<VolumeView>> {
+    (status = 200, body = Aged<VolumeView>), Refusals))]
+pub async fn get_volume(State(core): State<Core>, Id(id): Id<VolumeId>) -> Answer<Tagged<Aged<VolumeView>>> {
     let view = core.volume(id).await?;
-    Ok(Tagged(view.volume.meta.generation, view))
+    let (generation, host) = (view.volume.meta.generation, view.volume.spec.host);
+    Ok(Tagged(generation, core.aged(view, host).await?))
 }
 
 /// Delete an unattached disk and everything on it

@@ -175,6 +175,14 @@ pub enum TaskCommand {
         /// The task.
         id: TaskId,
     },
+    /// What a host did at somebody's request while it was cut off: the task as it ended, and its line in the audit trail.
+    /// Needs the level [`LEASES`](crate::LEASES).
+    Tell {
+        /// The task.
+        task: Box<Task>,
+        /// One sentence; never a secret.
+        detail: String,
+    },
     /// Drop ended tasks and events older than this (retention).
     Prune {
         /// The moment.
@@ -242,6 +250,7 @@ impl Command {
             .into(),
             Command::Task(c) => match c {
                 TaskCommand::Cancel { .. } => "task.cancel",
+                TaskCommand::Tell { .. } => "task.tell",
                 TaskCommand::Prune { .. } => "task.prune",
             }
             .into(),
