@@ -76,12 +76,12 @@ fn main() -> ExitCode {
             in_runtime(async { report(run::run(args).await) })
         }
         Mode::Openapi => {
-            print!("{}", http::openapi::text(http::plan().openapi()));
+            ctl::say(format_args!("{}", http::openapi::text(http::plan().openapi()).trim_end()));
             ExitCode::SUCCESS
         }
         Mode::Routes => {
             for route in http::plan().registered().chain(webui::routes().registered()) {
-                println!("{:<40} {:?}", route.path, route.access);
+                ctl::say(format_args!("{:<40} {:?}", route.path, route.access));
             }
             ExitCode::SUCCESS
         }

@@ -179,6 +179,17 @@ impl Hosts {
         (output.status.success(), format!("{text}{}", String::from_utf8_lossy(&output.stderr)))
     }
 
+    /// The same, told `input` on its standard input.
+    pub fn qx_told(&self, i: usize, args: &[&str], input: &str) -> (bool, String) {
+        let file = self.dir.path().join("input");
+        std::fs::write(&file, input).unwrap();
+        let link = self.dir.path().join("qx");
+        let mut command = self.host(i).libvirt.command_inside(&link);
+        let output = command.args(args).stdin(std::fs::File::open(&file).unwrap()).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.success(), format!("{text}{}", String::from_utf8_lossy(&output.stderr)))
+    }
+
     /// The same, which must succeed; answers what it said.
     pub fn qx_ok(&self, i: usize, args: &[&str]) -> String {
         let (success, text) = self.qx(i, args);

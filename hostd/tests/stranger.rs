@@ -39,6 +39,13 @@ impl Paper {
         Self { host: HostId::new(), node, key_pem: request.key_pem.to_string(), csr_pem: request.csr_pem }
     }
 
+    /// The same host and node with another key, as somebody would have it who only knows their names.
+    pub fn with_another_key(&self, cluster: ClusterId) -> Self {
+        let request = Identity::request(cluster, self.node).unwrap();
+        let (key_pem, csr_pem) = (request.key_pem.to_string(), request.csr_pem);
+        Self { host: self.host, node: self.node, key_pem, csr_pem }
+    }
+
     /// What it says when it asks to be let in.
     pub fn body(&self, invitation: &Invitation) -> Value {
         json!({

@@ -32,6 +32,7 @@ mod log_store;
 mod membership;
 mod open;
 mod peers;
+mod private;
 mod proposals;
 mod raft;
 pub mod record;

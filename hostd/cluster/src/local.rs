@@ -1,7 +1,8 @@
-//! `local.db`: facts of this host alone, never replicated, kept over restarts.
+//! `local.db`: facts of this host alone, never replicated, kept over restarts. No secrets: those are files of their own.
 
 use crate::error::{StateError, read_failed};
 use crate::ground::Ground;
+use crate::private;
 use crate::writer::Writer;
 use hostd_types::{HostId, Problem};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -20,6 +21,7 @@ pub struct Local(Writer<Connection>);
 impl Local {
     /// Opens or makes the database; tells this host's id, made at the first start.
     pub(crate) fn open(path: &Path, ground: &Ground) -> Result<(Self, HostId), StateError> {
+        private::file(path)?;
         let db = Connection::open(path)?;
         db.busy_timeout(Duration::from_secs(5))?;
         db.pragma_update(None, "journal_mode", "WAL")?;

@@ -13,7 +13,7 @@ use crate::revision::Revision;
 use crate::snapshot::{self, Position, Snapshots};
 use crate::state_machine::{Own, StateMachine};
 use crate::writer::Writer;
-use crate::{log_store, proposals, recover, schema, switch};
+use crate::{log_store, private, proposals, recover, schema, switch};
 use hostd_types::HostId;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -119,8 +119,13 @@ fn lock(dir: &Path) -> Result<File, ClusterError> {
         let path = path.to_path_buf();
         move |source| ClusterError::File { doing, path, source }
     };
-    std::fs::create_dir_all(dir).map_err(failed("make", dir))?;
+    private::directory(dir).map_err(failed("make", dir))?;
+    let archive = dir.join(switch::ARCHIVE);
+    if archive.is_dir() {
+        private::directory(&archive).map_err(failed("close", &archive))?;
+    }
     let path = dir.join("lock");
+    private::file(&path).map_err(failed("make", &path))?;
     let file = File::options().create(true).append(true).open(&path).map_err(failed("open", &path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),

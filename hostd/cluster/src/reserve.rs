@@ -2,6 +2,7 @@
 //! can't be written is a host that accepts no change, not even the one that would make room.
 
 use crate::error::StateError;
+use crate::private;
 use rusqlite::ErrorCode;
 use std::fs::File;
 use std::io::ErrorKind;
@@ -87,6 +88,7 @@ impl Reserve {
 
     fn allocate(&self) -> std::io::Result<()> {
         let part = self.0.path.with_extension("part");
+        private::file(&part)?;
         let file = File::create(&part)?;
         rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, self.0.bytes)?;
         std::fs::rename(&part, &self.0.path)

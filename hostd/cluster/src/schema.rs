@@ -4,6 +4,7 @@
 //! log raises the level, on every host at the same entry. A database that comes from elsewhere brings its own tables.
 
 use crate::error::{ClusterError, StateError};
+use crate::private;
 use hostd_types::{FEDERATION, LEVEL};
 #[cfg(any(test, feature = "simulation"))]
 use rusqlite::types::ValueRef;
@@ -119,6 +120,7 @@ CREATE UNIQUE INDEX host_node ON host (json_extract(spec, '$.node'));
 
 /// Opens or makes state.db for its writer.
 pub(crate) fn open_state(path: &Path) -> Result<Connection, StateError> {
+    private::file(path)?;
     let mut db = Connection::open(path)?;
     db.set_prepared_statement_cache_capacity(256);
     db.busy_timeout(Duration::from_secs(10))?;

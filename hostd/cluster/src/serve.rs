@@ -5,6 +5,7 @@ use crate::elect;
 use crate::engine::Engine;
 use crate::frame::{Chunk, Frame, Reply};
 use crate::lease::Leases;
+use crate::private;
 use crate::proposals::Proposals;
 use crate::raft::SnapshotFile;
 use hostd_types::{NodeId, Problem};
@@ -124,6 +125,9 @@ impl Answers {
 }
 
 fn append(path: &Path, at: u64, bytes: &[u8]) -> std::io::Result<()> {
+    if at == 0 {
+        private::file(path)?;
+    }
     let mut file = if at == 0 { File::create(path)? } else { OpenOptions::new().write(true).open(path)? };
     file.seek(SeekFrom::Start(at))?;
     file.write_all(bytes)

@@ -1,6 +1,7 @@
 //! Snapshots: whole copies of state.db, made beside the running one and put in its place in one transaction.
 
 use crate::error::StateError;
+use crate::private;
 use crate::raft::{LogId, SnapshotFile, SnapshotMeta, StoredMembership, TypeConfig};
 use crate::record;
 use crate::schema::{self, schema_of};
@@ -51,7 +52,7 @@ struct Paths {
 impl Snapshots {
     /// Uses `dir`, made if needed, for snapshots of the database `state`. Left-over parts are removed.
     pub(crate) fn open(dir: &Path, state: &Path) -> Result<Self, StateError> {
-        std::fs::create_dir_all(dir)?;
+        private::directory(dir)?;
         for entry in std::fs::read_dir(dir)? {
             let path = entry?.path();
             if path.extension().is_some_and(|e| e == "part") {
@@ -77,6 +78,7 @@ impl Snapshots {
         let SnapshotFile(part) = self.part();
         let live = Connection::open_with_flags(&self.0.state, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         live.busy_timeout(Duration::from_secs(10))?;
+        private::file(&part)?;
         live.execute("VACUUM INTO ?1", [path_text(&part)?])?;
         self.adopt(&part)?;
         self.current()?.ok_or_else(|| StateError::Snapshot("it vanished while it was made".into()))
@@ -118,6 +120,7 @@ impl Snapshots {
         let here = *from == self.current_path();
         let SnapshotFile(part) = self.part();
         if !here {
+            private::file(&part)?;
             std::fs::copy(from, &part)?;
             File::open(&part)?.sync_all()?;
         }

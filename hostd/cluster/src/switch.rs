@@ -8,6 +8,7 @@ use crate::engine::Engine;
 use crate::error::{ClusterError, StateError};
 use crate::journal;
 use crate::log_store::LogStore;
+use crate::private;
 use crate::schema;
 use crate::store::Store;
 use hostd_types::{Belongings, NodeId, Problem, ProblemKind};
@@ -18,7 +19,7 @@ use std::path::Path;
 /// Name of the journal in the state directory.
 const JOURNAL: &str = "switch.json";
 /// Where the databases of the group left behind are kept.
-const ARCHIVE: &str = "left-behind";
+pub(crate) const ARCHIVE: &str = "left-behind";
 
 /// A move from one group into another.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -162,13 +163,14 @@ pub(crate) fn keep_aside(dir: &Path, db: &mut rusqlite::Connection) -> Result<()
         return Ok(());
     }
     let archive = dir.join(ARCHIVE);
-    fs::create_dir_all(&archive)?;
+    private::directory(&archive)?;
     let part = archive.join("state.part");
     match fs::remove_file(&part) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
         Ok(()) | Err(_) => {}
     }
     let text = part.to_str().ok_or_else(|| StateError::Snapshot("the path is not UTF-8".into()))?;
+    private::file(&part)?;
     db.execute("VACUUM INTO ?1", [text])?;
     File::open(&part)?.sync_all()?;
     fs::rename(&part, archive.join("state.db"))?;

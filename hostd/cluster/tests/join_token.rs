@@ -30,7 +30,8 @@ impl Fixture {
 }
 
 pub fn join(token: JoinTokenId, host: HostId, node: NodeId, name: &str) -> Command {
-    let status = HostStatus { version: "9".into(), level: LEVEL, ..HostStatus::default() };
+    let public_key = Some("11".repeat(32));
+    let status = HostStatus { version: "9".into(), level: LEVEL, public_key, ..HostStatus::default() };
     Command::Cluster(ClusterCommand::Join {
         token,
         secret: SecretHash(format!("{}{token}", secret().0)),
@@ -61,7 +62,17 @@ async fn a_token_lets_one_host_in_and_the_same_join_again_is_the_same_join() {
     let again = f.ok(join(token, host, node, "h2")).await;
     assert_eq!(again.subject, first.subject);
     assert_eq!(store.host(host).await.unwrap(), Some(row));
-    assert_eq!(f.events(host).await, ["cluster.join as a host"]);
+    let asked = ["cluster.join as a host", "cluster.join asked again, by the same key"];
+    assert_eq!(f.events(host).await, asked);
+
+    // Whoever knows the token, the host and its node has another key.
+    let mut other = join(token, host, node, "h2");
+    let Command::Cluster(ClusterCommand::Join { status, .. }) = &mut other else { unreachable!("a join") };
+    status.public_key = Some("22".repeat(32));
+    let twice = f.refused(other).await;
+    assert_eq!(twice.kind, ProblemKind::Conflict, "{twice:?}");
+    assert!(twice.detail.contains("by another key"), "{twice:?}");
+    assert_eq!(f.events(host).await, asked);
 
     for (host, node) in [(HostId::new(), NodeId::random()), (host, NodeId::random())] {
         let twice = f.refused(join(token, host, node, "h3")).await;

@@ -42,7 +42,7 @@ pub use federation::{
     Admission, AdmissionPreview, AdmissionRequest, Aged, Certificates, ClusterView, CodeGrant, CodeProof,
     CodeReply, CodeRequest, Condition, HostPulse, JoinPreview, LevelView, Liveness, MemberAddress,
     MemberChain, MemberRole, MemberView, NeighbourView, NeighboursView, NewJoinToken, Quorum, RenewalAnswer,
-    RenewalRequest, RotationView, Silence,
+    RenewalHello, RenewalNonce, RenewalRequest, RotationView, Silence,
 };
 pub use hostd_cluster::ClusterHealth;
 pub use hostd_virt::kvm_probe_child;

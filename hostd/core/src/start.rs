@@ -5,7 +5,7 @@ use crate::console::{Serials, Tickets};
 use crate::error::{chain, internal, net};
 use crate::facts::{Clock, Machine};
 use crate::faults::Faults;
-use crate::federation::{Keeping, Neighbours, Wire, keys};
+use crate::federation::{Keeping, Neighbours, Renewals, Wire, keys};
 use crate::isolated::Isolated;
 use crate::live::Live;
 use crate::pool::Pool;
@@ -64,6 +64,8 @@ pub(crate) struct Inner {
     pub watchdog: crate::watchdog::Known,
     /// How keeping this host's certificate goes.
     pub keeping: Keeping,
+    /// The certificates this host gives to others.
+    pub renewals: Renewals,
     /// The search for neighbours, while there is one.
     pub neighbours: Neighbours,
     pub wakes: Wakes,
@@ -143,6 +145,7 @@ impl Core {
             faults: Faults::default(),
             watchdog: crate::watchdog::Known::default(),
             keeping: Keeping::default(),
+            renewals: Renewals::new()?,
             neighbours: Neighbours::default(),
             wakes: Wakes::default(),
             foreign_domains: AtomicU64::new(0),

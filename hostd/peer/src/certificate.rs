@@ -2,7 +2,7 @@
 
 use crate::PeerError;
 use hostd_types::{ClusterId, NodeId, Timestamp};
-use rcgen::CertificateSigningRequestParams;
+use rcgen::{CertificateSigningRequestParams, SanType};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateSigningRequestDer, ServerName};
 use std::fmt;
@@ -135,6 +135,18 @@ pub(crate) fn key_of_request(csr_pem: &str) -> Result<Fingerprint, PeerError> {
     CertificateSigningRequestParams::from_der(&der).map_err(|e| wrong(&e))?;
     let (_, request) = X509CertificationRequest::from_der(&der).map_err(|e| wrong(&e))?;
     Ok(digest(request.certification_request_info.subject_pki.raw))
+}
+
+/// The DNS names that a request asks for, in their order.
+pub(crate) fn names_of_request(csr_pem: &str) -> Result<Vec<String>, PeerError> {
+    let wrong = |why: &dyn fmt::Display| PeerError::certificate("reading a request for a certificate", why);
+    let der = CertificateSigningRequestDer::from_pem_slice(csr_pem.as_bytes()).map_err(|e| wrong(&e))?;
+    let request = CertificateSigningRequestParams::from_der(&der).map_err(|e| wrong(&e))?;
+    let names = request.params.subject_alt_names.into_iter().filter_map(|name| match name {
+        SanType::DnsName(name) => Some(name.to_string()),
+        _ => None,
+    });
+    Ok(names.collect())
 }
 
 fn parsed<'a>(

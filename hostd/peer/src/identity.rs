@@ -3,14 +3,12 @@
 
 use crate::certificate::{self, Validity, member_name};
 use crate::credentials;
+use crate::key_file;
 use crate::{PeerError, Secret};
 use hostd_types::{ClusterId, NodeId, Timestamp};
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -191,7 +189,7 @@ impl Identity {
         let path = dir.join(FILE);
         let text = serde_json::to_string_pretty(&self.stored).map(Zeroizing::new);
         let text = text.map_err(|e| PeerError::Damaged { path: path.clone(), why: e.to_string() })?;
-        write_aside(dir, &path, &text).map_err(|source| PeerError::File { path, source })
+        key_file::write(dir, FILE, &text)
     }
 
     /// Reads the identity from the directory of keys; `None` when there is none.
@@ -199,12 +197,8 @@ impl Identity {
     /// # Errors
     /// The file can't be read, or it is damaged.
     pub fn load(dir: &Path) -> Result<Option<Self>, PeerError> {
-        let path = dir.join(FILE);
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => Zeroizing::new(text),
-            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(PeerError::File { path, source }),
-        };
+        let (path, text) = (dir.join(FILE), key_file::read(dir, FILE)?);
+        let Some(text) = text else { return Ok(None) };
         let damaged = |why: String| PeerError::Damaged { path: path.clone(), why };
         let stored = serde_json::from_str(&text).map_err(|e| damaged(e.to_string()))?;
         Self::check(stored).map(Some).map_err(|e| damaged(e.to_string()))
@@ -215,11 +209,7 @@ impl Identity {
     /// # Errors
     /// The file can't be removed.
     pub fn forget(dir: &Path) -> Result<(), PeerError> {
-        let path = dir.join(FILE);
-        match fs::remove_file(&path).and_then(|()| File::open(dir)?.sync_all()) {
-            Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
-            result => result.map_err(|source| PeerError::File { path, source }),
-        }
+        key_file::remove(dir, FILE)
     }
 }
 
@@ -238,20 +228,4 @@ impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Request(…)")
     }
-}
-
-fn write_aside(dir: &Path, path: &Path, text: &str) -> std::io::Result<()> {
-    fs::create_dir_all(dir)?;
-    fs::set_permissions(dir, Permissions::from_mode(0o700))?;
-    let aside = path.with_extension("new");
-    // A rest of an earlier try may be readable by others: the mode counts only when a file is made.
-    match fs::remove_file(&aside) {
-        Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&aside, path)?;
-    File::open(dir)?.sync_all()
 }

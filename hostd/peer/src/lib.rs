@@ -12,6 +12,7 @@
 
 mod address_book;
 mod age;
+mod attempt;
 mod authority;
 mod calls;
 mod certificate;
@@ -23,8 +24,10 @@ mod frame;
 mod greeting;
 mod identity;
 mod invitation;
+mod key_file;
 mod link;
 mod neighbours;
+mod nonce;
 mod outgoing;
 mod pinned_post;
 mod places;
@@ -42,6 +45,7 @@ pub mod pinned {
     pub use crate::pinned_post::post;
 }
 
+pub use attempt::Attempt;
 pub use authority::{Issuer, MEMBER_DAYS};
 pub use certificate::{Fingerprint, Validity, fingerprint, join_name, member_name, validity};
 pub use error::{LinkError, PeerError, Refusal};
@@ -50,7 +54,8 @@ pub use identity::{Identity, Request};
 pub use invitation::{BadInvitation, Invitation};
 pub use link::{Lane, Link, Serve};
 pub use neighbours::{Found, Neighbour, Search};
-pub use renewal::{Renewal, request_key};
+pub use nonce::Nonces;
+pub use renewal::{Renewal, request_key, request_nonce};
 pub use secret::Secret;
 pub use short_code::{Answering, Asking, CodeAnswer, ShortCode};
 pub use stream::{Door, PeerStream};

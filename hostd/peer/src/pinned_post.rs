@@ -34,9 +34,9 @@ use tokio_rustls::client::TlsStream;
 const ANSWER_MOST: usize = 4 << 20;
 
 /// Posts JSON to `path` of the first of `addresses` that proves to be a host of `cluster`, and reads the JSON it answers,
-/// with the status. `authority` is what must have signed its certificate; without one any authority will do, so nothing
-/// secret may be in the request, and the answer must prove itself. All of it takes `within` at most. The request is sent once: a failure after that is not repeated
-/// elsewhere.
+/// with the status. `authority` is what must have signed its certificate; without one any authority will do, so the request
+/// may hold nothing that is of use to others, and the answer must prove itself. All of it takes `within` at most. The request
+/// is sent once: a failure after that is not repeated elsewhere.
 ///
 /// # Errors
 /// No address leads to a host of the cluster, or it gives no usable answer in time.

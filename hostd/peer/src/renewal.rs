@@ -8,6 +8,10 @@
 //! the host's row ([`Identity::request_again`], [`request_key`]). The answer is sealed with the cluster's secret and bound
 //! to the request ([`Identity::seal_answer`], [`Identity::open_answer`]), so it proves itself: whoever connects the two does
 //! not matter.
+//!
+//! Before that the member gives a nonce, sealed with the cluster's secret and bound to the asker's own random word
+//! ([`Identity::seal_nonce`], [`Identity::open_nonce`]): who can make that is a member, whatever certificate it shows, and
+//! only then it gets the request. The request names the nonce under its signature ([`request_nonce`]), so it is of use once.
 
 use crate::certificate::{self, Fingerprint};
 use crate::identity::Identity;
@@ -60,15 +64,16 @@ impl Identity {
         certificate::key_of(&certificate::chain(self.chain_pem())?[0])
     }
 
-    /// Requests a certificate over the present key, PEM: the request's signature proves that this host still has it.
+    /// Requests a certificate over the present key, PEM: the request's signature proves that this host has it now, for it
+    /// covers the `nonce` of the member that is asked.
     ///
     /// # Errors
-    /// The system gives no random numbers.
-    pub fn request_again(&self) -> Result<String, PeerError> {
+    /// The nonce is none, or the system gives no random numbers.
+    pub fn request_again(&self, nonce: &str) -> Result<String, PeerError> {
         let wrong = |e| PeerError::certificate("requesting a certificate", e);
         let key = KeyPair::from_pem(self.key_pem()).map_err(wrong)?;
         let name = certificate::member_name(self.cluster(), self.node());
-        let mut params = CertificateParams::new(vec![name]).map_err(wrong)?;
+        let mut params = CertificateParams::new(vec![name, nonce.to_owned()]).map_err(wrong)?;
         params.distinguished_name = DistinguishedName::new();
         params.serialize_request(&key).and_then(|csr| csr.pem()).map_err(wrong)
     }
@@ -80,6 +85,22 @@ impl Identity {
     pub fn certified(&self, chain_pem: String, authorities: Vec<String>) -> Result<Self, PeerError> {
         let all = self.authorities().iter().cloned().chain(authorities.iter().cloned()).collect();
         self.trusting(all)?.renewed(chain_pem, self.key_pem())?.trusting(authorities)
+    }
+
+    /// Seals a nonce for a member that said `hello`.
+    ///
+    /// # Errors
+    /// The system gives no random numbers.
+    pub fn seal_nonce(&self, hello: &str, nonce: &str) -> Result<String, PeerError> {
+        self.secret().seal_nonce(nonce, hello.as_bytes())
+    }
+
+    /// Opens the nonce that a member gave who was told `hello`.
+    ///
+    /// # Errors
+    /// It was not made by a member of the cluster for this word.
+    pub fn open_nonce(&self, hello: &str, sealed: &str) -> Result<String, PeerError> {
+        self.secret().open_nonce(sealed, hello.as_bytes()).map(|text| text.to_string())
     }
 
     /// Seals the answer to `csr_pem` for a member that has the cluster's secret.
@@ -105,4 +126,12 @@ impl Identity {
 /// The request can't be read, or its signature is not by its key.
 pub fn request_key(csr_pem: &str) -> Result<Fingerprint, PeerError> {
     certificate::key_of_request(csr_pem)
+}
+
+/// The nonce that a request names beside the member's name; `None` when there is none.
+///
+/// # Errors
+/// The request can't be read, or its signature is not by its key.
+pub fn request_nonce(csr_pem: &str) -> Result<Option<String>, PeerError> {
+    Ok(certificate::names_of_request(csr_pem)?.into_iter().nth(1))
 }

@@ -14,6 +14,7 @@ const SEALED: &str = "c1.";
 /// Keep the uses of the secret apart.
 const AUTHORITY: &str = "quantix 2026 sealing of the authority's key";
 const HANDOVER: &str = "quantix 2026 what is handed over for a short code";
+const NONCE: &str = "quantix 2026 nonce for a member that renews";
 const RENEWAL: &str = "quantix 2026 answer to a member that renews";
 
 /// 32 random bytes that every member has. Whoever reads the replicated state without them can't sign certificates.
@@ -64,6 +65,16 @@ impl Secret {
     /// [`Self::seal`] for an answer to a member that renews its certificate.
     pub(crate) fn seal_renewal(&self, text: &str, context: &[u8]) -> Result<String, PeerError> {
         self.seal_for(RENEWAL, text, context)
+    }
+
+    /// [`Self::seal`] for a nonce.
+    pub(crate) fn seal_nonce(&self, text: &str, context: &[u8]) -> Result<String, PeerError> {
+        self.seal_for(NONCE, text, context)
+    }
+
+    /// Decrypts what [`Self::seal_nonce`] made.
+    pub(crate) fn open_nonce(&self, sealed: &str, context: &[u8]) -> Result<Zeroizing<String>, PeerError> {
+        self.open_for(NONCE, sealed, context)
     }
 
     fn seal_for(&self, purpose: &str, text: &str, context: &[u8]) -> Result<String, PeerError> {

@@ -1,5 +1,5 @@
 use crate::site::{DAY_S, Peer, SOON, Site, acquaint};
-use hostd_peer::{Identity, Issuer, LinkError, PeerError, Renewal, Secret, request_key};
+use hostd_peer::{Identity, Issuer, LinkError, PeerError, Renewal, Secret, request_key, request_nonce};
 use hostd_types::{ClusterId, NodeId, Timestamp};
 use std::os::unix::fs::PermissionsExt;
 
@@ -258,11 +258,19 @@ fn a_host_that_nobody_knows_any_more_gets_a_certificate_over_the_key_the_cluster
         let (key, secret) = (&request.key_pem, site.secret.clone());
         Identity::new(site.cluster, NodeId(2), 0, chain, key, trusted.clone(), secret).expect("an identity")
     };
-    let csr = old.request_again().expect("a request");
+    let (hello, nonce) = ("a random word", "00ff");
+    let sealed = member.seal_nonce(hello, nonce).expect("sealed");
+    assert_eq!(old.open_nonce(hello, &sealed).expect("opened"), nonce);
+    assert!(old.open_nonce("another word", &sealed).is_err(), "said to somebody else");
+    let imposter = Site::of(site.cluster).identity(2).seal_nonce(hello, nonce).expect("sealed");
+    assert!(old.open_nonce(hello, &imposter).is_err(), "a certificate of the cluster without its secret");
+    let csr = old.request_again(nonce).expect("a request");
+    assert_eq!(request_nonce(&csr).expect("read").as_deref(), Some(nonce));
     assert_eq!(request_key(&csr).expect("read"), old.public_key().expect("read"), "the key of its row");
     let stranger = Identity::request(site.cluster, NodeId(1)).expect("a request");
     assert_ne!(request_key(&stranger.csr_pem).expect("read"), old.public_key().expect("read"));
     assert!(request_key(&csr.replace('A', "B")).is_err(), "not signed by its key");
+    assert_eq!(request_nonce(&stranger.csr_pem).expect("read"), None);
 
     let chain = next.sign(&csr, site.cluster, NodeId(1), Timestamp::now()).expect("signed");
     let sealed = member.seal_answer(&csr, &chain).expect("sealed");

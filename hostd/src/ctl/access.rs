@@ -43,14 +43,14 @@ pub async fn run_token(session: &Session, verb: TokenVerb) -> Result<(), Stop> {
             if session.json {
                 output::json(&made);
             } else {
-                println!("{}", made["secret"].as_str().unwrap_or_default());
+                output::say!("{}", made["secret"].as_str().unwrap_or_default());
             }
             Ok(())
         }
         TokenVerb::Revoke { id: name } => {
             let path = format!("/api/v1/tokens/{}", id(session, "tokens", &name).await?);
             session.client.ask::<()>(Method::DELETE, &path, None::<&()>).await?;
-            println!("{name}: revoked");
+            output::say!("{name}: revoked");
             Ok(())
         }
     }
@@ -62,7 +62,7 @@ pub async fn run_user(session: &Session, verb: UserVerb) -> Result<(), Stop> {
             let path = "/api/v1/account/reset-password";
             let new: GeneratedPassword = session.client.ask(Method::POST, path, None::<&()>).await?;
             if session.json {
-                println!("{}", serde_json::json!({"name": new.name, "password": new.password}));
+                output::say!("{}", serde_json::json!({"name": new.name, "password": new.password}));
             } else {
                 output::facts([("Name", new.name), ("Password", new.password)]);
             }

@@ -47,7 +47,7 @@ pub async fn run_host(session: &Session, verb: HostVerb) -> Result<(), Stop> {
             let path = format!("/api/v1/hosts/{}", overview["host"]["id"].as_str().unwrap_or_default());
             let edit = EditHost { name };
             let host: Host = session.client.ask(Method::PATCH, &path, Some(&edit)).await?;
-            println!("{}: renamed", host.spec.name);
+            output::say!("{}: renamed", host.spec.name);
             Ok(())
         }
     }

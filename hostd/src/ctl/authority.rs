@@ -27,7 +27,7 @@ pub async fn rotate(session: &Session, without: Vec<String>) -> Result<(), Stop>
         return Ok(());
     }
     let view = view(session).await?;
-    println!("{}", authority(&view).unwrap_or_else(|| "the authority is replaced".into()));
+    output::say!("{}", authority(&view).unwrap_or_else(|| "the authority is replaced".into()));
     Ok(())
 }
 

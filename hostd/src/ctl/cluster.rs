@@ -1,8 +1,9 @@
 //! `qx cluster`
 
 use super::authority::{authority, rotate};
+use super::given::{TokenSource, line, typed};
 use super::lookup::id;
-use super::moving::{join, leave, preview, typed_answer};
+use super::moving::{join, leave, preview};
 use super::neighbours::{neighbours, token_of};
 use super::{Session, Stop, output};
 use crate::http::v1::cluster::{CreateJoinToken, EditCluster, RecoverCluster, SetPeer, Standing};
@@ -23,20 +24,16 @@ pub enum Verb {
     Token(TokenVerb),
     /// Tell what joining the cluster of a token would do to this host; changes nothing
     Preview {
-        /// qxj1_…, made on a host of that cluster
-        token: String,
+        #[command(flatten)]
+        token: TokenSource,
     },
     /// Join the cluster of a token with everything this host has
     Join {
-        /// qxj1_…, made on a host of that cluster
-        #[arg(required_unless_present = "neighbour")]
-        token: Option<String>,
-        /// Instead of a token: a neighbour that was found
-        #[arg(long, value_name = "HOST", requires = "code", conflicts_with = "token")]
+        #[command(flatten)]
+        token: TokenSource,
+        /// Instead of a token: a neighbour that was found; the eight digits it shows are read from standard input
+        #[arg(long, value_name = "HOST", conflicts_with_all = ["input", "token_file"])]
         neighbour: Option<String>,
-        /// The eight digits that this neighbour shows
-        #[arg(long)]
-        code: Option<String>,
         /// What this host's daemon was started as; it joins as that in any case
         #[arg(long, value_name = "host|witness")]
         role: Option<HostRole>,
@@ -119,11 +116,11 @@ pub async fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
     match verb {
         Verb::Show => show(session).await,
         Verb::Token(verb) => token(session, verb).await,
-        Verb::Preview { token } => preview(session, token).await.map(|_| ()),
-        Verb::Join { token, neighbour, code, role, yes } => {
-            let token = match token {
-                Some(token) => token,
-                None => token_of(session, &neighbour.unwrap_or_default(), code.unwrap_or_default()).await?,
+        Verb::Preview { token } => preview(session, token.read().await?).await.map(|_| ()),
+        Verb::Join { token, neighbour, role, yes } => {
+            let token = match neighbour {
+                Some(name) => token_of(session, &name, line("Its code:").await?).await?,
+                None => token.read().await?,
             };
             join(session, token, role, yes).await
         }
@@ -168,7 +165,7 @@ async fn show(session: &Session) -> Result<(), Stop> {
     );
     output::facts(authority(&view).map(|text| ("Authority", text)));
     output::facts(view.certificates.fault.clone().map(|why| ("Certificate", format!("not renewed: {why}"))));
-    println!();
+    output::say!("");
     members(&view);
     for gone in &view.removed {
         output::facts([("Removed", format!("{} by {} at {}", gone.name, gone.by, gone.at))]);
@@ -221,13 +218,13 @@ async fn token(session: &Session, verb: TokenVerb) -> Result<(), Stop> {
                 return Ok(());
             }
             let made: NewJoinToken = output::typed(answer)?;
-            println!("{}", made.text);
+            output::say!("{}", made.text);
             Ok(())
         }
         TokenVerb::Revoke { id } => {
             let path = format!("/api/v1/cluster/tokens/{id}");
             session.client.ask::<()>(Method::DELETE, &path, None::<&()>).await?;
-            println!("{id}: revoked");
+            output::say!("{id}: revoked");
             Ok(())
         }
     }
@@ -241,14 +238,14 @@ async fn remove(session: &Session, name: &str, yes: Option<String>) -> Result<()
             let view = view(session).await?;
             let member = view.members.iter().find(|m| m.host.id.to_string() == id);
             let (name, vms) = member.map_or((name, 0), |m| (m.host.spec.name.as_str(), m.vms));
-            println!("{name} is removed, and so is what the cluster knows of its {vms} machines.");
-            typed_answer("Type the host's name to confirm:").await?
+            output::say!("{name} is removed, and so is what the cluster knows of its {vms} machines.");
+            typed("Type the host's name to confirm:").await?
         }
     };
     let query = serde_urlencoded::to_string([("confirm", &confirm)]).context("writing the name")?;
     let path = format!("/api/v1/cluster/hosts/{id}?{query}");
     session.client.ask::<()>(Method::DELETE, &path, None::<&()>).await?;
-    println!("{name}: removed");
+    output::say!("{name}: removed");
     Ok(())
 }
 
@@ -256,8 +253,8 @@ async fn set_peer(session: &Session, name: &str, address: Option<SocketAddr>) ->
     let path = format!("/api/v1/cluster/hosts/{}/address", id(session, "hosts", name).await?);
     session.client.ask::<()>(Method::PUT, &path, Some(&SetPeer { address })).await?;
     match address {
-        Some(address) => println!("{name}: at {address}"),
-        None => println!("{name}: where it says itself"),
+        Some(address) => output::say!("{name}: at {address}"),
+        None => output::say!("{name}: where it says itself"),
     }
     Ok(())
 }
@@ -265,7 +262,7 @@ async fn set_peer(session: &Session, name: &str, address: Option<SocketAddr>) ->
 async fn recover(session: &Session, powered_off: Vec<String>) -> Result<(), Stop> {
     let body = RecoverCluster { powered_off };
     let now: Standing = session.client.ask(Method::POST, "/api/v1/cluster/recover", Some(&body)).await?;
-    println!("this host: {}", condition(now.condition));
+    output::say!("this host: {}", condition(now.condition));
     Ok(())
 }
 
@@ -274,7 +271,7 @@ async fn edit(session: &Session, edit: EditCluster) -> Result<(), Stop> {
     if session.json {
         output::json(&answer);
     } else {
-        println!("{}: changed", answer["spec"]["name"].as_str().unwrap_or("the cluster"));
+        output::say!("{}: changed", answer["spec"]["name"].as_str().unwrap_or("the cluster"));
     }
     Ok(())
 }

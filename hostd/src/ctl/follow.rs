@@ -11,9 +11,9 @@ pub async fn accepted(session: &Session, accepted: Accepted) -> Result<(), Stop>
         return task(session, accepted.task).await;
     }
     if session.json {
-        println!("{}", serde_json::json!({"task": accepted.task, "id": accepted.id}));
+        output::say!("{}", serde_json::json!({"task": accepted.task, "id": accepted.id}));
     } else {
-        println!("{}", accepted.task);
+        output::say!("{}", accepted.task);
     }
     Ok(())
 }
@@ -32,7 +32,7 @@ pub async fn task(session: &Session, id: TaskId) -> Result<(), Stop> {
                 if session.json {
                     output::json(&answer);
                 } else {
-                    println!("{} {}: done", task.action, task.subject.name);
+                    output::say!("{} {}: done", task.action, task.subject.name);
                 }
                 return Ok(());
             }

@@ -93,7 +93,7 @@ async fn upload(
     if session.json {
         output::json(&image);
     } else {
-        println!("{name}: uploaded ({})", size::shown(bytes));
+        output::say!("{name}: uploaded ({})", size::shown(bytes));
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ mod appliance;
 mod authority;
 mod cluster;
 mod follow;
+mod given;
 mod image;
 mod lookup;
 mod moving;
@@ -16,6 +17,8 @@ mod size;
 mod task;
 mod vm;
 mod volume;
+
+pub use output::line as say;
 
 use crate::client::{Client, Failure};
 use crate::config::SOCKET;

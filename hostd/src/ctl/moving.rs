@@ -1,14 +1,14 @@
 //! `qx cluster join` and `leave`: told before, asked, and followed to the end.
 
 use super::cluster::{condition, view};
+use super::given::typed;
 use super::{Session, Stop, output};
 use crate::http::v1::cluster::{JoinCluster, LeaveCluster, PreviewJoin, Standing};
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use hostd_core::{Condition, JoinPreview};
 use hostd_types::{Clash, HostRole};
 use hyper::Method;
 use serde_json::Value;
-use std::io::Write;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
@@ -54,7 +54,7 @@ pub async fn join(session: &Session, token: String, role: Option<HostRole>, yes:
         if !preview.blockers.is_empty() {
             return Err(anyhow!("this host can't join {} as things are", preview.name).into());
         }
-        let answer = typed_answer(&format!("Join {}? Type yes:", preview.name)).await?;
+        let answer = typed(&format!("Join {}? Type yes:", preview.name)).await?;
         if !answer.eq_ignore_ascii_case("yes") {
             return Err(anyhow!("nothing was changed").into());
         }
@@ -73,10 +73,10 @@ pub async fn leave(session: &Session, yes: Option<String>) -> Result<(), Stop> {
             let here = view.members.iter().find(|m| m.host.id == view.here);
             let name = here.map_or("this host", |m| &m.host.spec.name);
             let cluster = view.cluster.as_ref().map_or("its cluster", |c| &c.spec.name);
-            println!(
+            output::say!(
                 "{name} leaves {cluster}. What is on it comes along and runs on; it becomes a cluster of its own."
             );
-            typed_answer("Type this host's name to confirm:").await?
+            typed("Type this host's name to confirm:").await?
         }
     };
     let body = LeaveCluster { confirm };
@@ -103,25 +103,12 @@ async fn arrive(session: &Session, begun: Standing, at: Condition) -> Result<(),
         }
     }
     if session.json {
-        println!("{}", serde_json::json!({"condition": standing}));
+        output::say!("{}", serde_json::json!({"condition": standing}));
     } else {
-        println!("this host: {}", condition(standing));
+        output::say!("this host: {}", condition(standing));
     }
     match standing == at || standing == Condition::Moving {
         true => Ok(()),
         false => Err(anyhow!("it was to be: {}", condition(at)).into()),
     }
-}
-
-/// What somebody types in answer to `question`, which goes to the error output: the other may be a file.
-pub async fn typed_answer(question: &str) -> Result<String, Stop> {
-    eprint!("{question} ");
-    // A terminal that can't be written to can't be read from either, which is found out next.
-    let _ = std::io::stderr().flush();
-    let read = tokio::task::spawn_blocking(|| {
-        let mut line = String::new();
-        std::io::stdin().read_line(&mut line).map(|_| line)
-    });
-    let line = read.await.context("reading the answer")?.context("reading the answer")?;
-    Ok(line.trim().to_owned())
 }

@@ -12,7 +12,7 @@ pub async fn neighbours(session: &Session, close: bool) -> Result<(), Stop> {
     let path = "/api/v1/cluster/neighbours";
     if close {
         session.client.ask::<()>(Method::DELETE, path, None::<&()>).await?;
-        println!("the search has ended");
+        output::say!("the search has ended");
         return Ok(());
     }
     let mut answer: Value = session.client.get(path).await?;
@@ -26,7 +26,7 @@ pub async fn neighbours(session: &Session, close: bool) -> Result<(), Stop> {
     let view: NeighboursView = output::typed(answer)?;
     output::facts(view.until.map(|until| ("Until", until.to_string())));
     output::facts(view.code.clone().map(|code| ("Code", code)));
-    println!();
+    output::say!("");
     let row = |found: &NeighbourView| {
         let which = if found.same { "a member already" } else { "" };
         [found.name.clone(), found.site.clone(), which.into(), found.host.to_string()]

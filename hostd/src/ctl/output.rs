@@ -6,6 +6,24 @@ use hostd_core::Silence;
 use hostd_types::{ListParams, PAGE_MAX, Page};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use std::io::{ErrorKind, Write};
+
+/// Prints a line.
+macro_rules! say {
+    ($($text:tt)*) => { $crate::ctl::output::line(format_args!($($text)*)) };
+}
+pub(super) use say;
+
+/// Prints a line. Whoever reads the output may have seen enough, as `head` does: then this program ends, quietly.
+pub fn line(text: std::fmt::Arguments<'_>) {
+    let mut out = std::io::stdout().lock();
+    let Err(error) = writeln!(out, "{text}") else { return };
+    if error.kind() == ErrorKind::BrokenPipe {
+        std::process::exit(0);
+    }
+    eprintln!("qx: the output can't be written: {error}");
+    std::process::exit(1);
+}
 
 /// Prints rows under headings, each column as wide as its widest cell.
 pub fn table<const N: usize>(headings: [&str; N], rows: impl IntoIterator<Item = [String; N]>) {
@@ -16,7 +34,7 @@ pub fn table<const N: usize>(headings: [&str; N], rows: impl IntoIterator<Item =
     let widths: Vec<usize> = (0..N).map(width).collect();
     let line = |cells: [&str; N]| {
         let padded: Vec<String> = cells.iter().zip(&widths).map(|(cell, w)| format!("{cell:<w$}")).collect();
-        println!("{}", padded.join("  ").trim_end());
+        say!("{}", padded.join("  ").trim_end());
     };
     line(headings);
     for row in &rows {
@@ -27,7 +45,7 @@ pub fn table<const N: usize>(headings: [&str; N], rows: impl IntoIterator<Item =
 /// Prints `label: value` lines.
 pub fn facts<'a>(facts: impl IntoIterator<Item = (&'a str, String)>) {
     for (label, value) in facts {
-        println!("{:<14} {}", format!("{label}:"), printable(value));
+        say!("{:<14} {}", format!("{label}:"), printable(value));
     }
 }
 
@@ -42,7 +60,7 @@ pub fn aged(state: &str, silent: Option<Silence>) -> String {
 
 /// Prints the API's answer as it came.
 pub fn json(value: &Value) {
-    println!("{value:#}");
+    say!("{value:#}");
 }
 
 /// Reads a part of an answer as one of the product's types.

@@ -58,7 +58,7 @@ pub async fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
             // A cancelled task ends as failed, which is what was asked for here.
             match follow::task(session, id).await {
                 Err(Stop::TaskFailed(problem)) => {
-                    println!("{}", problem.detail);
+                    output::say!("{}", problem.detail);
                     Ok(())
                 }
                 other => other,

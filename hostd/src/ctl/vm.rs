@@ -293,7 +293,7 @@ async fn change(session: &Session, given: Edit) -> Result<(), Stop> {
     if session.json {
         output::json(&vm);
     } else {
-        println!("{}: changed", vm["spec"]["name"].as_str().unwrap_or(&given.id));
+        output::say!("{}: changed", vm["spec"]["name"].as_str().unwrap_or(&given.id));
     }
     Ok(())
 }

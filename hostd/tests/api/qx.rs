@@ -109,3 +109,14 @@ async fn the_terminal_becomes_the_serial_console_until_its_escape_key() {
     tokio::time::timeout(crate::bed::PATIENCE, told).await.expect("the guest's words").unwrap();
     assert!(tokio::task::spawn_blocking(move || qx.wait()).await.unwrap().unwrap().success());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_read_enough_hears_no_complaint() {
+    let Some(bed) = Bed::start().await else { return };
+    for words in [["event", "list"].as_slice(), &["event", "list", "--json"], &["status"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = bed.qx_command(words).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{words:?}: {}", text(&output));
+    }
+}

@@ -107,11 +107,16 @@ async fn two_hosts_come_together_by_command_line() {
     assert!(ok(0, &["cluster", "token", "list"]).contains("valid"));
     ok(0, &["cluster", "rename", "Rack 7"]);
     ok(0, &["cluster", "voters", "5"]);
-    let preview = ok(1, &["cluster", "preview", token.trim()]);
+    let given = qx(1, &["cluster", "preview", token.trim()]);
+    assert!(!given.0 && given.1.contains("must not be an argument"), "{}", given.1);
+    assert!(!given.1.contains(token.trim()), "{}", given.1);
+    let (done, preview) = hosts.qx_told(1, &["cluster", "preview", "-"], &token);
+    assert!(done, "{preview}");
     assert!(preview.contains("Rack 7") && preview.contains("default becomes default-h2"), "{preview}");
-    let unsure = qx(1, &["cluster", "join", token.trim()]);
+    let unsure = hosts.qx_told(1, &["cluster", "join"], &token);
     assert!(!unsure.0 && unsure.1.contains("nothing was changed"), "{}", unsure.1);
-    assert!(ok(1, &["cluster", "join", token.trim(), "--yes"]).contains("a member"));
+    let joined = hosts.qx_told(1, &["cluster", "join", "-", "--yes"], &token);
+    assert!(joined.0 && joined.1.contains("a member"), "{}", joined.1);
     hosts.is_member(1, 0).await;
     for i in 0..2 {
         let listed = ok(i, &["host", "list"]);

@@ -2,12 +2,16 @@
 //! in the log once, and costs the host nothing.
 
 use crate::bed::Bed;
+use crate::fleet::Hosts;
 use crate::stranger::{Paper, Papers, framed, greeting, knock, say};
 use futures_util::StreamExt;
 use hostd_peer::{Identity, Issuer, Secret};
 use hostd_types::{ClusterId, NodeId, Timestamp};
 use serde_json::{Value, json};
+use std::fs::Permissions;
 use std::net::Ipv4Addr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::Instant;
 
 /// How often each stranger tries, after as many tenths to warm up.
@@ -165,4 +169,50 @@ async fn everybody_comes(bed: &Bed, all: &[Stranger], times: usize) {
         let coming = (0..times).map(|_| stranger.come(bed, address(number)));
         futures_util::stream::iter(coming).buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
     }
+}
+
+/// What others may do with `path` and what is below it, but for the leases that the DHCP server writes.
+fn open_to_others(path: &Path, found: &mut Vec<String>) {
+    let about = std::fs::symlink_metadata(path).unwrap();
+    let mode = about.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        found.push(format!("{} {mode:o}", path.display()));
+    }
+    let entries = if about.is_dir() { Some(std::fs::read_dir(path).unwrap()) } else { None };
+    for entry in entries.into_iter().flatten().map(|entry| entry.unwrap()) {
+        if entry.file_name() != "leases" {
+            open_to_others(&entry.path(), found);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_users_of_the_machine_read_nothing_of_the_state_and_no_row_has_a_key() {
+    let Some(mut hosts) = Hosts::joined(2).await else { return };
+    for i in 0..2 {
+        let mut found = Vec::new();
+        open_to_others(&hosts.host(i).state(), &mut found);
+        assert!(found.is_empty(), "{found:?}");
+    }
+    let state = hosts.host(1).state();
+    for name in ["local.db", "local.db-wal", "state.db", "state.db-wal", "log.db", "log.db-wal"] {
+        let bytes = std::fs::read(state.join(name)).unwrap_or_default();
+        let found = bytes.windows(11).any(|window| window == b"PRIVATE KEY");
+        assert!(!found, "{name} has a private key in it");
+    }
+    assert!(!state.join("keys/joining.json").exists(), "the key of a join that is done");
+    // What an earlier version left open is closed at the next start.
+    for name in ["", "local.db", "state.db", "log.db", "log.db-wal", "left-behind", "left-behind/state.db"] {
+        let mode = if name.contains('.') { 0o644 } else { 0o755 };
+        let path = state.join(name);
+        if path.exists() {
+            std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        }
+    }
+    hosts.crash(1).unwrap();
+    hosts.restart(1).await.unwrap();
+    let mut found = Vec::new();
+    open_to_others(&state, &mut found);
+    assert!(found.is_empty(), "{found:?}");
+    hosts.is_member(1, 0).await;
 }

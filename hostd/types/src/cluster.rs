@@ -109,6 +109,9 @@ pub struct JoinTokenUse {
     pub host: HostId,
     /// Its identity in the log.
     pub node: NodeId,
+    /// The fingerprint of the key it asked for a certificate over: with another one, asking again is another join.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_key: Option<String>,
     /// Its name.
     pub name: String,
     /// When.

@@ -127,6 +127,7 @@ fn join_token(text: &str, minutes: i64, used: bool) -> JoinToken {
     let used_by = used.then(|| JoinTokenUse {
         host: HostId::new(),
         node: NodeId(9),
+        public_key: None,
         name: format!("h2{text}"),
         at: Timestamp::now().plus_seconds(-600),
     });

@@ -35,16 +35,34 @@ pub(crate) fn join(
             );
             return Err(Problem::new(ProblemKind::Conflict, detail).into());
         }
+        // The answer has the cluster's secret in it: whoever got to know the token and the host's name is not the host.
+        if used.public_key != comer.status.public_key {
+            let detail = format!(
+                "{} joined with this token at {} by another key; make a new token.",
+                used.name, used.at
+            );
+            return Err(Problem::new(ProblemKind::Conflict, detail).into());
+        }
         // Asked again: the same answer.
         if let Some(host) = &present {
-            return Ok(Done::about(host.subject()));
+            let subject = host.subject();
+            // Older versions tell no key and write no line.
+            if used.public_key.is_some() {
+                scope.accepted(&subject, "asked again, by the same key")?;
+            }
+            return Ok(Done::about(subject));
         }
     }
     check_apart(scope, comer, present.as_ref())?;
     check_level(scope, comer)?;
     let host = member(scope, comer, present)?;
-    let used =
-        JoinTokenUse { host: comer.host, node: comer.node, name: host.spec.name.clone(), at: scope.entry.at };
+    let used = JoinTokenUse {
+        host: comer.host,
+        node: comer.node,
+        public_key: comer.status.public_key.clone(),
+        name: host.spec.name.clone(),
+        at: scope.entry.at,
+    };
     scope.use_join_token(token, used)?;
     let role = match comer.role {
         HostRole::Host => "as a host",

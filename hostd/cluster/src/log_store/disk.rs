@@ -3,6 +3,7 @@
 use super::tail;
 use crate::commit_times::CommitTimes;
 use crate::error::{ClusterError, StateError};
+use crate::private;
 use crate::raft::{LogId, TypeConfig, Vote};
 use crate::record;
 use crate::reserve::Reserve;
@@ -76,6 +77,7 @@ pub(crate) struct Disk {
 
 /// Opens or makes the log.
 pub(crate) fn open(path: &Path, times: CommitTimes, reserve: Reserve) -> Result<Disk, StateError> {
+    private::file(path)?;
     let db = Connection::open(path)?;
     db.busy_timeout(Duration::from_secs(5))?;
     db.pragma_update(None, "journal_mode", "WAL")?;

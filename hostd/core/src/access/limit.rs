@@ -28,7 +28,7 @@ enum Key {
 }
 
 /// What counts as one address: of IPv6 the first 64 bits, which one subscriber owns whole.
-fn origin(address: IpAddr) -> IpAddr {
+pub(crate) fn origin(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(v4) => IpAddr::V4(v4),
         IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & (u128::MAX << 64)).into()),

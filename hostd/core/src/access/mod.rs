@@ -9,7 +9,7 @@ mod seen;
 
 pub(crate) use initial::InitialPassword;
 pub(crate) use isolated::IsolatedSessions;
-pub(crate) use limit::Limiter;
+pub(crate) use limit::{Limiter, origin};
 pub(crate) use password::Hasher;
 pub(crate) use seen::LastSeen;
 

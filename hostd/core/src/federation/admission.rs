@@ -4,7 +4,7 @@ use super::found::keys;
 use super::view::{Admission, AdmissionPreview, AdmissionRequest, MemberAddress, MemberChain, NewJoinToken};
 use crate::access::hash_secret;
 use crate::{Core, Ctx, Secret};
-use hostd_peer::{Identity, Invitation, Issuer};
+use hostd_peer::{Identity, Invitation, Issuer, request_key};
 use hostd_types::command::ClusterCommand;
 use hostd_types::*;
 use std::net::IpAddr;
@@ -66,8 +66,11 @@ impl Core {
     ) -> Result<AdmissionPreview, Problem> {
         // A wrong token is a guess, as a wrong password is.
         let attempt = self.0.limiter.attempt(&asked.token.to_string(), from)?;
-        self.check_token(asked).await?;
+        let again = self.check_token(asked).await?;
         attempt.succeeded();
+        if again {
+            self.0.renewals.again(asked.node)?;
+        }
         let cluster = self.cluster_record().await?;
         let hosts = self.store().hosts().await?;
         let host_name = self.store().joining_name(asked.host, &asked.name).await?;
@@ -88,7 +91,8 @@ impl Core {
         Ok(AdmissionPreview { name: cluster.spec.name, members, host_name, clashes, blockers })
     }
 
-    /// Makes a host that shows a valid token a member; its token is used up. Asked again by the same host it answers again.
+    /// Makes a host that shows a valid token a member; its token is used up. Asked again by the same host
+    /// over the same key it answers again.
     /// `from` is the address it asked from.
     ///
     /// # Errors
@@ -109,10 +113,11 @@ impl Core {
             Problem::new(ProblemKind::Internal, "The cluster has no authority that signs certificates.")
         })?;
         let issuer = Issuer::unseal(authority, identity.secret()).map_err(keys)?;
-        let chain_pem = issuer.sign(&asked.csr_pem, cluster.id, asked.node, Timestamp::now());
-        let chain_pem = chain_pem.map_err(|error| {
-            Problem::field("/csr_pem", format!("The certificate can't be signed: {error}."))
-        })?;
+        let unusable =
+            |error| Problem::field("/csr_pem", format!("The certificate can't be signed: {error}."));
+        let key = request_key(&asked.csr_pem).map_err(unusable)?;
+        let chain_pem =
+            issuer.sign(&asked.csr_pem, cluster.id, asked.node, Timestamp::now()).map_err(unusable)?;
         let join = ClusterCommand::Join {
             token: asked.token,
             secret: hash_secret(&asked.secret),
@@ -122,6 +127,8 @@ impl Core {
             role: asked.role,
             status: HostStatus {
                 addresses: reachable(&asked.status.addresses, from),
+                // What it says of itself may be of the identity it had so far.
+                public_key: Some(key.to_string()),
                 ..asked.status.clone()
             },
         };
@@ -140,8 +147,9 @@ impl Core {
         })
     }
 
-    /// Refuses a token that opens nothing. What is wrong with it is told only to who knows its secret.
-    async fn check_token(&self, asked: &AdmissionRequest) -> Result<(), Problem> {
+    /// Refuses a token that opens nothing. What is wrong with it is told only to who knows its secret. Answers
+    /// whether it is the same join again.
+    async fn check_token(&self, asked: &AdmissionRequest) -> Result<bool, Problem> {
         let refused = |detail: &str| Problem::new(ProblemKind::Forbidden, detail);
         let secret = hash_secret(&asked.secret);
         let token = self.store().join_token_with(asked.token, &secret).await?;
@@ -149,7 +157,15 @@ impl Core {
             refused("The cluster does not know this join token: it was taken back, or has ended. Make a new one there.")
         })?;
         match &token.used_by {
-            Some(by) if by.host == asked.host && by.node == asked.node => return Ok(()),
+            // The answer holds the cluster's secret, so the host alone gets it again, which the key proves.
+            Some(by)
+                if by.host == asked.host
+                    && by.node == asked.node
+                    && by.public_key.is_some()
+                    && by.public_key == request_key(&asked.csr_pem).ok().map(|key| key.to_string()) =>
+            {
+                return Ok(true);
+            }
             Some(by) => {
                 let detail = format!("{} has used this join token already. Make a new one.", by.name);
                 return Err(Problem::new(ProblemKind::Forbidden, detail));
@@ -159,7 +175,7 @@ impl Core {
         if token.expires_at < Timestamp::now() {
             return Err(refused("This join token has ended. Make a new one."));
         }
-        Ok(())
+        Ok(false)
     }
 
     pub(crate) async fn cluster_record(&self) -> Result<ClusterRecord, Problem> {

@@ -6,7 +6,7 @@ use super::view::{Admission, AdmissionPreview, AdmissionRequest, Condition, Join
 use crate::error::internal;
 use crate::{Core, Ctx, hostname};
 use hostd_cluster::Destination;
-use hostd_peer::{Identity, Invitation, PeerError, pinned};
+use hostd_peer::{Attempt, Identity, Invitation, PeerError, pinned};
 use hostd_types::command::AuditCommand;
 use hostd_types::*;
 use serde::de::DeserializeOwned;
@@ -14,17 +14,6 @@ use std::time::Duration;
 
 /// Time for a question to the cluster.
 const ASK: Duration = Duration::from_secs(15);
-/// Local fact: the identity asked for with a token, so that asking again is the same join.
-const ATTEMPT: &str = "join.attempt";
-
-/// What is kept of a join until it is done.
-#[derive(serde::Serialize, serde::Deserialize)]
-struct Attempt {
-    token: JoinTokenId,
-    node: NodeId,
-    key_pem: String,
-    csr_pem: String,
-}
 
 impl Core {
     /// Asks the cluster of a join token what joining would do. Changes nothing.
@@ -89,15 +78,17 @@ impl Core {
         if let Some(blocker) = self.join_blockers(&invitation).await?.into_iter().next() {
             return Err(Problem::wrong_state(blocker));
         }
-        let attempt = self.attempt(&invitation).await?;
-        let asked = self.admission_request(&invitation, attempt.node, attempt.csr_pem.clone()).await?;
+        let attempt =
+            Attempt::of(&self.settings().keys_dir(), invitation.cluster, invitation.token).map_err(keys)?;
+        let csr_pem = attempt.csr_pem().to_owned();
+        let asked = self.admission_request(&invitation, attempt.node(), csr_pem).await?;
         let admission: Admission = ask(&invitation, "join", &asked).await?;
         let identity = Identity::new(
             invitation.cluster,
-            attempt.node,
+            attempt.node(),
             admission.generation,
             admission.chain_pem,
-            &attempt.key_pem,
+            attempt.key_pem(),
             admission.authorities,
             admission.secret,
         );
@@ -109,8 +100,7 @@ impl Core {
         let carried = Joined { identity, members: admission.members };
         let carried = serde_json::to_value(carried)
             .map_err(|error| internal("What the cluster answered can't be kept", error))?;
-        self.move_into(Destination::Cluster, attempt.node, carried).await?;
-        self.local().put(ATTEMPT, "").await
+        self.move_into(Destination::Cluster, attempt.node(), carried).await
     }
 
     /// Why this host can't join another cluster now.
@@ -141,23 +131,6 @@ impl Core {
             blockers.push(format!("{action} of {name} is under way. Wait until it has ended, or cancel it."));
         }
         Ok(blockers)
-    }
-
-    /// The identity this host asks for with this token: the same one until it has joined.
-    async fn attempt(&self, invitation: &Invitation) -> Result<Attempt, Problem> {
-        let kept = self.local().get(ATTEMPT).await?.unwrap_or_default();
-        if let Ok(attempt) = serde_json::from_str::<Attempt>(&kept)
-            && attempt.token == invitation.token
-        {
-            return Ok(attempt);
-        }
-        let node = NodeId::random();
-        let request = Identity::request(invitation.cluster, node).map_err(keys)?;
-        let (key_pem, csr_pem) = (request.key_pem.to_string(), request.csr_pem);
-        let attempt = Attempt { token: invitation.token, node, key_pem, csr_pem };
-        let text = serde_json::to_string(&attempt).map_err(|e| internal("The join can't be noted", e))?;
-        self.local().put(ATTEMPT, &text).await?;
-        Ok(attempt)
     }
 
     async fn admission_request(

@@ -5,6 +5,7 @@
 //! one cluster into another. It must not know how frames travel (`hostd-peer`), nor what elections are.
 
 mod admission;
+mod allowance;
 mod ask;
 mod certificates;
 mod depart;
@@ -26,7 +27,8 @@ pub(crate) use certificates::Keeping;
 pub(crate) use found::keys;
 pub(crate) use neighbours::Neighbours;
 pub use neighbours::{CodeGrant, CodeProof, CodeReply, CodeRequest, NeighbourView, NeighboursView};
-pub use plea::{RenewalAnswer, RenewalRequest};
+pub(crate) use plea::Renewals;
+pub use plea::{RenewalAnswer, RenewalHello, RenewalNonce, RenewalRequest};
 pub use rotation::RotationView;
 pub use view::*;
 pub(crate) use wire::Wire;

@@ -6,7 +6,7 @@ use super::view::MemberAddress;
 use crate::error::internal;
 use crate::{Core, hostname};
 use hostd_cluster::{Destination, Switch};
-use hostd_peer::Identity;
+use hostd_peer::{Attempt, Identity};
 use hostd_types::command::{AccessCommand, ClusterCommand, HostCommand};
 use hostd_types::*;
 use serde::{Deserialize, Serialize};
@@ -99,6 +99,7 @@ impl Core {
         let odd = |e| internal("What the cluster answered can't be read back", e);
         let Joined { identity, members } = serde_json::from_value(switch.carried.clone()).map_err(odd)?;
         identity.save(&self.settings().keys_dir()).map_err(keys)?;
+        Attempt::forget(&self.settings().keys_dir()).map_err(keys)?;
         self.link_as(Some(identity))?;
         self.0.wire.forget_removed();
         if let Some(link) = self.0.wire.link() {

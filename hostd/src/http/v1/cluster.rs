@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use hostd_core::{
     Admission, AdmissionPreview, AdmissionRequest, Certificates, ClusterView, CodeGrant, CodeProof,
     CodeReply, CodeRequest, Condition, Core, JoinPreview, NeighboursView, NewJoinToken, RenewalAnswer,
-    RenewalRequest,
+    RenewalHello, RenewalNonce, RenewalRequest,
 };
 use hostd_edge::{Client, Who};
 use hostd_types::command::{ClusterCommand, Command};
@@ -324,6 +324,17 @@ pub async fn grant_code(
     HostBody(asked): HostBody<CodeProof>,
 ) -> Answer<Json<CodeGrant>> {
     Ok(Json(core.grant_code(&asked).await?))
+}
+
+/// What the request of a member must name that the others refuse; proves to it that this is a member (asked by that host)
+#[utoipa::path(post, path = "/api/v1/cluster/admission/renew/hello", tag = "cluster", request_body = RenewalHello,
+    security(()), responses((status = 200, body = RenewalNonce), Refusals))]
+pub async fn greet_member(
+    State(core): State<Core>,
+    client: Client,
+    HostBody(asked): HostBody<RenewalHello>,
+) -> Answer<Json<RenewalNonce>> {
+    Ok(Json(core.greet_member(&asked, Some(network(&client)?))?))
 }
 
 /// Another certificate for a member that the others refuse, for instance because its own ended (asked by that host)

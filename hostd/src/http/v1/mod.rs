@@ -20,8 +20,9 @@ pub fn add_all<C>(routes: Routes<C>) -> Routes<C> {
     const BEFORE_LOGIN: Access = Access::Public("whoever logs in is nobody yet; it is rate-limited");
     const ALIVE: Access = Access::Public("says only that the daemon answers");
     const JOINS: Access = Access::Public("needs a join token, which opens this once; it is rate-limited");
-    const RENEWS: Access =
-        Access::Public("needs a member's own key; what it gets only members can read; it is rate-limited");
+    const RENEWS: Access = Access::Public(
+        "needs a member's own key and a fresh nonce; only members can read the answer; it is rate-limited",
+    );
     const KNOWS_CODE: Access =
         Access::Public("needs the code that this host shows for ten minutes; it dies after three tries");
     let signed = Access::Signed;
@@ -64,6 +65,7 @@ pub fn add_all<C>(routes: Routes<C>) -> Routes<C> {
         .document(JOINS, routes!(cluster::admit_host))
         .document(KNOWS_CODE, routes!(cluster::answer_code))
         .document(KNOWS_CODE, routes!(cluster::grant_code))
+        .document(RENEWS, routes!(cluster::greet_member))
         .document(RENEWS, routes!(cluster::renew_member))
         .document(signed, routes!(task::list_tasks))
         .document(signed, routes!(task::get_task))

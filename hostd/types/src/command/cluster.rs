@@ -47,7 +47,8 @@ pub enum ClusterCommand {
         /// The token.
         id: JoinTokenId,
     },
-    /// A host comes in and uses its token up. The same node with the same token again is the same join.
+    /// A host comes in and uses its token up. The same node with the same token and the same
+    /// public key in its status again is the same join.
     Join {
         /// The token.
         token: JoinTokenId,
