@@ -226,7 +226,9 @@ async fn start(
     }
     let lone = {
         let metrics = raft.metrics().borrow().clone();
-        alone(&metrics) || metrics.membership_config.voter_ids().next().is_none()
+        // One that joins may know who leads, by its vote, before it knows of any member.
+        let none = metrics.membership_config.voter_ids().next().is_none();
+        alone(&metrics) || (none && !log.joins())
     };
     if lone {
         // Nobody else can object, so there is no election timeout to wait for. A leader that comes back leads already.
