@@ -10,6 +10,7 @@
 mod simulation;
 
 use simulation::{Flaw, history, lease_history};
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     };
     let (next, bad) = (AtomicU64::new(first), Mutex::new(0_u64));
+    let happened = Mutex::new(BTreeMap::<_, u64>::new());
     let work = || {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -70,6 +72,9 @@ fn main() -> ExitCode {
             let mut bad = bad.lock().unwrap();
             if traces {
                 println!("seed {seed} is {}", blake3::Hash::from(told.trace).to_hex());
+            }
+            for (what, often) in &told.happened {
+                *happened.lock().unwrap().entry(*what).or_default() += often;
             }
             *bad += u64::from(!told.violations.is_empty());
             for what in &told.violations {
@@ -85,6 +90,9 @@ fn main() -> ExitCode {
         }
     });
     let bad = bad.into_inner().unwrap();
+    for (what, often) in happened.into_inner().unwrap() {
+        println!("{often:>9} {what}");
+    }
     println!("{count} histories, {bad} violations");
     if bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

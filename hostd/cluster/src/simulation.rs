@@ -2,6 +2,7 @@
 //! synced, and a look inside. Only tests have it.
 
 use crate::carrier::Carrier;
+use crate::engine::Metrics;
 use crate::error::{ClusterError, StateError};
 use crate::ground::Ground;
 use crate::open::Settings;
@@ -15,6 +16,7 @@ use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use std::path::Path;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 pub use crate::runtime::seed;
 
@@ -35,6 +37,10 @@ pub struct Sight {
     pub last: u64,
     /// Index of the last entry applied.
     pub applied: u64,
+    /// Index of the last entry in the newest snapshot; 0 without one.
+    pub snapshot: u64,
+    /// How often the whole state became another one.
+    pub replaced: u64,
     /// Why consensus has stopped; nothing when it was stopped on purpose.
     pub halted: Option<String>,
     /// Members with whether they vote.
@@ -42,6 +48,10 @@ pub struct Sight {
     /// A change of who votes is half done.
     pub joint: bool,
 }
+
+/// What was last seen of a host, to tell whether there is anything new.
+#[derive(Default)]
+pub struct Glance(Option<(watch::Receiver<Metrics>, (u64, u64))>);
 
 /// An entry of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,24 +87,40 @@ impl Cluster {
         self.0.leases.grant_anybody();
     }
 
-    /// How consensus stands here.
-    pub fn sight(&self) -> Sight {
-        let metrics = self.0.engine.metrics();
+    /// How consensus stands here; nothing when it stands as it did when `glance` was last at it.
+    pub fn sight(&self, glance: &mut Glance) -> Option<Sight> {
+        let (raft, revision) = (self.0.engine.raft().metrics(), self.0.engine.state().revision.now());
+        let last = self.0.engine.log().ends().1.map_or(0, |id| id.index);
+        let news = match &glance.0 {
+            Some((metrics, ends)) => {
+                *ends != (last, revision)
+                    || !metrics.same_channel(&raft)
+                    || metrics.has_changed().unwrap_or(true)
+            }
+            None => true,
+        };
+        if !news {
+            return None;
+        }
+        let (metrics, _) = glance.0.insert((raft, (last, revision)));
+        let metrics = metrics.borrow_and_update();
         let membership = metrics.membership_config.membership();
         let voters: Vec<u64> = membership.voter_ids().collect();
         let halted = match &metrics.running_state {
             Ok(()) | Err(openraft::error::Fatal::Stopped) => None,
             Err(fatal) => Some(fatal.to_string()),
         };
-        Sight {
+        Some(Sight {
             term: metrics.current_term,
             elected: metrics.state == ServerState::Leader,
-            last: self.0.engine.log().ends().1.map_or(0, |id| id.index),
-            applied: self.0.engine.state().revision.now(),
+            last,
+            applied: revision,
+            snapshot: metrics.snapshot.map_or(0, |id| id.index),
+            replaced: *self.0.engine.state().replaced.borrow(),
             halted,
             joint: membership.get_joint_config().len() > 1,
             members: membership.nodes().map(|(node, _)| (NodeId(*node), voters.contains(node))).collect(),
-        }
+        })
     }
 
     /// The entries from `first` to `last` that are in memory, which keeps thousands.

@@ -1,10 +1,12 @@
 //! The network between simulated hosts: frames take their time, get lost, arrive twice, and whole ways are cut.
 
 use super::dice::Dice;
+use super::tally::Tally;
 use futures_util::future::BoxFuture;
 use hostd_cluster::{Carrier, CarryError, Cluster, Lane};
 use hostd_types::NodeId;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -27,6 +29,7 @@ pub struct Air(Arc<Mutex<Inner>>);
 
 struct Inner {
     dice: Dice,
+    tally: Tally,
     packets: BTreeMap<(Moment, u64), Packet>,
     sent: u64,
     /// Ways that are cut, from and to.
@@ -40,9 +43,9 @@ struct Inner {
 }
 
 impl Air {
-    pub fn new(dice: Dice) -> Self {
+    pub fn new(dice: Dice, tally: Tally) -> Self {
         let (packets, cut, lost) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
-        Self(Arc::new(Mutex::new(Inner { dice, packets, sent: 0, cut, loss: 0, slowest: 6, lost })))
+        Self(Arc::new(Mutex::new(Inner { dice, tally, packets, sent: 0, cut, loss: 0, slowest: 6, lost })))
     }
 
     pub fn cut(&self, from: usize, to: usize) {
@@ -91,6 +94,7 @@ impl Air {
     pub fn send(&self, at: Moment, packet: Packet) {
         let mut air = self.0.lock().unwrap();
         if air.dice.number(0..1000) < air.loss {
+            air.tally.add("frames lost");
             drop(air);
             let caller = match packet {
                 Packet::Question { caller, .. } => caller,
@@ -104,6 +108,7 @@ impl Air {
         if let Packet::Question { from, node, to, frame, .. } = &packet
             && air.dice.once_in(50)
         {
+            air.tally.add("frames that came twice");
             let again =
                 Packet::Question { from: *from, node: *node, to: *to, frame: frame.clone(), caller: None };
             let due = at + air.dice.number(500..longest * 2);
@@ -116,11 +121,13 @@ impl Air {
     }
 }
 
-/// The clock of a running host against the world's: it may be a little fast or slow.
-#[derive(Clone, Copy)]
+/// The clock of a running host against the world's: it may be a little fast or slow, and stands still while the host
+/// sleeps. Clones are the same clock.
+#[derive(Clone)]
 pub struct Clock {
     pub base: Instant,
-    pub since: Moment,
+    /// The world's moment at `base`, later by every sleep.
+    pub since: Arc<AtomicU64>,
     /// Millionths of a second of the host in a second of the world.
     pub rate: u64,
 }
@@ -129,13 +136,20 @@ impl Clock {
     /// The moment it is, asked on the host.
     pub fn now(&self) -> Moment {
         let passed = Instant::now().saturating_duration_since(self.base).as_micros();
-        self.since + u64::try_from(passed * 1_000_000 / u128::from(self.rate)).expect("histories are short")
+        let passed = u64::try_from(passed * 1_000_000 / u128::from(self.rate)).expect("histories are short");
+        self.since.load(Ordering::Relaxed) + passed
     }
 
     /// What the host's clock shows at `moment`.
     pub fn at(&self, moment: Moment) -> Instant {
-        let passed = u128::from(moment.saturating_sub(self.since)) * u128::from(self.rate) / 1_000_000;
+        let passed = u128::from(moment.saturating_sub(self.since.load(Ordering::Relaxed)));
+        let passed = passed * u128::from(self.rate) / 1_000_000;
         self.base + Duration::from_micros(u64::try_from(passed).expect("histories are short"))
+    }
+
+    /// It stood still for so long.
+    pub fn stood(&self, micros: u64) {
+        self.since.fetch_add(micros, Ordering::Relaxed);
     }
 }
 

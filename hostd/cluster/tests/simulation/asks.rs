@@ -9,6 +9,8 @@ use hostd_types::*;
 /// One request.
 pub struct Ask {
     pub entry: Entry,
+    /// How far the clock is off by which its tries are dated, seconds.
+    pub wrong: i64,
     pub first: Moment,
     /// The only host it is asked through, when that matters.
     pub through: Option<usize>,
@@ -26,11 +28,11 @@ pub struct Ask {
 }
 
 impl Ask {
-    pub fn new(dice: &Dice, now: Moment, command: Command) -> Self {
+    pub fn new(dice: &Dice, now: Moment, wrong: i64, command: Command) -> Self {
         let entry = Entry {
             version: ENTRY_VERSION,
             request: RequestId::from_uuid(dice.uuid()),
-            at: Timestamp::from_unix(1_800_000_000 + i64::try_from(now / 1_000_000).expect("short")),
+            at: dated(now, wrong),
             by: Actor::Console,
             task: TaskId::from_uuid(dice.uuid()),
             command,
@@ -38,6 +40,7 @@ impl Ask {
         let doubts = dice.once_in(8);
         Self {
             entry,
+            wrong,
             first: now,
             through: None,
             main: true,
@@ -50,11 +53,21 @@ impl Ask {
         }
     }
 
+    /// The entry of one more try: of its own time, and with a task of its own.
+    pub fn tried(&mut self, dice: &Dice, now: Moment) -> Entry {
+        self.tries += 1;
+        Entry { at: dated(now, self.wrong), task: TaskId::from_uuid(dice.uuid()), ..self.entry.clone() }
+    }
+
     /// Nobody knows the outcome and nobody will tell: try again.
     pub fn again(&mut self, at: Moment) {
         self.trying = None;
         self.next = at;
     }
+}
+
+fn dated(now: Moment, wrong: i64) -> Timestamp {
+    Timestamp::from_unix(1_800_000_000 + wrong + i64::try_from(now / 1_000_000).expect("short"))
 }
 
 /// Whether an answer leaves open what became of the request.

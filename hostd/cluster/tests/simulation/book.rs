@@ -2,6 +2,7 @@
 
 use super::air::Moment;
 use super::asks::Ask;
+use super::tally::Tally;
 use hostd_cluster::simulation::{Logged, Sight};
 use hostd_types::command::*;
 use hostd_types::*;
@@ -22,6 +23,8 @@ pub struct Book {
     applied: BTreeMap<u64, Logged>,
     /// Hash of the state after each index it was looked at.
     states: BTreeMap<u64, [u8; 32]>,
+    /// How often one was there to compare with.
+    compared: u64,
     /// Outcome of each request that was told.
     told: BTreeMap<RequestId, Outcome>,
     /// Requests whose refusal was told.
@@ -34,6 +37,15 @@ pub struct Book {
 impl Book {
     pub fn violated(&mut self, what: String) {
         self.violations.push(what);
+    }
+
+    /// Adds up what it holds.
+    pub fn count(&self, tally: &Tally) {
+        tally.more("elections", self.leaders.len() as u64);
+        tally.more("entries applied", self.applied.len() as u64);
+        tally.more("states compared", self.compared);
+        tally.more("requests that acted", self.told.len() as u64);
+        tally.more("requests refused", self.refused.len() as u64);
     }
 
     /// How consensus stands on a host.
@@ -81,7 +93,9 @@ impl Book {
 
     /// What the state came to after an index.
     pub fn state(&mut self, node: NodeId, index: u64, hash: [u8; 32]) {
-        if *self.states.entry(index).or_insert(hash) != hash {
+        let Some(known) = self.states.insert(index, hash) else { return };
+        self.compared += 1;
+        if known != hash {
             self.violated(format!("{node} has another state after entry {index}"));
         }
     }

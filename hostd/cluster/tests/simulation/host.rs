@@ -4,10 +4,11 @@ use super::Flaw;
 use super::air::{Air, Clock, Moment, Radio};
 use super::dice::Dice;
 use super::platter::{Platter, Wreck};
+use hostd_cluster::simulation::{Glance, Sight};
 use hostd_cluster::{Cluster, Pace, Settings, Terms};
 use hostd_types::{HostId, NodeId};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
@@ -23,10 +24,21 @@ pub struct Host {
     pub platter: Platter,
     rate: u64,
     terms: Terms,
+    /// How far its wall clock is off, seconds.
+    pub wrong: i64,
+    still: Option<Still>,
     running: Option<Running>,
     wreck: Option<Wreck>,
     /// When it is switched on again.
     pub returns: Option<Moment>,
+}
+
+/// A host that does nothing for a while.
+struct Still {
+    since: Moment,
+    until: Moment,
+    /// The whole machine sleeps and its clock with it; otherwise the process is stopped and finds that time has passed.
+    sleeps: bool,
 }
 
 /// What a host is while it is on.
@@ -39,6 +51,7 @@ struct Running {
     clock: Clock,
     /// The last entry that it was seen to have applied, and to have.
     seen: (u64, u64),
+    glance: Glance,
 }
 
 impl Drop for Running {
@@ -81,6 +94,8 @@ impl Host {
             // A clock is wrong by a hundredth at most.
             rate: 1_000_000 - 10_000 + dice.number(0..20_001),
             terms: super::leases::terms(flaw),
+            wrong: 0,
+            still: None,
             running: None,
             wreck: None,
             returns: None,
@@ -110,10 +125,16 @@ impl Host {
         self.platter.recover(self.wreck.take());
         let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let base = runtime.block_on(async { Instant::now() });
-        let clock = Clock { base, since: now, rate: self.rate };
+        let clock = Clock { base, since: Arc::new(AtomicU64::new(now)), rate: self.rate };
         let (cluster, failed) = (Arc::new(Mutex::new(None)), Arc::new(Mutex::new(None)));
         let (number, air, node) = (self.number, air.clone(), self.node.clone());
-        let radio = Arc::new(Radio { number, clock, air, node: node.clone(), cluster: cluster.clone() });
+        let radio = Arc::new(Radio {
+            number,
+            clock: clock.clone(),
+            air,
+            node: node.clone(),
+            cluster: cluster.clone(),
+        });
         let (dir, disk) = (self.dir.clone(), Arc::new(self.platter.clone()));
         let (slot, why, terms) = (cluster.clone(), failed.clone(), self.terms);
         runtime.spawn(async move {
@@ -126,17 +147,27 @@ impl Host {
             }
         });
         let moving = Arc::default();
-        self.running = Some(Running { cluster, failed, moving, runtime, clock, seen: (0, 0) });
+        self.running = Some(Running {
+            cluster,
+            failed,
+            moving,
+            runtime,
+            clock,
+            seen: (0, 0),
+            glance: Glance::default(),
+        });
     }
 
     /// The power goes.
     pub fn cut_power(&mut self) {
+        self.still = None;
         self.wreck = Some(self.platter.cut_power());
         self.running = None;
     }
 
     /// Stops as a daemon that is asked to; false when it does not.
     pub fn shut_down(&mut self) -> bool {
+        self.still = None;
         let Some(running) = self.running.take() else { return true };
         let cluster = running.cluster.lock().unwrap().take();
         cluster.is_none_or(|cluster| {
@@ -160,22 +191,50 @@ impl Host {
         self.running.as_ref().is_some_and(|running| running.moving.load(Ordering::Relaxed))
     }
 
+    /// How consensus stands on it, when there is anything new.
+    pub fn sight(&mut self, cluster: &Cluster) -> Option<Sight> {
+        cluster.sight(&mut self.running.as_mut()?.glance)
+    }
+
     /// The last entry that it was seen to have applied, and to have, since it was switched on.
     pub fn seen(&mut self) -> Option<&mut (u64, u64)> {
         self.running.as_mut().map(|running| &mut running.seen)
     }
 
+    /// It does nothing from `now` on until `until`; see [`Still`].
+    pub fn stand_still(&mut self, since: Moment, until: Moment, sleeps: bool) {
+        self.still.get_or_insert(Still { since, until, sleeps });
+    }
+
+    /// It goes on at `now` at the latest.
+    pub fn go_on(&mut self, now: Moment) {
+        if let Some(still) = &mut self.still {
+            still.until = still.until.min(now);
+        }
+    }
+
     /// Lets it live until `moment`.
     pub fn live(&mut self, moment: Moment) {
-        if let Some(Running { runtime, clock, .. }) = &self.running {
-            let until = clock.at(moment);
-            runtime.block_on(async { tokio::time::sleep_until(until).await });
+        let Some(Running { runtime, clock, .. }) = &self.running else { return };
+        if self.still.as_ref().is_some_and(|still| still.until > moment) {
+            return;
         }
+        if let Some(Still { since, sleeps, .. }) = self.still.take() {
+            if sleeps {
+                clock.stood(moment.saturating_sub(since));
+            } else {
+                let now = clock.at(moment);
+                // All timers that are due by now fire at once, late.
+                runtime.block_on(async { tokio::time::advance(now - Instant::now()).await });
+            }
+        }
+        let until = clock.at(moment);
+        runtime.block_on(async { tokio::time::sleep_until(until).await });
     }
 
     /// The moment by this host's own clock, for what it sends.
     pub fn clock(&self) -> Option<Clock> {
-        self.running.as_ref().map(|running| running.clock)
+        self.running.as_ref().map(|running| running.clock.clone())
     }
 
     /// Asks something that looks at the host's own clock.

@@ -79,7 +79,10 @@ pub fn tell(seed: u64, flaw: Flaw, talk: bool, root: &Path) -> (History, usize) 
         leases.middle(&mut world);
         leases.end(&mut world);
     }
-    (History { trace: world.trace(), violations: world.book.violations }, leases.takeovers)
+    world.tally.more("machines taken over", leases.takeovers as u64);
+    world.book.count(&world.tally);
+    let happened = world.tally.counts();
+    (History { trace: world.trace(), violations: world.book.violations, happened }, leases.takeovers)
 }
 
 impl Leases {
@@ -290,7 +293,7 @@ impl Leases {
 impl Rows {
     /// Reads them again when something was applied.
     fn read(&mut self, cluster: &hostd_cluster::Cluster) {
-        let applied = cluster.sight().applied;
+        let applied = *cluster.revision().borrow();
         if self.at == applied {
             return;
         }

@@ -13,9 +13,11 @@ mod leases;
 mod moves;
 mod platter;
 mod story;
+mod tally;
 mod world;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 /// What is broken on purpose, to see that it is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +50,8 @@ pub struct History {
     pub violations: Vec<String>,
     /// Hash of all that happened in it.
     pub trace: [u8; 32],
+    /// How often what happened in it.
+    pub happened: BTreeMap<&'static str, u64>,
 }
 
 thread_local! {

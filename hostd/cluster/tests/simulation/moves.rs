@@ -105,6 +105,12 @@ impl World {
 
     pub fn set_way(&mut self, n: usize, way: Way) {
         self.note(&format!("{} is now {way:?}", self.hosts[n].name));
+        match (&way, &self.ways[n]) {
+            (Way::Member, Way::Closing) => self.tally.add("hosts that joined"),
+            (Way::Removed { .. }, _) => self.tally.add("hosts that were removed"),
+            (Way::Founding(_), Way::Leaving { .. }) => self.tally.add("removed hosts that went on alone"),
+            _ => {}
+        }
         self.ways[n] = way;
     }
 

@@ -1,16 +1,42 @@
 //! Five hundred histories, and that what is broken on purpose is found.
 
 use crate::simulation::{Flaw, History, history, lease_history};
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// Histories of one test; tests run beside each other.
 const PART: u64 = 25;
 
+/// What must happen in every part.
+const EVENTS: [&str; 17] = [
+    "histories of 3 hosts",
+    "histories of 5 hosts",
+    "histories of 9 hosts",
+    "power cuts",
+    "orderly stops",
+    "networks that split",
+    "hosts cut off",
+    "hosts cut off one way",
+    "ways cut one way",
+    "bad networks",
+    "slow disks",
+    "processes that stood still",
+    "machines that slept",
+    "clocks that jumped",
+    "hosts that joined",
+    "hosts that were removed",
+    "snapshots made",
+];
+
 fn check(part: u64) {
+    let mut all = BTreeSet::new();
     for seed in part * PART..(part + 1) * PART {
-        let History { violations, .. } = history(seed, Flaw::None, false);
+        let History { violations, happened, .. } = history(seed, Flaw::None, false);
         assert!(violations.is_empty(), "seed {seed}: {violations:#?}");
+        all.extend(happened.into_keys());
     }
+    let missing: Vec<&str> = EVENTS.into_iter().filter(|what| !all.contains(what)).collect();
+    assert!(missing.is_empty(), "these never happened: {missing:?}");
 }
 
 macro_rules! parts {

@@ -26,7 +26,15 @@ pub fn tell(seed: u64, flaw: Flaw, talk: bool, root: &Path) -> History {
         story.middle(&mut world);
         story.end(&mut world);
     }
-    History { trace: world.trace(), violations: world.book.violations }
+    let sizes = match count {
+        3 => "histories of 3 hosts",
+        5 => "histories of 5 hosts",
+        _ => "histories of 9 hosts",
+    };
+    world.tally.add(sizes);
+    world.book.count(&world.tally);
+    let happened = world.tally.counts();
+    History { trace: world.trace(), violations: world.book.violations, happened }
 }
 
 /// Hosts form a cluster; false when they don't.
@@ -155,6 +163,8 @@ impl Story {
         for host in &mut world.hosts {
             host.platter.takes(GOOD);
             host.returns = host.returns.map(|_| world.now);
+            host.go_on(world.now);
+            host.wrong = 0;
         }
         let rests = |world: &World| {
             world.ways.iter().all(Way::rests)
@@ -194,53 +204,21 @@ impl Story {
 /// Something breaks, or is mended, or somebody comes or goes.
 fn disturb(world: &mut World) {
     let n = world.dice.index(world.hosts.len());
-    let others: Vec<usize> = (0..world.hosts.len()).filter(|other| *other != n).collect();
-    match world.dice.number(0..16) {
-        0..4 => {
-            let leader = (0..world.hosts.len()).find(|n| world.sight(*n).is_some_and(|s| s.elected));
-            let n = leader.filter(|_| world.dice.once_in(3)).unwrap_or(n);
-            if world.hosts[n].is_on() {
-                let cut = !world.dice.once_in(4);
-                let away = world.dice.number(10_000..5_000_000);
-                world.switch_off(n, cut, away);
-            }
-        }
-        4 => {
-            // A whole part of the hosts loses the other part.
-            let split: Vec<bool> = world.hosts.iter().map(|_| world.dice.once_in(2)).collect();
-            world.note(&format!("the network splits {split:?}"));
-            for from in 0..split.len() {
-                for to in (0..split.len()).filter(|to| split[from] != split[*to]) {
-                    world.air.cut(from, to);
-                }
-            }
-        }
-        5 | 6 => {
-            world.note(&format!("h{n} is cut off"));
-            let (hears, speaks) = (world.dice.once_in(2), world.dice.once_in(2));
-            for other in others {
-                if hears || !speaks {
-                    world.air.cut(n, other);
-                }
-                if speaks || !hears {
-                    world.air.cut(other, n);
-                }
-            }
-        }
-        7 => {
-            if let Some(other) = world.dice.pick(&others).copied() {
-                world.note(&format!("h{n} does not reach h{other}"));
-                world.air.cut(n, other);
-            }
-        }
+    match world.dice.number(0..20) {
+        0..4 => go_off(world, n),
+        4 => split(world),
+        5 | 6 => cut_off(world, n),
+        7 => cut_one_way(world, n),
         8 => {
             let (loss, slowest) = (world.dice.number(0..300), world.dice.number(2..300));
             world.note(&format!("{loss} of 1000 packets get lost, they take up to {slowest} ms"));
+            world.tally.add("bad networks");
             world.air.weather(loss, slowest);
         }
         9 => {
             let slow = world.dice.number(5..900);
             world.note(&format!("the disk of h{n} takes up to {slow} ms"));
+            world.tally.add("slow disks");
             world.hosts[n].platter.takes(0..slow);
         }
         10..13 => {
@@ -257,6 +235,74 @@ fn disturb(world: &mut World) {
                 world.remove(n);
             }
         }
+        16..19 => stand_still(world, n),
+        19 => {
+            // A clock set by hand, or a battery that is empty.
+            let wrong = [-315_360_000, -3600, 0, 3600, 315_360_000][world.dice.index(5)];
+            world.note(&format!("the clock of h{n} is wrong by {wrong} s"));
+            world.tally.add("clocks that jumped");
+            world.hosts[n].wrong = wrong;
+        }
         _ => {}
     }
+}
+
+/// The leader, or host `n`, loses its power or is stopped.
+fn go_off(world: &mut World, n: usize) {
+    let leader = (0..world.hosts.len()).find(|n| world.sight(*n).is_some_and(|s| s.elected));
+    let n = leader.filter(|_| world.dice.once_in(3)).unwrap_or(n);
+    if world.hosts[n].is_on() {
+        let cut = !world.dice.once_in(4);
+        let away = world.dice.number(10_000..5_000_000);
+        world.switch_off(n, cut, away);
+    }
+}
+
+/// A whole part of the hosts loses the other part.
+fn split(world: &mut World) {
+    let split: Vec<bool> = world.hosts.iter().map(|_| world.dice.once_in(2)).collect();
+    world.note(&format!("the network splits {split:?}"));
+    world.tally.add("networks that split");
+    for from in 0..split.len() {
+        for to in (0..split.len()).filter(|to| split[from] != split[*to]) {
+            world.air.cut(from, to);
+        }
+    }
+}
+
+/// Host `n` hears nobody, or is heard by nobody, or both.
+fn cut_off(world: &mut World, n: usize) {
+    world.note(&format!("h{n} is cut off"));
+    let (hears, speaks) = (world.dice.once_in(2), world.dice.once_in(2));
+    world.tally.add(if hears == speaks { "hosts cut off" } else { "hosts cut off one way" });
+    for other in (0..world.hosts.len()).filter(|other| *other != n) {
+        if hears || !speaks {
+            world.air.cut(n, other);
+        }
+        if speaks || !hears {
+            world.air.cut(other, n);
+        }
+    }
+}
+
+/// Host `n` does not reach another one, which reaches it.
+fn cut_one_way(world: &mut World, n: usize) {
+    let others: Vec<usize> = (0..world.hosts.len()).filter(|other| *other != n).collect();
+    if let Some(other) = world.dice.pick(&others).copied() {
+        world.note(&format!("h{n} does not reach h{other}"));
+        world.tally.add("ways cut one way");
+        world.air.cut(n, other);
+    }
+}
+
+/// Host `n` does nothing for a while: its process is stopped, or the machine sleeps.
+fn stand_still(world: &mut World, n: usize) {
+    if !world.hosts[n].is_on() {
+        return;
+    }
+    let (sleeps, until) = (world.dice.once_in(3), world.now + world.dice.number(100_000..6_000_000));
+    world.note(&format!("h{n} {}", if sleeps { "sleeps" } else { "stands still" }));
+    world.tally.add(if sleeps { "machines that slept" } else { "processes that stood still" });
+    let now = world.now;
+    world.hosts[n].stand_still(now, until, sleeps);
 }

@@ -7,6 +7,7 @@ use super::book::Book;
 use super::dice::Dice;
 use super::host::Host;
 use super::moves::Way;
+use super::tally::Tally;
 use hostd_cluster::Cluster;
 use hostd_cluster::simulation::Sight;
 use hostd_types::command::ClusterCommand;
@@ -33,6 +34,7 @@ pub struct World {
     pub ways: Vec<Way>,
     pub asks: Vec<Ask>,
     pub book: Book,
+    pub tally: Tally,
     /// Every identity that was ever admitted to the cluster.
     pub main: BTreeSet<NodeId>,
     told: Arc<Mutex<Vec<Told>>>,
@@ -50,10 +52,11 @@ pub struct World {
 
 impl World {
     pub fn new(seed: u64, flaw: Flaw, talk: bool, root: &Path, count: usize) -> Self {
-        let dice = Dice::new(seed);
+        let (dice, tally) = (Dice::new(seed), Tally::default());
         let hosts: Vec<Host> = (0..count).map(|n| Host::new(n, root, &dice, flaw)).collect();
         Self {
-            air: Air::new(dice.clone()),
+            air: Air::new(dice.clone(), tally.clone()),
+            tally,
             dice,
             flaw,
             now: 1_000_000,
@@ -96,7 +99,8 @@ impl World {
     /// Asks the cluster through any host.
     pub fn ask(&mut self, command: Command) -> usize {
         self.removals += usize::from(matches!(&command, Command::Cluster(ClusterCommand::Remove { .. })));
-        self.asks.push(Ask::new(&self.dice, self.now, command));
+        let host = self.dice.index(self.hosts.len());
+        self.asks.push(Ask::new(&self.dice, self.now, self.hosts[host].wrong, command));
         self.asks.len() - 1
     }
 
@@ -104,7 +108,7 @@ impl World {
     pub fn ask_through(&mut self, n: usize, command: Command) -> usize {
         self.removals += usize::from(matches!(&command, Command::Cluster(ClusterCommand::Remove { .. })));
         let main = self.main.contains(&self.hosts[n].node());
-        let ask = Ask::new(&self.dice, self.now, command);
+        let ask = Ask::new(&self.dice, self.now, self.hosts[n].wrong, command);
         self.asks.push(Ask { through: Some(n), main, doubts: false, ..ask });
         self.asks.len() - 1
     }
@@ -155,6 +159,7 @@ impl World {
     /// A host goes off: by a power cut, or as it should.
     pub fn switch_off(&mut self, n: usize, cut: bool, away: Moment) {
         self.note(&format!("{} goes off{}", self.hosts[n].name, if cut { " by a power cut" } else { "" }));
+        self.tally.add(if cut { "power cuts" } else { "orderly stops" });
         if cut {
             self.hosts[n].cut_power();
         } else if !self.hosts[n].shut_down() {
@@ -178,7 +183,7 @@ impl World {
         if self.main.is_empty() && n == 0 {
             self.main.insert(node);
         }
-        let sight = cluster.sight();
+        let Some(sight) = self.hosts[n].sight(&cluster) else { return };
         if self.sights.get(&n) == Some(&sight) {
             return;
         }
@@ -190,6 +195,13 @@ impl World {
         let news = self.sights.get(&n).is_none_or(|old| {
             (old.term, old.elected, old.applied, old.last) != (*term, *elected, *applied, *last)
         });
+        if let Some(old) = self.sights.get(&n) {
+            if sight.replaced > old.replaced && sight.applied >= old.applied {
+                self.tally.add("snapshots installed");
+            } else if sight.snapshot > old.snapshot {
+                self.tally.add("snapshots made");
+            }
+        }
         if news {
             let leads = if *elected { " leading" } else { "" };
             self.note(&format!("h{n} term {term}{leads} last {last} applied {applied}"));
@@ -206,7 +218,10 @@ impl World {
                 self.book.applies(node, entry);
             }
             self.refuse(n, cluster);
-            self.compare_state(node, cluster);
+            // A difference that arises stays, so it is found at the next of these; by whatever a host begins with, too.
+            if applied == 0 || sight.applied.is_multiple_of(8) {
+                self.compare_state(node, cluster);
+            }
         }
         let from = last.min(sight.applied).saturating_sub(1);
         let mut entries = cluster.logged(from, sight.last).expect("entries can be encoded");
@@ -352,9 +367,9 @@ impl World {
             };
             let Some((host, cluster)) = through else { continue };
             let ask = &mut self.asks[n];
-            ask.tries += 1;
+            let entry = ask.tried(&self.dice, self.now);
             ask.trying = Some((host, self.now));
-            let (entry, tried, told) = (ask.entry.clone(), ask.tries, self.told.clone());
+            let (tried, told) = (ask.tries, self.told.clone());
             self.busy = true;
             self.hosts[host].spawn(async move {
                 let answer = cluster.propose(entry).await;
