@@ -261,8 +261,8 @@ async fn main() {
         member.link.set_addresses(everybody.clone());
     }
     let group = || members[0].cluster.group();
-    until("three voters", || async {
-        !group().changing && group().members.values().filter(|member| member.votes).count() == 3
+    until("five voters", || async {
+        !group().changing && group().members.values().filter(|member| member.votes).count() == 5
     })
     .await;
     let read_ms = read(&members[MEMBERS - 1]).await;

@@ -10,7 +10,7 @@ use crate::record;
 use crate::{Cluster, schema};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use hostd_types::{NodeId, RequestId};
+use hostd_types::{NodeId, RequestId, Timestamp};
 use openraft::{EntryPayload, ServerState};
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
@@ -64,8 +64,8 @@ pub struct Logged {
     pub leader: NodeId,
     /// BLAKE3 of its record.
     pub hash: [u8; 32],
-    /// What was asked for with it.
-    pub requests: Vec<RequestId>,
+    /// What was asked for with it, and the times by which it was asked for.
+    pub requests: Vec<(RequestId, Timestamp)>,
 }
 
 impl Cluster {
@@ -130,7 +130,9 @@ impl Cluster {
     pub fn logged(&self, first: u64, last: u64) -> Result<Vec<Logged>, StateError> {
         let logged = |entry: crate::raft::RaftEntry| {
             let requests = match &entry.payload {
-                EntryPayload::Normal(batch) => batch.0.iter().map(|entry| entry.request).collect(),
+                EntryPayload::Normal(batch) => {
+                    batch.0.iter().map(|entry| (entry.request, entry.at)).collect()
+                }
                 EntryPayload::Blank | EntryPayload::Membership(_) => Vec::new(),
             };
             Ok(Logged {

@@ -108,7 +108,10 @@ impl Book {
             let first = first.index;
             self.violated(format!("{name} {request} acted at entry {first} and again at {}", outcome.index));
         }
-        let there = self.applied.get(&outcome.index).is_some_and(|entry| entry.requests.contains(&request));
+        let there = self
+            .applied
+            .get(&outcome.index)
+            .is_some_and(|entry| entry.requests.iter().any(|(there, _)| *there == request));
         if !there {
             self.violated(format!(
                 "{name} {request} was told to have acted at {}, where it is not",
@@ -129,16 +132,16 @@ impl Book {
     pub fn machines(&mut self, asks: &[Ask]) -> BTreeMap<VmId, (u64, String)> {
         let commands: BTreeMap<RequestId, &Command> =
             asks.iter().map(|ask| (ask.entry.request, &ask.entry.command)).collect();
-        let (mut hosts, mut seen) = (BTreeSet::new(), BTreeSet::new());
+        let (mut hosts, mut acted, mut refused) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
         let mut vms: BTreeMap<VmId, (HostId, u64, String)> = BTreeMap::new();
-        for (at, entry) in (1..).zip(self.applied.values().filter(|entry| entry.index > 0)) {
-            if entry.index != at {
-                self.violations.push(format!("nobody was seen applying entry {at}"));
+        for (index, entry) in (1..).zip(self.applied.values().filter(|entry| entry.index > 0)) {
+            if entry.index != index {
+                self.violations.push(format!("nobody was seen applying entry {index}"));
                 break;
             }
-            for request in &entry.requests {
-                // The first copy decides, also when it is refused.
-                if !seen.insert(*request) {
+            for (request, at) in &entry.requests {
+                // The first copy that acts is the only one, and of tries not later than a refused one none acts.
+                if acted.contains(request) || refused.get(request).is_some_and(|refused| at <= refused) {
                     continue;
                 }
                 match commands.get(request) {
@@ -167,10 +170,14 @@ impl Book {
                         }
                     }
                     // Refused, or nothing that makes a difference here.
-                    Some(_) | None => continue,
+                    Some(_) | None => {
+                        refused.insert(*request, *at);
+                        continue;
+                    }
                 }
+                acted.insert(*request);
                 if self.refused.contains(request) {
-                    self.violations.push(format!("{request} was told to be refused, and acted at {at}"));
+                    self.violations.push(format!("{request} was told to be refused, and acted at {index}"));
                 }
             }
         }
