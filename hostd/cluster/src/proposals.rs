@@ -235,6 +235,9 @@ async fn forward(engine: &Engine, group: NodeId, entries: &[Entry], deadline: In
     let within = deadline.saturating_duration_since(Instant::now());
     match engine.peers().ask(leader, Lane::Work, frame, within).await {
         Ok(Reply::Propose(results)) => {
+            // What was decided was decided by a majority that follows it.
+            engine.peers().contacts.answered(NodeId(leader));
+            engine.peers().contacts.hold();
             let index = results.iter().flatten().map(|outcome| outcome.index).max().unwrap_or(0);
             // Whoever reads next must see it; a host that is far behind answers all the same.
             let _ = tokio::time::timeout(CATCH_UP, engine.state().revision.reaches(index)).await;

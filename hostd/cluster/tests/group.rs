@@ -190,7 +190,9 @@ async fn a_survivor_goes_on_alone_and_others_join_again() {
     assert!(survivor.vms().await.contains(&"after".to_owned()));
     let fresh = Peer::alone(&lan, "h4", brisk()).await;
     fresh.join(&survivor).await;
-    all_see(&[survivor, fresh], &["after"]).await;
+    fresh.vm("mine").await;
+    assert!(fresh.cluster.group().followed, "who did what was asked is followed by a majority");
+    all_see(&[survivor, fresh], &["after", "mine"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
