@@ -53,10 +53,14 @@ impl Ask {
         }
     }
 
-    /// The entry of one more try: of its own time, and with a task of its own.
+    /// The entry of one more try: asked for anew, of its own time and with a task of its own, or the last one once more.
     pub fn tried(&mut self, dice: &Dice, now: Moment) -> Entry {
         self.tries += 1;
-        Entry { at: dated(now, self.wrong), task: TaskId::from_uuid(dice.uuid()), ..self.entry.clone() }
+        if dice.once_in(8) {
+            self.entry.at = dated(now, self.wrong);
+            self.entry.task = TaskId::from_uuid(dice.uuid());
+        }
+        self.entry.clone()
     }
 
     /// Nobody knows the outcome and nobody will tell: try again.

@@ -21,6 +21,8 @@ pub struct Book {
     logged: BTreeMap<(u64, Leader), ([u8; 32], Leader)>,
     /// What was applied at each index.
     applied: BTreeMap<u64, Logged>,
+    /// The lowest term a host was in when it had applied an index: it was decided in that one or before.
+    decided: BTreeMap<u64, u64>,
     /// Hash of the state after each index it was looked at.
     states: BTreeMap<u64, [u8; 32]>,
     /// How often one was there to compare with.
@@ -52,8 +54,9 @@ impl Book {
     pub fn saw(&mut self, node: NodeId, sight: &Sight) {
         let leader = (sight.term, node);
         if sight.elected && self.leaders.insert(leader) {
-            let older = |entry: &&Logged| (entry.term, entry.leader) < leader;
-            let decided = self.applied.values().rev().find(older).map_or(0, |entry| entry.index);
+            // A leader may be seen long after its election; only what was decided before it must be there.
+            let before = self.decided.iter().rev().find(|(_, term)| **term < sight.term);
+            let decided = before.map_or(0, |(index, _)| *index);
             if sight.last < decided {
                 let last = sight.last;
                 self.violated(format!("{node} was elected with {last} entries, {decided} were decided"));
@@ -76,9 +79,11 @@ impl Book {
         }
     }
 
-    /// A host applied an entry.
-    pub fn applies(&mut self, node: NodeId, entry: Logged) {
+    /// A host applied an entry, and is in `term`.
+    pub fn applies(&mut self, node: NodeId, entry: Logged, term: u64) {
         let index = entry.index;
+        let lowest = self.decided.entry(index).or_insert(term);
+        *lowest = term.min(*lowest);
         let before = self.applied.range(..index).next_back().map(|(_, before)| (before.term, before.leader));
         if before > Some((entry.term, entry.leader)) {
             self.violated(format!("{node} applied entry {index} of a leader before the last one"));

@@ -215,7 +215,7 @@ impl World {
         *seen = (sight.applied, sight.last);
         if sight.applied > applied {
             for entry in cluster.logged(applied + 1, sight.applied).expect("entries can be encoded") {
-                self.book.applies(node, entry);
+                self.book.applies(node, entry, sight.term);
             }
             self.refuse(n, cluster);
             // A difference that arises stays, so it is found at the next of these; by whatever a host begins with, too.
