@@ -215,14 +215,25 @@ impl Cluster {
 
 /// The hosts that run machines; `None` below the level that knows leases.
 async fn members(engine: &Engine) -> Result<Option<Vec<Member>>, StateError> {
-    engine.state().writer.run(|db| of_rows(db)).await
+    engine.state().writer.run(|db| of_rows(db, || membership::all(db))).await
 }
 
-fn of_rows(db: &Connection) -> Result<Option<Vec<Member>>, StateError> {
+/// This host among them. Every host asks this often, so it reads one row.
+async fn own(engine: &Engine) -> Result<Option<Member>, StateError> {
+    let (host, node) = (engine.state().own.host.to_string(), engine.node());
+    let members =
+        engine.state().writer.run(move |db| of_rows(db, || membership::rows(db, "id = ?1", [host])));
+    Ok(members.await?.into_iter().flatten().find(|member| member.node == node))
+}
+
+fn of_rows(
+    db: &Connection,
+    hosts: impl FnOnce() -> Result<Vec<Host>, StateError>,
+) -> Result<Option<Vec<Member>>, StateError> {
     if schema::level(db)? < LEASES {
         return Ok(None);
     }
-    let hosts: Vec<Host> = membership::all(db)?;
+    let hosts = hosts()?;
     let member = |host: Host| {
         let active = host.spec.state == HostState::Active;
         Some(Member { host: host.id, node: host.spec.node?, epoch: host.spec.fence_epoch, active })

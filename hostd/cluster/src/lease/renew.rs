@@ -1,7 +1,7 @@
 //! A member's side: it renews its lease.
 
 use super::held::Held;
-use super::{Leases, Member, members};
+use super::{Leases, Member};
 use crate::carrier::Lane;
 use crate::engine::Engine;
 use crate::frame::{Frame, Renew, Renewed, Reply};
@@ -27,16 +27,15 @@ pub(crate) async fn renew(engine: Engine, leases: Leases, stop: CancellationToke
 
 /// This host, when it may have a lease. One of an older epoch is void.
 async fn own(engine: &Engine, leases: &Leases) -> Option<Member> {
-    let node = engine.node();
-    let own = match members(engine).await {
-        Ok(members) => members?.into_iter().find(|member| member.node == node && member.active),
+    let own = match super::own(engine).await {
+        Ok(own) => own.filter(|own| own.active),
         Err(error) => {
             tracing::warn!(%error, "this host's row can't be read, so it renews no lease");
             None
         }
     };
     let mut held = leases.held();
-    *held = held.filter(|held| own.is_some_and(|own| held.is_of(node, own.epoch)));
+    *held = held.filter(|held| own.is_some_and(|own| held.is_of(own.node, own.epoch)));
     own
 }
 

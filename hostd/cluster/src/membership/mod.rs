@@ -115,8 +115,18 @@ fn cluster(db: &Connection) -> Result<Option<(ClusterRecord, Vec<Host>)>, StateE
 
 /// All rows of a kind.
 pub(crate) fn all<T: Resource>(db: &Connection) -> Result<Vec<T>, StateError> {
-    let mut query = db.prepare_cached(&format!("SELECT id, meta, spec, status FROM {}", T::TABLE))?;
-    let columns = query.query_map([], |r| Ok([r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?]))?;
+    rows(db, "true", [])
+}
+
+/// The rows of a kind for which `holds`, a condition on columns, is so.
+pub(crate) fn rows<T: Resource>(
+    db: &Connection,
+    holds: &str,
+    values: impl rusqlite::Params,
+) -> Result<Vec<T>, StateError> {
+    let sql = format!("SELECT id, meta, spec, status FROM {} WHERE {holds}", T::TABLE);
+    let mut query = db.prepare_cached(&sql)?;
+    let columns = query.query_map(values, |r| Ok([r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?]))?;
     let resource = |columns: rusqlite::Result<[String; 4]>| {
         let [id, meta, spec, status] = columns?;
         T::from_columns(&id, &meta, &spec, &status)
