@@ -83,27 +83,6 @@ pub(crate) fn member_role(role: &MemberRole, host: &HostRole) -> &'static str {
     }
 }
 
-/// A role's name for scripts, as the API writes it.
-pub(crate) fn role_value(role: &MemberRole) -> &'static str {
-    match role {
-        MemberRole::Leader => "leader",
-        MemberRole::Voter => "voter",
-        MemberRole::Learner => "learner",
-        MemberRole::Outside => "outside",
-    }
-}
-
-/// Whether a host is there, for scripts, as the API writes it.
-pub(crate) fn liveness_value(liveness: &Liveness) -> &'static str {
-    match liveness {
-        Liveness::Up => "up",
-        Liveness::Suspect => "suspect",
-        Liveness::Down => "down",
-        Liveness::Fenced => "fenced",
-        Liveness::Unknown => "unknown",
-    }
-}
-
 /// Colour class of a notice.
 pub(crate) fn notice_tone(level: &NoticeLevel) -> &'static str {
     match level {

@@ -37,6 +37,7 @@ mod renewal;
 mod secret;
 mod shared;
 mod short_code;
+mod signatures;
 mod stream;
 mod verifier;
 

@@ -7,6 +7,7 @@
 use crate::certificate::{fingerprint_of, join_name, server_name};
 use crate::complaints::Complaints;
 use crate::dial::race;
+use crate::signatures::checks_signatures;
 use crate::verifier::Members;
 use crate::{Fingerprint, LinkError, PeerError};
 use hostd_types::ClusterId;
@@ -16,12 +17,12 @@ use hyper::client::conn::http1;
 use hyper::header::{CONTENT_TYPE, HOST};
 use hyper_util::rt::TokioIo;
 use rustls::client::Resumption;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::client::danger::{ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::version::TLS13;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, Error};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -110,7 +111,8 @@ async fn exchange(
 
 fn connector(cluster: ClusterId, authority: Option<Fingerprint>) -> Result<TlsConnector, PeerError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let pinned = Pinned { cluster, authority, provider: provider.clone() };
+    let algorithms = provider.signature_verification_algorithms;
+    let pinned = Pinned { cluster, authority, provider: provider.clone(), algorithms };
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13])
         .map_err(|e| PeerError::certificate("setting up TLS", e))?
@@ -128,6 +130,7 @@ struct Pinned {
     cluster: ClusterId,
     authority: Option<Fingerprint>,
     provider: Arc<CryptoProvider>,
+    algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl ServerCertVerifier for Pinned {
@@ -151,23 +154,5 @@ impl ServerCertVerifier for Pinned {
             .verify_client_cert(end_entity, &[], now)?;
         Ok(ServerCertVerified::assertion())
     }
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
+    checks_signatures!();
 }

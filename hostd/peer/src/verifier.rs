@@ -4,16 +4,15 @@ use crate::PeerError;
 use crate::age::{Age, judge};
 use crate::certificate::{self, Member, Validity};
 use crate::complaints::Complaints;
+use crate::signatures::checks_signatures;
 use hostd_types::{ClusterId, Timestamp};
 use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::CryptoProvider;
+use rustls::client::danger::{ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme,
-};
+use rustls::{CertificateError, DistinguishedName, Error, RootCertStore};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +24,7 @@ pub(crate) struct Members {
     own: Option<Validity>,
     clients: Arc<dyn ClientCertVerifier>,
     servers: Arc<WebPkiServerVerifier>,
+    algorithms: WebPkiSupportedAlgorithms,
     complaints: Arc<Complaints>,
 }
 
@@ -40,7 +40,7 @@ impl Members {
         for authority in authorities {
             roots.add(authority).map_err(|e| PeerError::certificate("trusting an authority", e))?;
         }
-        let roots = Arc::new(roots);
+        let (roots, algorithms) = (Arc::new(roots), provider.signature_verification_algorithms);
         let clients = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone()).build();
         let servers = WebPkiServerVerifier::builder_with_provider(roots, provider).build();
         Ok(Self {
@@ -48,6 +48,7 @@ impl Members {
             own,
             clients: clients.map_err(|e| PeerError::certificate("trusting authorities", e))?,
             servers: servers.map_err(|e| PeerError::certificate("trusting authorities", e))?,
+            algorithms,
             complaints,
         })
     }
@@ -99,25 +100,7 @@ impl ClientCertVerifier for Members {
         let verified = self.clients.verify_client_cert(end_entity, &[], inside(member))?;
         self.judge(member, now).map(|()| verified)
     }
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.clients.verify_tls12_signature(message, cert, dss)
-    }
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.clients.verify_tls13_signature(message, cert, dss)
-    }
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.clients.supported_verify_schemes()
-    }
+    checks_signatures!();
 }
 
 impl ServerCertVerifier for Members {
@@ -134,23 +117,5 @@ impl ServerCertVerifier for Members {
         let verified = self.servers.verify_server_cert(end_entity, &[], server_name, ocsp_response, at)?;
         self.judge(member, now).map(|()| verified)
     }
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.servers.verify_tls12_signature(message, cert, dss)
-    }
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.servers.verify_tls13_signature(message, cert, dss)
-    }
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.servers.supported_verify_schemes()
-    }
+    checks_signatures!();
 }

@@ -9,7 +9,7 @@ use super::{Session, Stop, output};
 use crate::http::v1::cluster::{CreateJoinToken, EditCluster, RecoverCluster, SetPeer, Standing};
 use anyhow::Context;
 use clap::Subcommand;
-use hostd_core::{ClusterView, Condition, Liveness, MemberRole, MemberView, NewJoinToken};
+use hostd_core::{ClusterView, Condition, MemberView, NewJoinToken};
 use hostd_types::{HostRole, JoinToken, JoinTokenId, Timestamp};
 use hyper::Method;
 use serde_json::Value;
@@ -182,7 +182,7 @@ pub fn members(view: &ClusterView) {
         [
             format!("{}{here}", host.spec.name),
             role(member),
-            liveness(member.liveness).into(),
+            member.liveness.as_str().into(),
             if host.id == view.here { String::new() } else { seen },
             member.lease_s.map_or_else(|| "none".into(), |s| format!("{s} s")),
             member.lag.map_or_else(String::new, |lag| lag.to_string()),
@@ -287,25 +287,10 @@ pub fn condition(condition: Condition) -> &'static str {
 }
 
 fn role(member: &MemberView) -> String {
-    let does = match member.role {
-        MemberRole::Leader => "leader",
-        MemberRole::Voter => "voter",
-        MemberRole::Learner => "learner",
-        MemberRole::Outside => "outside",
-    };
+    let does = member.role.as_str();
     match member.host.spec.role {
         HostRole::Host => does.into(),
         HostRole::Witness => format!("witness, {does}"),
-    }
-}
-
-fn liveness(liveness: Liveness) -> &'static str {
-    match liveness {
-        Liveness::Up => "up",
-        Liveness::Suspect => "suspect",
-        Liveness::Down => "down",
-        Liveness::Fenced => "fenced",
-        Liveness::Unknown => "unknown",
     }
 }
 

@@ -1,10 +1,11 @@
 //! `qx image`
 
-use super::lookup::{host, hosts, id};
+use super::lookup::{Hosts, host, id};
 use super::{Session, Stop, follow, output, size};
 use anyhow::Context;
 use clap::Subcommand;
-use hostd_types::{Image, ListParams, PAGE_MAX};
+use hostd_core::Aged;
+use hostd_types::Image;
 use hyper::Method;
 use serde_json::Value;
 use std::io::{IsTerminal, Write};
@@ -41,11 +42,8 @@ pub enum Verb {
 pub async fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
     match verb {
         Verb::List { on } => {
-            let host = host(session, on.as_deref()).await?;
-            let params = ListParams { limit: Some(PAGE_MAX), host, ..ListParams::default() };
-            let page = output::list(session, "images", &params).await?;
-            let hosts = hosts(session).await?;
-            output::page(session, page, ["NAME", "HOST", "KIND", "SIZE", "PHASE", "ID"], |image: Image| {
+            let headings = ["NAME", "HOST", "KIND", "SIZE", "PHASE", "ID"];
+            let row = |hosts: &Hosts, Aged { row: image, silent }: Aged<Image>| {
                 let content = image.status.content;
                 let kind = content.as_ref().map(|c| format!("{:?}", c.kind).to_lowercase());
                 let bytes = content.map(|c| size::shown(c.virtual_bytes));
@@ -55,10 +53,11 @@ pub async fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
                     hosts.name(image.spec.host),
                     kind.unwrap_or_default(),
                     bytes.unwrap_or_default(),
-                    phase,
+                    output::aged(&phase, silent),
                     image.id.to_string(),
                 ]
-            })
+            };
+            output::listed(session, "images", on.as_deref(), headings, row).await
         }
         Verb::Upload { file, name, description, sha256, on } => {
             upload(session, &file, name, &description, sha256, on.as_deref()).await

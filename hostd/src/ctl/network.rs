@@ -1,11 +1,11 @@
 //! `qx network`
 
-use super::lookup::{host, hosts, id};
+use super::lookup::{Hosts, host, id};
 use super::{Session, Stop, follow, output};
 use crate::http::body::Placed;
 use clap::Subcommand;
 use hostd_core::Aged;
-use hostd_types::{CreateNetwork, ListParams, Network, NetworkMode, PAGE_MAX};
+use hostd_types::{CreateNetwork, Network, NetworkMode};
 use hyper::Method;
 
 #[derive(Debug, Subcommand)]
@@ -38,32 +38,23 @@ pub enum Verb {
 pub async fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
     match verb {
         Verb::List { on } => {
-            let host = host(session, on.as_deref()).await?;
-            let params = ListParams { limit: Some(PAGE_MAX), host, ..ListParams::default() };
-            let page = output::list(session, "networks", &params).await?;
-            let hosts = hosts(session).await?;
-            output::page(
-                session,
-                page,
-                ["NAME", "HOST", "MODE", "ACTIVE", "FAULT", "ID"],
-                |row: Aged<Network>| {
-                    let Aged { row: network, silent } = row;
-                    let mode = match &network.spec.mode {
-                        NetworkMode::Nat { subnet } => format!("nat {subnet}"),
-                        NetworkMode::Bridged { nic } => format!("bridged {nic}"),
-                    };
-                    let active = if network.status.active { "yes" } else { "no" };
-                    let fault = network.status.fault.unwrap_or_default();
-                    [
-                        network.spec.name,
-                        hosts.name(network.spec.host),
-                        mode,
-                        output::aged(active, silent),
-                        fault,
-                        network.id.to_string(),
-                    ]
-                },
-            )
+            let headings = ["NAME", "HOST", "MODE", "ACTIVE", "FAULT", "ID"];
+            let row = |hosts: &Hosts, Aged { row: network, silent }: Aged<Network>| {
+                let mode = match &network.spec.mode {
+                    NetworkMode::Nat { subnet } => format!("nat {subnet}"),
+                    NetworkMode::Bridged { nic } => format!("bridged {nic}"),
+                };
+                let active = if network.status.active { "yes" } else { "no" };
+                [
+                    network.spec.name,
+                    hosts.name(network.spec.host),
+                    mode,
+                    output::aged(active, silent),
+                    network.status.fault.unwrap_or_default(),
+                    network.id.to_string(),
+                ]
+            };
+            output::listed(session, "networks", on.as_deref(), headings, row).await
         }
         Verb::Create { name, description, nat, bridge, on } => {
             let mode = match (nat, bridge) {

@@ -1,8 +1,9 @@
 //! Tables, and the API's JSON as it is.
 
+use super::lookup::{Hosts, host, hosts};
 use super::{Session, Stop};
 use crate::client::Failure;
-use hostd_core::Silence;
+use hostd_core::{Aged, Silence};
 use hostd_types::{ListParams, PAGE_MAX, Page};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -90,6 +91,21 @@ pub async fn list(session: &Session, collection: &str, params: &ListParams) -> R
             return Ok(page);
         }
     }
+}
+
+/// Prints a whole collection, or what is on the host `on`, as [`page`] does. `row` gets the hosts, for their names.
+pub async fn listed<T: DeserializeOwned, const N: usize>(
+    session: &Session,
+    collection: &str,
+    on: Option<&str>,
+    headings: [&str; N],
+    row: impl Fn(&Hosts, Aged<T>) -> [String; N],
+) -> Result<(), Stop> {
+    let host = host(session, on).await?;
+    let params = ListParams { limit: Some(PAGE_MAX), host, ..ListParams::default() };
+    let rows = list(session, collection, &params).await?;
+    let hosts = hosts(session).await?;
+    page(session, rows, headings, |aged| row(&hosts, aged))
 }
 
 /// Prints a page of a collection: as JSON, or a row each.

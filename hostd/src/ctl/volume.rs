@@ -1,10 +1,11 @@
 //! `qx volume`
 
-use super::lookup::{host, hosts, id};
+use super::lookup::{Hosts, host, id};
 use super::{Session, Stop, follow, output, size};
 use crate::http::body::Placed;
 use clap::{Subcommand, ValueEnum};
-use hostd_types::{CreateVolume, DiskFormat, ListParams, PAGE_MAX, Volume};
+use hostd_core::Aged;
+use hostd_types::{CreateVolume, DiskFormat, Volume};
 use hyper::Method;
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -40,27 +41,20 @@ pub enum Verb {
 pub async fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
     match verb {
         Verb::List { on } => {
-            let host = host(session, on.as_deref()).await?;
-            let params = ListParams { limit: Some(PAGE_MAX), host, ..ListParams::default() };
-            let page = output::list(session, "volumes", &params).await?;
-            let hosts = hosts(session).await?;
-            output::page(
-                session,
-                page,
-                ["NAME", "HOST", "SIZE", "FORMAT", "ATTACHED", "ID"],
-                |volume: Volume| {
-                    let attached = if volume.spec.vm.is_some() { "yes" } else { "no" };
-                    let (size, format) = (size::shown(volume.spec.size_bytes), volume.spec.format.as_str());
-                    [
-                        volume.spec.name,
-                        hosts.name(volume.spec.host),
-                        size,
-                        format.into(),
-                        attached.into(),
-                        volume.id.to_string(),
-                    ]
-                },
-            )
+            let headings = ["NAME", "HOST", "SIZE", "FORMAT", "ATTACHED", "PHASE", "ID"];
+            let row = |hosts: &Hosts, Aged { row: volume, silent }: Aged<Volume>| {
+                let attached = if volume.spec.vm.is_some() { "yes" } else { "no" };
+                [
+                    volume.spec.name,
+                    hosts.name(volume.spec.host),
+                    size::shown(volume.spec.size_bytes),
+                    volume.spec.format.as_str().into(),
+                    attached.into(),
+                    output::aged(&format!("{:?}", volume.status.phase).to_lowercase(), silent),
+                    volume.id.to_string(),
+                ]
+            };
+            output::listed(session, "volumes", on.as_deref(), headings, row).await
         }
         Verb::Create { name, size, format, on } => {
             let format = match format {

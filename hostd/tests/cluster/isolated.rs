@@ -77,6 +77,7 @@ async fn an_act_of_a_host_that_is_cut_off_is_one_task_over_a_restart_and_after_i
     let Some(mut hosts) = Hosts::joined(3).await else { return };
     let (cut, other) = (2, 0);
     let vm = hosts.admin(cut).create_vm("own", json!({})).await;
+    hosts.qx_ok(cut, &["volume", "create", "spare", "1M"]);
     let id = hosts.id(cut).await;
     let credentials = hosts.admin(other).credentials().await;
     hosts.cut(cut).unwrap();
@@ -110,7 +111,10 @@ async fn an_act_of_a_host_that_is_cut_off_is_one_task_over_a_restart_and_after_i
     assert!(networks.iter().all(|row| silent(row) == (row["spec"]["host"] == id.as_str())), "{networks:#?}");
     let shown = hosts.qx_ok(other, &["vm", "show", "own"]);
     assert!(shown.contains("h3, which does not answer") && shown.contains(" s ago"), "{shown}");
-    assert!(hosts.qx_ok(other, &["vm", "list"]).contains("was off, "));
+    for (what, was) in [("vm", "was off, "), ("volume", "was ready, "), ("network", "was yes, ")] {
+        let listed = hosts.qx_ok(other, &[what, "list"]);
+        assert!(listed.contains(was), "{listed}");
+    }
 
     hosts.heal(cut).unwrap();
     for i in [cut, other] {

@@ -103,6 +103,18 @@ pub enum MemberRole {
     Outside,
 }
 
+impl MemberRole {
+    /// The word the API, pages' scripts and the command line have for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            MemberRole::Leader => "leader",
+            MemberRole::Voter => "voter",
+            MemberRole::Learner => "learner",
+            MemberRole::Outside => "outside",
+        }
+    }
+}
+
 /// Whether a member is there, judged by the leader's own clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -118,6 +130,19 @@ pub enum Liveness {
     Fenced,
     /// Nothing is known of it here yet.
     Unknown,
+}
+
+impl Liveness {
+    /// The word the API, pages' scripts and the command line have for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Liveness::Up => "up",
+            Liveness::Suspect => "suspect",
+            Liveness::Down => "down",
+            Liveness::Fenced => "fenced",
+            Liveness::Unknown => "unknown",
+        }
+    }
 }
 
 /// How a host stands that does not answer. What is shown of what is on it is as old.
