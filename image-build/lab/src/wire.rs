@@ -1,8 +1,10 @@
 //! The network between booted appliances: a QEMU without a machine whose hub connects one card of each, and hands out
-//! addresses. Nothing leaves it.
+//! addresses until it is told to stop. Nothing leaves it.
 
 use crate::machine::{free_port, listens};
+use crate::qmp::Qmp;
 use anyhow::{Context, Result};
+use serde_json::json;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -26,6 +28,7 @@ pub struct Lan {
 #[derive(Debug)]
 pub struct Wire {
     _child: Child,
+    qmp: Qmp,
     ends: Vec<Lan>,
 }
 
@@ -37,8 +40,10 @@ impl Wire {
     pub async fn start(dir: &Path, count: u8) -> Result<Self> {
         std::fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
         let said = std::fs::File::create(dir.join("wire.log")).context("creating wire.log")?;
+        let socket = dir.join("wire.sock");
         let mut command = Command::new("qemu-system-x86_64");
         command.args(["-nodefaults", "-display", "none", "-machine", "none"]);
+        command.arg("-qmp").arg(format!("unix:{},server=on,wait=off", socket.display()));
         command.arg("-netdev").arg(format!("user,id=dhcp,restrict=on,ipv6=off,net={SUBNET}"));
         command.args(["-netdev", "hubport,id=hub-dhcp,hubid=0,netdev=dhcp"]);
         let mut ends = Vec::new();
@@ -53,7 +58,17 @@ impl Wire {
         for end in &ends {
             listens(end.port, READY).await.context("the wire between the appliances")?;
         }
-        Ok(Self { _child: child, ends })
+        let qmp = Qmp::connect(&socket).await.context("the wire between the appliances")?;
+        Ok(Self { _child: child, qmp, ends })
+    }
+
+    /// Stops handing out addresses, when everybody has one: QEMU's own network takes every packet of the hub for its own
+    /// and refuses the connections between the appliances.
+    ///
+    /// # Errors
+    /// When QEMU does not do it.
+    pub async fn end_dhcp(&mut self) -> Result<()> {
+        self.qmp.command("set_link", json!({"name": "dhcp", "up": false})).await.map(drop)
     }
 
     /// Its ends, one for each appliance.

@@ -29,7 +29,7 @@ struct Seat {
 /// When a step fails; pictures of the pages are kept.
 pub async fn three_isos(checkout: &Checkout) -> Result<()> {
     let dir = checkout.target.join("lab/three");
-    let wire = Wire::start(&dir, 3).await?;
+    let mut wire = Wire::start(&dir, 3).await?;
     let mut boots: Vec<Boot> = Vec::new();
     for end in wire.ends() {
         let boot = plan(checkout, Firmware::Bios, &format!("three/h{}", end.number + 1), Vec::new()).await?;
@@ -43,6 +43,7 @@ pub async fn three_isos(checkout: &Checkout) -> Result<()> {
     for (number, appliance) in (1..).zip(booting) {
         seats.push(sit_down(appliance, number).await.with_context(|| format!("host {number}"))?);
     }
+    wire.end_dhcp().await.context("the wire between the appliances")?;
     let told = chapters(checkout, &mut seats).await;
     if told.is_err() {
         for (seat, boot) in seats.iter_mut().zip(&boots) {
