@@ -61,10 +61,13 @@ impl Flash {
         let task = parts.next()?.parse().ok();
         Some(Self { good, text, task })
     }
+    /// `Set-Cookie` that carries this to the next page.
+    pub(crate) fn cookie(&self) -> String {
+        format!("flash={}; Path=/; Max-Age=30; Secure; HttpOnly; SameSite=Strict", self.encode())
+    }
     /// 303 to `path`, which shows this.
     pub(crate) fn then(&self, path: &str) -> Response {
-        let cookie =
-            format!("flash={}; Path=/; Max-Age=30; Secure; HttpOnly; SameSite=Strict", self.encode());
+        let cookie = self.cookie();
         let (Ok(location), Ok(cookie)) = (HeaderValue::from_str(path), HeaderValue::from_str(&cookie)) else {
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         };

@@ -94,6 +94,10 @@ impl Places {
     pub(crate) fn silent(&self, host: &HostId) -> Option<String> {
         self.find(*host).filter(|place| !place.is_current()).map(Place::age)
     }
+    /// Why nothing can be done about what is on `host`; empty when it answers.
+    pub(crate) fn unreachable(&self, host: &HostId) -> String {
+        self.silent(host).map(|age| format!("Its host does not answer ({age})")).unwrap_or_default()
+    }
     /// The badge of a machine's state: as it was last heard when its host does not answer.
     pub(crate) fn state(&self, vm: &Vm) -> State {
         State {

@@ -19,6 +19,7 @@ mod facts;
 mod faults;
 mod federation;
 mod isolated;
+mod libvirt_name;
 mod live;
 mod pool;
 mod query;
@@ -44,7 +45,7 @@ pub use federation::{
     MemberChain, MemberRole, MemberView, NeighbourView, NeighboursView, NewJoinToken, Quorum, RenewalAnswer,
     RenewalHello, RenewalNonce, RenewalRequest, RotationView, Silence,
 };
-pub use hostd_cluster::ClusterHealth;
+pub use hostd_cluster::{ClusterHealth, Destination};
 pub use hostd_virt::kvm_probe_child;
 pub use live::Changes;
 pub use query::HostSight;

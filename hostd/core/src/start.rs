@@ -7,6 +7,7 @@ use crate::facts::{Clock, Machine};
 use crate::faults::Faults;
 use crate::federation::{Keeping, Neighbours, Renewals, Wire, keys};
 use crate::isolated::Isolated;
+use crate::libvirt_name::LibvirtNames;
 use crate::live::Live;
 use crate::pool::Pool;
 use crate::reconcile::{History, Registry, Wakes};
@@ -71,6 +72,7 @@ pub(crate) struct Inner {
     pub wakes: Wakes,
     /// Domains of libvirt that are not ours.
     pub foreign_domains: AtomicU64,
+    pub libvirt_names: LibvirtNames,
     /// The networks were looked at since the daemon started.
     pub networks_seen: AtomicBool,
     pub registry: OnceLock<Registry>,
@@ -149,6 +151,7 @@ impl Core {
             neighbours: Neighbours::default(),
             wakes: Wakes::default(),
             foreign_domains: AtomicU64::new(0),
+            libvirt_names: LibvirtNames::default(),
             networks_seen: AtomicBool::new(false),
             registry: OnceLock::new(),
             tracker,

@@ -17,6 +17,9 @@ pub struct VmDetail {
     pub cdrom: Option<Image>,
     /// The running task about it, if any.
     pub task: Option<Task>,
+    /// What takes effect at its next start, in words; nothing is wrong with it until then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pending: Vec<String>,
 }
 
 /// A network card with what it is plugged into.

@@ -2,11 +2,11 @@
 
 use super::cluster::{condition, view};
 use super::given::typed;
-use super::{Session, Stop, output};
+use super::{Session, Stop, output, size};
 use crate::http::v1::cluster::{JoinCluster, LeaveCluster, PreviewJoin, Standing};
 use anyhow::anyhow;
 use hostd_core::{Condition, JoinPreview};
-use hostd_types::{Clash, HostRole};
+use hostd_types::{Clash, DiskFacts, HostFacts, HostRole};
 use hyper::Method;
 use serde_json::Value;
 use std::time::Duration;
@@ -34,10 +34,27 @@ pub async fn preview(session: &Session, token: String) -> Result<JoinPreview, St
         ("Brings", format!("{} machines, {} volumes", brought.vms.len(), brought.volumes.len())),
         ("", format!("{} images, {} networks", brought.images.len(), brought.networks.len())),
     ]);
+    output::facts(hardware(&preview.facts));
+    output::facts([("Version", format!("{}, level {}", preview.facts.versions.quantix, preview.level))]);
     output::facts(preview.clashes.iter().map(|c| ("Renamed", format!("{} {}", c.kind.as_str(), becomes(c)))));
     output::facts(preview.notes.iter().map(|note| ("Note", note.clone())));
     output::facts(preview.blockers.iter().map(|why| ("Impossible", why.clone())));
     Ok(preview)
+}
+
+/// What the cluster gets with this host.
+fn hardware(facts: &HostFacts) -> impl Iterator<Item = (&'static str, String)> {
+    let unknown = || "not known".to_owned();
+    let cpu = match (facts.cpu.model.as_str(), facts.cpu.threads) {
+        ("", 0) => unknown(),
+        (model, 0) => model.to_owned(),
+        ("", threads) => format!("{threads} threads"),
+        (model, threads) => format!("{model}, {threads} threads"),
+    };
+    let memory = Some(facts.memory_bytes).filter(|bytes| *bytes > 0).map_or_else(unknown, size::shown);
+    let disk = |disk: &DiskFacts| ("Disk", format!("{}, {}", disk.name, size::shown(disk.size_bytes)));
+    let none = facts.disks.is_empty().then(|| ("Disk", unknown()));
+    [("CPU", cpu), ("Memory", memory)].into_iter().chain(facts.disks.iter().map(disk)).chain(none)
 }
 
 fn becomes(clash: &Clash) -> String {

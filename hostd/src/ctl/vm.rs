@@ -225,6 +225,8 @@ async fn show(session: &Session, name: &str) -> Result<(), Stop> {
     output::facts(disks.iter().map(|v| ("Disk", disk(v))));
     output::facts(nics.iter().map(|n| ("Card", nic(n))));
     output::facts(vm.status.drift.iter().map(|d| ("Changed", d.clone())));
+    let pending: Option<Vec<String>> = output::typed(detail["pending"].clone())?;
+    output::facts(pending.into_iter().flatten().map(|what| ("At next start", what)));
     Ok(())
 }
 

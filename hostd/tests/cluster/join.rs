@@ -53,6 +53,13 @@ async fn a_preview_tells_what_will_happen_and_changes_nothing() {
     let web = clashes.iter().find(|c| c["name"] == "web").unwrap_or_else(|| panic!("{preview:#}"));
     assert_eq!(web["becomes"], "web-h2");
     assert_eq!(preview["blockers"], json!([]));
+    let own = hosts.admin(1).get(&format!("hosts/{}", hosts.id(1).await)).await;
+    for fact in ["cpu", "memory_bytes", "disks", "versions"] {
+        assert_eq!(preview["facts"][fact], own["facts"][fact], "{fact}");
+    }
+    assert!(preview["facts"]["memory_bytes"].as_u64() > Some(0), "{preview:#}");
+    assert_eq!(preview["level"], own["status"]["level"]);
+    assert!(!preview["notes"].to_string().contains("inside libvirt"), "none of them runs: {preview:#}");
     assert_eq!([everything(&hosts, 0).await, everything(&hosts, 1).await], before);
 
     // The token is as good as before, and what was foretold comes true.
@@ -61,6 +68,49 @@ async fn a_preview_tells_what_will_happen_and_changes_nothing() {
     hosts.is_member(1, 0).await;
     assert_eq!(hosts.admin(0).names("vms").await, ["only-here", "web", "web-h2"]);
     assert_eq!(hosts.admin(1).names("vms").await, ["only-here", "web", "web-h2"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_runs_gets_its_new_name_inside_libvirt_when_it_is_off() {
+    let Some(hosts) = Hosts::start(2).await else { return };
+    hosts.admin(0).create_vm("web", json!({})).await;
+    let vm = hosts.admin(1).create_vm("web", json!({"start": true})).await;
+    hosts.admin(1).vm_is(&vm, "running").await;
+    let process = hosts.qemu(1, &vm);
+    let token = hosts.invite(0).await;
+    let preview = hosts.admin(1).post("cluster/preview", json!({"token": token})).await.json().unwrap();
+    let told = "web runs: it keeps this name inside libvirt until it is next started.";
+    assert!(preview["notes"].as_array().unwrap().contains(&json!(told)), "{preview:#}");
+    assert_eq!(hosts.ask_to_join(1, &token).await.status, 202);
+    hosts.is_member(1, 0).await;
+
+    // It runs on, under the name it has there, and nothing is wrong with it.
+    let domain = || hosts.host(1).libvirt.run_inside("virsh", &["-q", "domname", &vm]).unwrap();
+    let taken =
+        |detail: &Value| detail["vm"]["status"]["applied_generation"] == detail["vm"]["meta"]["generation"];
+    for i in [1, 0] {
+        let what = format!("the new name of the machine, seen from {}", hosts.name(i));
+        let detail = wait::until(&what, PATIENCE, || async {
+            let detail = hosts.admin(i).get(&format!("vms/{vm}")).await;
+            Ok((detail["vm"]["spec"]["name"] == "web-h2" && taken(&detail)).then_some(detail))
+        });
+        let detail = detail.await.unwrap();
+        assert_eq!(detail["vm"]["status"]["state"], "running");
+        assert_eq!(detail["vm"]["status"]["drift"], Value::Null, "{detail:#}");
+        assert_eq!(detail["pending"], json!(["its name inside libvirt, which is web until then"]));
+    }
+    assert_eq!((domain().trim(), hosts.qemu(1, &vm)), ("web", process));
+    assert!(hosts.qx_ok(1, &["vm", "show", "web-h2"]).contains("which is web until then"));
+    let log = std::fs::read_to_string(hosts.host(1).log()).unwrap();
+    assert!(!log.contains("Defining web-h2 failed"), "{log}");
+
+    // The next start gives it the new one.
+    assert_eq!(hosts.admin(0).power(&vm, "force_off").await["state"], "succeeded");
+    assert_eq!(hosts.admin(0).power(&vm, "start").await["state"], "succeeded");
+    hosts.admin(1).vm_is(&vm, "running").await;
+    assert_eq!(domain().trim(), "web-h2");
+    let detail = hosts.admin(1).get(&format!("vms/{vm}")).await;
+    assert_eq!((&detail["pending"], &detail["vm"]["status"]["drift"]), (&Value::Null, &Value::Null));
 }
 
 #[tokio::test(flavor = "multi_thread")]

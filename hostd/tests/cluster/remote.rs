@@ -112,6 +112,9 @@ async fn two_hosts_come_together_by_command_line() {
     let (done, preview) = hosts.qx_told(1, &["cluster", "preview", "-"], &token);
     assert!(done, "{preview}");
     assert!(preview.contains("Rack 7") && preview.contains("default becomes default-h2"), "{preview}");
+    for fact in ["CPU:", " threads", "Memory:", "Disk:", "Version:", ", level "] {
+        assert!(preview.contains(fact), "{fact}: {preview}");
+    }
     let unsure = hosts.qx_told(1, &["cluster", "join"], &token);
     assert!(!unsure.0 && unsure.1.contains("nothing was changed"), "{}", unsure.1);
     let joined = hosts.qx_told(1, &["cluster", "join", "-", "--yes"], &token);

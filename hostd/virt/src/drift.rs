@@ -1,13 +1,15 @@
 //! Comparing what is wanted with the definition in force.
 
+use crate::observe::SeenDomain;
 use crate::plan::{DomainPlan, DomainShape};
 use hostd_types::Firmware;
 use std::path::Path;
 
-/// Differences in words ("memory is 512 MiB, wanted 1024 MiB"); empty when the definition is as wanted. Pure.
-pub fn drift(plan: &DomainPlan, seen: &DomainShape) -> Vec<String> {
-    let mut found = Vec::new();
-    if plan.name != seen.name {
+/// Differences in words ("memory is 512 MiB, wanted 1024 MiB"); empty when the definition is as wanted. A machine that
+/// runs may have another name: libvirt renames only what is off. Pure.
+pub fn drift(plan: &DomainPlan, domain: &SeenDomain) -> Vec<String> {
+    let (seen, mut found) = (&domain.shape, Vec::new());
+    if plan.name != seen.name && !domain.state.is_active() {
         found.push(format!("the name is {}, wanted {}", seen.name, plan.name));
     }
     if plan.cpus != seen.cpus {
@@ -69,7 +71,7 @@ fn file(path: &Path) -> String {
 mod tests {
     use super::*;
     use crate::plan::{DiskSource, NicSource};
-    use hostd_types::{DiskBus, DiskFormat, NicModel, VmId, VolumeId, default_boot};
+    use hostd_types::{DiskBus, DiskFormat, NicModel, VmId, VmState, VolumeId, default_boot};
 
     fn plan() -> DomainPlan {
         DomainPlan {
@@ -109,10 +111,16 @@ mod tests {
         }
     }
 
+    fn drift_of(plan: &DomainPlan, shape: DomainShape, state: VmState) -> Vec<String> {
+        let domain =
+            SeenDomain { vm: plan.vm, state, reason: None, generation: Some(1), persistent: true, shape };
+        drift(plan, &domain)
+    }
+
     #[test]
     fn every_difference_is_told_in_words_and_equality_is_silent() {
         let none: Vec<String> = Vec::new();
-        assert_eq!(drift(&plan(), &same()), none);
+        assert_eq!(drift_of(&plan(), same(), VmState::Off), none);
         type Change = fn(&mut DomainShape);
         let cases: [(Change, &[&str]); 9] = [
             (|s| s.name = "db".into(), &["the name is db, wanted web"]),
@@ -134,13 +142,21 @@ mod tests {
         for (change, told) in cases {
             let mut seen = same();
             change(&mut seen);
-            assert_eq!(drift(&plan(), &seen), told);
+            assert_eq!(drift_of(&plan(), seen, VmState::Off), told);
         }
     }
 
     #[test]
     fn an_ejected_medium_is_told() {
         let wanted = DomainPlan { cdrom: Some("/i/a.iso".into()), ..plan() };
-        assert_eq!(drift(&wanted, &same()), ["the CD-ROM drive is empty, wanted a.iso"]);
+        let told = drift_of(&wanted, same(), VmState::Running);
+        assert_eq!(told, ["the CD-ROM drive is empty, wanted a.iso"]);
+    }
+
+    #[test]
+    fn a_machine_that_runs_may_have_another_name() {
+        let renamed = DomainShape { name: "db".into(), cpus: 1, ..same() };
+        let told = drift_of(&plan(), renamed, VmState::Running);
+        assert_eq!(told, ["virtual CPUs are 1, wanted 2"]);
     }
 }

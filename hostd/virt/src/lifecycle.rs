@@ -22,23 +22,25 @@ const UNDEFINE_ALL: u32 = sys::VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
     | sys::VIR_DOMAIN_UNDEFINE_TPM;
 
 impl Hypervisor {
-    /// Defines the domain, or redefines it; a running machine takes the new definition at its next start. A machine
-    /// that is off is renamed if its name changed.
+    /// Defines the domain, or redefines it; a running machine takes the new definition at its next start. If its name
+    /// changed, a machine that is off is renamed; libvirt can't rename one that runs, so that it keeps its name there.
     ///
     /// # Errors
     /// libvirt's refusal (for example: another domain has the name), or that its directory can't be made.
     pub async fn define(&self, plan: &DomainPlan) -> Result<(), VirtError> {
-        let (vm, name) = (plan.vm, plan.name.clone());
+        let vm = plan.vm;
         self.shared.make_run_dir(vm).await?;
-        let wanted = plan.clone();
+        let mut wanted = plan.clone();
         let around = self.surroundings(plan);
         let work = move |connect: &virt::connect::Connect| {
             let around = around.looked_at(&wanted);
-            if let Ok(old) = connect.lookup_domain_by_uuid(vm.uuid())
-                && old.name()? != name
-                && !old.is_active()?
-            {
-                old.rename(&name, 0)?;
+            if let Ok(old) = connect.lookup_domain_by_uuid(vm.uuid()) {
+                let name = old.name()?;
+                if name != wanted.name && old.is_active()? {
+                    wanted.name = name;
+                } else if name != wanted.name {
+                    old.rename(&wanted.name, 0)?;
+                }
             }
             connect.define_domain_xml(&domain_xml(&wanted, &around)).map(drop)
         };

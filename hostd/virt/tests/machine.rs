@@ -17,7 +17,7 @@ async fn a_machine_is_defined_started_used_and_removed() {
     assert_eq!(events.recv().await.expect("an event").vm, vm);
     let seen = bed.seen(vm).await;
     assert_eq!((seen.state, seen.generation, seen.persistent), (VmState::Off, Some(1), true));
-    assert_eq!(drift(&plan, &seen.shape), Vec::<String>::new());
+    assert_eq!(drift(&plan, &seen), Vec::<String>::new());
 
     let begun = Instant::now();
     hypervisor.start_domain(vm).await.expect("start");
@@ -96,10 +96,10 @@ async fn a_machine_is_changed_renamed_and_its_drift_is_told() {
     };
     changed.disks.push(hostd_virt::DiskSource { bus: DiskBus::Sata, ..extra });
     let seen = bed.seen(vm).await;
-    assert_eq!(drift(&changed, &seen.shape).len(), 7, "{:?}", drift(&changed, &seen.shape));
+    assert_eq!(drift(&changed, &seen).len(), 7, "{:?}", drift(&changed, &seen));
     hypervisor.define(&changed).await.expect("redefine and rename");
     let seen = bed.seen(vm).await;
-    assert_eq!((seen.generation, drift(&changed, &seen.shape)), (Some(2), Vec::new()));
+    assert_eq!((seen.generation, drift(&changed, &seen)), (Some(2), Vec::new()));
     run(&["virsh", "-q", "dumpxml", "after"]);
 
     hypervisor.start_domain(vm).await.expect("start");
@@ -112,14 +112,28 @@ async fn a_machine_is_changed_renamed_and_its_drift_is_told() {
     let missing = hypervisor.set_cdrom(vm, Some("/nonexistent.iso".as_ref())).await;
     assert!(matches!(missing, Err(VirtError::Call { .. })), "{missing:?}");
 
+    // libvirt renames nothing that runs: it keeps its name there until it is off, and takes everything else.
+    let renamed = DomainPlan { name: "later".into(), generation: 3, ..changed.clone() };
+    hypervisor.define(&renamed).await.expect("redefined while it runs");
+    let seen = bed.seen(vm).await;
+    assert_eq!((seen.shape.name.as_str(), seen.generation), ("after", Some(3)));
+    assert_eq!(drift(&renamed, &seen), Vec::<String>::new());
+    hypervisor.destroy(vm).await.expect("destroy");
+    let seen = bed.becomes(vm, VmState::Off).await;
+    assert_eq!(drift(&renamed, &seen), ["the name is after, wanted later"]);
+    hypervisor.define(&renamed).await.expect("renamed while off");
+    assert_eq!(bed.seen(vm).await.shape.name, "later");
+    hypervisor.define(&changed).await.expect("named as before");
+    hypervisor.start_domain(vm).await.expect("start");
+
     // Changed behind our back while it runs: the live definition is the one in force.
     run(&["virsh", "-q", "domif-setlink", "after", "52:54:00:0a:00:02", "down"]);
     run(&["virsh", "-q", "detach-disk", "after", "sdb", "--config"]);
-    assert_eq!(drift(&changed, &bed.seen(vm).await.shape), Vec::<String>::new());
+    assert_eq!(drift(&changed, &bed.seen(vm).await), Vec::<String>::new());
     hypervisor.destroy(vm).await.expect("destroy");
     let seen = bed.becomes(vm, VmState::Off).await;
     assert_eq!(seen.reason.as_deref(), Some("forced off"));
-    assert_eq!(drift(&changed, &seen.shape).len(), 1, "{:?}", drift(&changed, &seen.shape));
+    assert_eq!(drift(&changed, &seen).len(), 1, "{:?}", drift(&changed, &seen));
 
     let other = bed.plan("after");
     let taken = hypervisor.define(&other).await.expect_err("the name is taken");
@@ -171,7 +185,7 @@ async fn a_uefi_machine_keeps_its_variables_and_leaves_none() {
     hypervisor.define(&plan).await.expect("define");
     hypervisor.start_domain(vm).await.expect("start");
     let seen = bed.becomes(vm, VmState::Running).await;
-    assert_eq!(drift(&plan, &seen.shape), Vec::<String>::new());
+    assert_eq!(drift(&plan, &seen), Vec::<String>::new());
     let live = bed.host.run_inside("virsh", &["-q", "dumpxml", "uefi"]).expect("the live definition");
     assert!(live.contains("<loader") && !live.contains("secure='yes'"), "{live}");
     assert!(variables.exists(), "{}", variables.display());

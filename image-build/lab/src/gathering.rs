@@ -35,13 +35,24 @@ pub async fn preview(browser: &Browser, token: &str, guest: &str) -> Result<()> 
     Ok(())
 }
 
-/// Agrees to what the preview tells.
+/// Agrees to what the preview tells. The page that says that the host is on its way is there for as long as that takes.
 ///
 /// # Errors
-/// When the host does not say that it is on its way.
+/// When neither that page nor the one after it comes.
 pub async fn agree(browser: &Browser) -> Result<()> {
     browser.click("#join-confirm button.primary").await?;
-    browser.on_page("joining").await
+    browser.find("main:is([data-page=joining], [data-page=login])").await.map(drop)
+}
+
+/// The page of a host on its way goes on by itself, to the login, which says that the host has arrived.
+///
+/// # Errors
+/// When it stays, or the login says nothing.
+pub async fn arrives(browser: &Browser) -> Result<()> {
+    browser.on_page("login").await?;
+    let text = browser.find(".toast").await?.text().await?;
+    ensure!(text.contains("is a member of its cluster now"), "the login page says: {text}");
+    Ok(())
 }
 
 /// Logs in with the cluster's password as soon as the host takes it.

@@ -1,8 +1,9 @@
-//! A host on its way: what joining would do, joining, leaving. Afterwards the browser's session is of no use any more, so
-//! the answers to both are pages that need none.
+//! A host on its way: what joining would do, joining, leaving. Afterwards the browser's session is of no use any more: both
+//! lead to the login page, which tells how far the host is.
 
 use super::Answer;
 use super::cluster::{record, respond};
+use crate::error::query_value;
 use crate::filters;
 use crate::flash::Flash;
 use crate::forms::cluster::ClusterForm;
@@ -13,7 +14,7 @@ use askama::Template;
 use axum::http::HeaderValue;
 use axum::http::header::SET_COOKIE;
 use axum::response::Response;
-use hostd_core::JoinPreview;
+use hostd_core::{Destination, JoinPreview};
 use hostd_edge::clear_session_cookie;
 use hostd_types::{Clash, HostId};
 
@@ -50,7 +51,8 @@ impl JoinPage {
     }
 }
 
-/// What is said once the host is on its way.
+/// In the place of the login page while the host is on its way and nobody can log in. It asks for itself again until the
+/// host has arrived.
 #[derive(Template)]
 #[template(path = "moving.html")]
 pub(crate) struct MovingPage {
@@ -59,25 +61,49 @@ pub(crate) struct MovingPage {
     pub(crate) name: String,
     /// It joins; otherwise it leaves.
     pub(crate) joins: bool,
+    /// Where to go after logging in.
+    pub(crate) next: String,
 }
 page!(MovingPage);
 
 impl MovingPage {
-    /// The page for whoever sent `submission`, who is logged out by it.
-    fn answer(submission: &Submission, name: String, joins: bool) -> Response {
-        let frame = Frame {
-            theme: submission.visit.frame.theme,
-            path: "/cluster".into(),
-            version: submission.visit.frame.version.clone(),
-            ..Frame::default()
-        };
+    /// The page in `frame` of a host on its way to `destination`. What is said on arrival waits for the page after it.
+    pub(crate) fn answer(frame: Frame, destination: Destination, next: String) -> Response {
+        let joins = destination == Destination::Cluster;
         let (page, title) = if joins { ("joining", "Joining") } else { ("leaving", "Leaving") };
-        let layout = frame.layout(page, Section::None, title);
-        let mut response = answer(&MovingPage { layout, name, joins });
-        if let Ok(cookie) = HeaderValue::from_str(&clear_session_cookie()) {
-            response.headers_mut().append(SET_COOKIE, cookie);
-        }
+        let layout = Frame { flash: None, ..frame }.layout(page, Section::None, title);
+        let mut response = answer(&MovingPage { layout, name: hostd_core::hostname(), joins, next });
+        set_cookie(&mut response, &arrived(destination).cookie());
         response
+    }
+    /// The address that shows this page, or what comes after it.
+    fn again(&self) -> String {
+        format!("/login?next={}", query_value(&self.next))
+    }
+}
+
+/// What is said when the host has arrived.
+fn arrived(destination: Destination) -> Flash {
+    Flash::good(match destination {
+        Destination::Cluster => {
+            "This host is a member of its cluster now. Log in with the cluster's account."
+        }
+        Destination::Alone => {
+            "This host is a cluster of its own now. Log in with the same name and password as before."
+        }
+    })
+}
+
+/// The answer to whoever sent the host on its way: they are logged out.
+fn on_its_way(destination: Destination) -> Response {
+    let mut response = arrived(destination).then("/login?next=/cluster");
+    set_cookie(&mut response, &clear_session_cookie());
+    response
+}
+
+fn set_cookie(response: &mut Response, cookie: &str) {
+    if let Ok(cookie) = HeaderValue::from_str(cookie) {
+        response.headers_mut().append(SET_COOKIE, cookie);
     }
 }
 
@@ -130,7 +156,7 @@ pub(crate) async fn join(submission: Submission) -> Answer {
     let visit = &submission.visit;
     let form = ClusterForm::read(&submission.fields, record(visit)?.as_ref());
     match visit.core.join_cluster(&visit.ctx, &form.token, None).await {
-        Ok(()) => Ok(MovingPage::answer(&submission, submission.fields.text("becomes"), true)),
+        Ok(()) => Ok(on_its_way(Destination::Cluster)),
         Err(problem) => respond(visit, Some(form), None, Some(problem)).await,
     }
 }
@@ -140,7 +166,7 @@ pub(crate) async fn leave(submission: Submission) -> Response {
     let visit = &submission.visit;
     let confirm = submission.fields.text("confirm");
     match visit.core.leave_cluster(&visit.ctx, &confirm).await {
-        Ok(()) => MovingPage::answer(&submission, confirm, false),
+        Ok(()) => on_its_way(Destination::Alone),
         Err(problem) => submission.refused("/cluster", problem),
     }
 }

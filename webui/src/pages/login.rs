@@ -1,5 +1,6 @@
 //! Logging in and out.
 
+use super::cluster_move::MovingPage;
 use crate::error::query_value;
 use crate::fields::Fields;
 use crate::flash::{Flash, local};
@@ -12,7 +13,7 @@ use axum::extract::{Query, Request, State};
 use axum::http::header::SET_COOKIE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
-use hostd_core::{Caller, Condition, Core};
+use hostd_core::{Caller, Core};
 use hostd_edge::{Client, PageForm, Who, clear_session_cookie, session_cookie};
 use hostd_types::command::AccessCommand;
 use hostd_types::{Command, Credentials};
@@ -26,8 +27,6 @@ pub(crate) struct LoginPage {
     pub(crate) refusal: Refusal,
     pub(crate) name: String,
     pub(crate) next: String,
-    /// The host is on its way between two clusters: nobody can log in yet.
-    pub(crate) moving: bool,
 }
 page!(LoginPage, refusal);
 
@@ -38,7 +37,7 @@ pub(crate) struct Next {
     next: String,
 }
 
-/// `GET /login`; whoever is logged in goes on.
+/// `GET /login`; whoever is logged in goes on. While the host is on its way between two clusters, how far that is.
 pub(crate) async fn show(
     State(core): State<Core>,
     Query(query): Query<Next>,
@@ -50,18 +49,12 @@ pub(crate) async fn show(
         return Redirect::to(&next).into_response();
     }
     let (parts, _) = request.into_parts();
-    let layout = Frame::anonymous(&parts).layout("login", Section::None, "Log in");
-    answer(&LoginPage {
-        layout,
-        refusal: Refusal::default(),
-        name: String::new(),
-        next,
-        moving: moving(&core).await,
-    })
-}
-
-async fn moving(core: &Core) -> bool {
-    matches!(core.condition().await, Ok(Condition::Moving))
+    let frame = Frame::anonymous(&parts);
+    if let Ok(Some(destination)) = core.destination().await {
+        return MovingPage::answer(frame, destination, next);
+    }
+    let layout = frame.layout("login", Section::None, "Log in");
+    answer(&LoginPage { layout, refusal: Refusal::default(), name: String::new(), next })
 }
 
 /// `POST /login`
@@ -88,13 +81,7 @@ pub(crate) async fn log_in(
             let frame =
                 Frame { theme, path: format!("/login?next={}", query_value(&next)), ..Frame::default() };
             let layout = frame.layout("login", Section::None, "Log in");
-            let page = LoginPage {
-                layout,
-                refusal: Refusal(Some(problem)),
-                name: credentials.name,
-                next,
-                moving: moving(&core).await,
-            };
+            let page = LoginPage { layout, refusal: Refusal(Some(problem)), name: credentials.name, next };
             debug_assert!(page.status().is_client_error() || page.status().is_server_error());
             let mut response = answer(&page);
             if let Some(seconds) = retry {

@@ -14,11 +14,13 @@ use axum::extract::{Path, Query};
 use axum::response::{IntoResponse, Response};
 use hostd_core::VmDetail;
 use hostd_types::command::VmCommand;
-use hostd_types::{Command, Event, Phase, SHUTDOWN_DEADLINE_S, VmId};
+use hostd_types::{Command, Event, Phase, SHUTDOWN_DEADLINE_S, Vm, VmId};
 
-/// The page's changes: the machine's own, and tasks' (their progress).
-pub(crate) fn watch(id: VmId) -> String {
-    format!("vm:{id} task network image")
+/// The page's changes: the machine's own, and tasks' (their progress). Of one on another host nothing is told here, so
+/// that the page follows this host's pulse.
+pub(crate) fn watch(visit: &Visit, vm: &Vm) -> String {
+    let pulse = if vm.spec.host == visit.core.host() { "" } else { " host" };
+    format!("vm:{} task network image{pulse}", vm.id)
 }
 
 /// The summary.
@@ -31,6 +33,14 @@ pub(crate) struct VmPage {
     pub(crate) emulation: bool,
 }
 page!(VmPage);
+
+impl VmPage {
+    /// When its host was last heard, when that is why there are no charts.
+    fn unmeasured(&self) -> Option<String> {
+        let asked = self.detail.vm.status.state.is_active() && self.charts.is_empty();
+        self.layout.places().silent(&self.detail.vm.spec.host).filter(|_| asked)
+    }
+}
 
 /// The consoles.
 #[derive(Template)]
@@ -67,14 +77,15 @@ pub(crate) async fn show(visit: Visit, Path(id): Path<String>) -> Answer {
     // Of a host that does not answer nothing is known.
     let host = visit.core.host_view(detail.vm.spec.host).await.ok();
     let memory = detail.vm.spec.memory_mib << 20;
-    let active = detail.vm.status.state.is_active();
+    let samples = match detail.vm.status.state.is_active() {
+        true => Some(visit.core.vm_samples(id).await.or_page(&visit)?),
+        false => None,
+    };
+    let silent = visit.frame.places.silent(&detail.vm.spec.host).is_some();
+    let samples = samples.filter(|samples| !(silent && samples.is_empty()));
     Ok(answer(&VmPage {
-        layout: visit.layout("vm", Section::Vms, &detail.vm.spec.name).watching(watch(id)),
-        charts: if active {
-            Chart::of_vm(&visit.core.vm_samples(id).await.or_page(&visit)?, memory)
-        } else {
-            Vec::new()
-        },
+        layout: visit.layout("vm", Section::Vms, &detail.vm.spec.name).watching(watch(&visit, &detail.vm)),
+        charts: samples.map(|samples| Chart::of_vm(&samples, memory)).unwrap_or_default(),
         emulation: host
             .is_some_and(|h| matches!(h.facts.acceleration, hostd_types::Acceleration::Emulation { .. })),
         detail,
@@ -87,7 +98,7 @@ pub(crate) async fn console(visit: Visit, Path(id): Path<String>) -> Answer {
     let detail = visit.core.vm_detail(id).await.or_page(&visit)?;
     let title = format!("{} · Console", detail.vm.spec.name);
     Ok(answer(&ConsolePage {
-        layout: visit.layout("vm-console", Section::Vms, title).watching(watch(id)),
+        layout: visit.layout("vm-console", Section::Vms, title).watching(watch(&visit, &detail.vm)),
         detail,
     }))
 }
@@ -99,7 +110,7 @@ pub(crate) async fn events(visit: Visit, Path(id): Path<String>, Query(listing):
     let page = visit.core.events(&listing.params(), Some(&id.to_string())).await.or_page(&visit)?;
     let title = format!("{} · Events", detail.vm.spec.name);
     Ok(answer(&VmEventsPage {
-        layout: visit.layout("vm-events", Section::Vms, title).watching(watch(id)),
+        layout: visit.layout("vm-events", Section::Vms, title).watching(watch(&visit, &detail.vm)),
         pager: listing.pager(&format!("/vms/{id}/events"), &page, "event"),
         events: page.items,
         detail,

@@ -45,7 +45,8 @@ fn page_of(
     problem: Option<Problem>,
 ) -> HardwarePage {
     let title = format!("{} · Hardware", detail.vm.spec.name);
-    let layout = visit.layout("vm-hardware", Section::Vms, title).watching(super::vm::watch(detail.vm.id));
+    let layout =
+        visit.layout("vm-hardware", Section::Vms, title).watching(super::vm::watch(visit, &detail.vm));
     HardwarePage { layout, refusal: Refusal(problem), detail, form, isos }
 }
 

@@ -199,6 +199,8 @@ fn preview(text: &str) -> JoinPreview {
             clash(Kind::Vm, "web-1", "web-1-quantix-2"),
         ],
         host,
+        facts: super::sample::host(text, false).facts,
+        level: LEVEL,
         belongings,
         blockers: Vec::new(),
         notes: vec![
@@ -214,7 +216,7 @@ fn preview(text: &str) -> JoinPreview {
 fn moving(text: &str, joins: bool) -> String {
     let page = if joins { "joining" } else { "leaving" };
     let layout = Frame::default().layout(page, Section::None, "On the way");
-    html(MovingPage { layout, name: format!("h2{text}"), joins })
+    html(MovingPage { layout, name: format!("h2{text}"), joins, next: "/cluster".into() })
 }
 
 fn join(preview: JoinPreview, text: &str) -> String {
@@ -299,6 +301,9 @@ pub(super) fn empty_cluster_pages() -> Pages {
     let mut bare = preview("");
     bare.belongings = Belongings::default();
     bare.clashes.clear();
+    bare.facts.cpu = CpuFacts::default();
+    bare.facts.memory_bytes = 0;
+    bare.facts.disks.clear();
     bare.host.becomes = bare.host.name.clone();
     let mut unknown = three("");
     for member in &mut unknown.members[1..] {
@@ -344,12 +349,20 @@ fn the_hooks_of_the_cluster_are_there() {
     assert!(html("join").contains("data-page=\"join\"") && html("join").contains("action=\"/cluster/join\""));
     assert_eq!(html("join").matches("<tr data-clash=\"").count(), 2);
     assert!(html("join-blocked").contains("disabled>Join"));
+    for fact in ["16 cores, 32 threads", "nvme0n1", "0.1.0, level "] {
+        assert!(html("join").contains(fact), "{fact}");
+    }
+    assert_eq!(html("join-bare").matches("not known").count(), 3);
+    // One that was used or has ended opens nothing more.
+    assert_eq!(cluster.matches("/revoke\"").count(), 1);
     // Nobody is logged in any more, so no link of theirs may need it.
     for name in ["joining", "leaving"] {
         assert!(
             html(name).contains("href=\"/login?next=/cluster\"") && !html(name).contains("action="),
             "{name}"
         );
+        // The page goes on without scripts.
+        assert!(html(name).contains("<meta http-equiv=\"refresh\""), "{name}");
     }
     assert!(
         html("host-silent").contains("last seen 4 min ago") && html("host-silent").contains("data-stale")

@@ -133,7 +133,6 @@ fn single_pages(text: &str) -> Pages {
         refusal: Refusal(problem),
         name: text.to_owned(),
         next: format!("/vms{text}"),
-        moving: !text.is_empty(),
     };
     let refused = Problem::new(ProblemKind::TooMany, format!("Too many attempts. {text}")).retry_after(30);
     let mut pages = vec![

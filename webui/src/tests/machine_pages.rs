@@ -20,6 +20,7 @@ pub(super) fn machine_pages(text: &str) -> Pages {
         let mut detail = detail(&name, state);
         detail.vm.status.reason = Some(format!("guest shut down{text}"));
         detail.vm.status.drift = vec![format!("memory is 1 GiB{text}")];
+        detail.pending = vec![format!("its name inside libvirt, which is web{text} until then")];
         (layout(page, Section::Vms, text), detail)
     };
     let summary = |state| {
@@ -31,6 +32,12 @@ pub(super) fn machine_pages(text: &str) -> Pages {
         }
         let charts = if state.is_active() { Chart::of_vm(&vm_samples(1), 4 << 30) } else { Vec::new() };
         html(VmPage { layout, detail, charts, emulation: true })
+    };
+    let silent = || {
+        let (layout, mut detail) = page("vm", VmState::Running);
+        detail.vm.spec.host = HOSTS[2];
+        (detail.vm.status.drift, detail.pending) = Default::default();
+        html(VmPage { layout, detail, charts: Vec::new(), emulation: false })
     };
     let hardware = |state, refusal| {
         let (layout, detail) = page("vm-hardware", state);
@@ -64,6 +71,7 @@ pub(super) fn machine_pages(text: &str) -> Pages {
         ("vm-off", summary(VmState::Off)),
         ("vm-paused", summary(VmState::Paused)),
         ("vm-crashed", summary(VmState::Crashed)),
+        ("vm-silent", silent()),
         ("vm-hardware", hardware(VmState::Running, Refusal::default())),
         ("vm-hardware-wrong", hardware(VmState::Off, wrong())),
         ("vm-delete", delete("keep", Refusal::default())),
@@ -85,4 +93,23 @@ pub(super) fn machine_pages(text: &str) -> Pages {
         ("vm-new", html(new(Refusal::default()))),
         ("vm-new-wrong", html(new(wrong()))),
     ]
+}
+
+#[test]
+fn a_machine_on_a_silent_host_offers_no_power_and_says_why() {
+    let pages = machine_pages("");
+    let html = |name: &str| &pages.iter().find(|(n, _)| *n == name).expect(name).1;
+    let silent = html("vm-silent");
+    assert!(silent.contains("No measurements: its host has been silent, last seen 4 min ago."));
+    assert!(!silent.contains("No measurements yet"));
+    let why = "disabled title=\"Its host does not answer (last seen 4 min ago)\">";
+    // Three act at once, two open a dialog.
+    assert_eq!(silent.matches(why).count(), 5, "{silent}");
+    for state in ["vm", "vm-off"] {
+        let head = html(state).split("id=\"work\"").next().unwrap_or_default();
+        let away = head.contains("does not answer");
+        assert_eq!(away, head.contains("data-stale"), "{state}: {head}");
+    }
+    let told = "Takes effect at the next start:</b> its name inside libvirt, which is web until then.";
+    assert!(html("vm-off").contains(told));
 }

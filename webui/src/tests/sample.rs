@@ -246,6 +246,7 @@ pub(crate) fn detail(name: &str, state: VmState) -> VmDetail {
         }],
         cdrom: Some(image(name, ImageKind::Iso).image),
         task: None,
+        pending: Vec::new(),
         vm,
     }
 }

@@ -44,6 +44,7 @@ impl Core {
             ),
             "Tasks and events of this host so far stay behind in its archive.".to_owned(),
         ];
+        notes.extend(called_as_before(&asked.belongings, &answer.clashes));
         if !asked.belongings.vms.is_empty() {
             notes.push(format!("Everybody who manages {name} can manage this host's machines."));
         }
@@ -52,6 +53,8 @@ impl Core {
             name: answer.name,
             members: answer.members,
             host,
+            facts: self.facts().await,
+            level: asked.status.level,
             belongings: asked.belongings,
             clashes: answer.clashes,
             blockers,
@@ -154,6 +157,21 @@ impl Core {
             csr_pem,
             belongings,
         })
+    }
+}
+
+/// What becomes of the new names of machines that run: libvirt renames only what is off.
+fn called_as_before(belongings: &Belongings, clashes: &[Clash]) -> Option<String> {
+    let renamed = |vm: &&Vm| clashes.iter().any(|c| c.kind == Kind::Vm && c.id == vm.id.to_string());
+    let active = belongings.vms.iter().filter(|vm| vm.status.state.is_active());
+    let names: Vec<&str> = active.filter(renamed).map(|vm| vm.spec.name.as_str()).collect();
+    match names.as_slice() {
+        [] => None,
+        [name] => Some(format!("{name} runs: it keeps this name inside libvirt until it is next started.")),
+        names => Some(format!(
+            "{} run: they keep these names inside libvirt until they are next started.",
+            names.join(", ")
+        )),
     }
 }
 

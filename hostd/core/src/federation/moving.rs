@@ -59,6 +59,17 @@ impl Core {
         moved
     }
 
+    /// Where this host is on its way to; `None` when it is where it belongs.
+    ///
+    /// # Errors
+    /// When what is noted of the move can't be read.
+    pub async fn destination(&self) -> Result<Option<Destination>, Problem> {
+        if *self.0.settled.borrow() {
+            return Ok(None);
+        }
+        Ok(self.0.cluster.switching().await?.map(|switch| switch.into))
+    }
+
     /// Finishes the move that was begun, in the background.
     pub(crate) fn finish_move(&self) {
         let core = self.clone();

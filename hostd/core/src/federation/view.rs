@@ -228,6 +228,10 @@ pub struct JoinPreview {
     pub members: Vec<String>,
     /// The name this host has, and the one it will have there.
     pub host: Clash,
+    /// What this host knows about its machine: what the cluster gets with it.
+    pub facts: HostFacts,
+    /// The newest feature level its version knows.
+    pub level: u16,
     /// What comes along.
     pub belongings: Belongings,
     /// Names that will change.

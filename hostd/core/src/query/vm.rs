@@ -69,7 +69,9 @@ impl Core {
         running.extend(self.store().running_tasks_on(vm.spec.host).await?);
         let about = id.to_string();
         let task = running.into_iter().find(|task| task.subject.id == about);
-        Ok(VmDetail { vm, disks, nics, cdrom, task })
+        let name = self.0.libvirt_names.of(id);
+        let pending = name.map(|name| format!("its name inside libvirt, which is {name} until then"));
+        Ok(VmDetail { vm, disks, nics, cdrom, task, pending: pending.into_iter().collect() })
     }
 
     async fn nic_view(&self, nic: &VmNic) -> Result<NicView, Problem> {

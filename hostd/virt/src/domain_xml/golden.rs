@@ -3,8 +3,9 @@
 use super::*;
 use crate::definition;
 use crate::drift::drift;
+use crate::observe::SeenDomain;
 use crate::plan::{DiskSource, NicSource};
-use hostd_types::{DiskBus, DiskFormat, NicModel, VmId, VolumeId};
+use hostd_types::{DiskBus, DiskFormat, NicModel, VmId, VmState, VolumeId};
 use proptest::prelude::*;
 
 fn plan(kvm: bool) -> DomainPlan {
@@ -82,6 +83,14 @@ proptest! {
         let read = definition::read(&xml).expect("readable");
         prop_assert_eq!(read.generation, Some(7));
         plan.name = read.shape.name.clone(); // trimmed and carriable
-        prop_assert_eq!(drift(&plan, &read.shape), Vec::<String>::new());
+        let domain = SeenDomain {
+            vm: plan.vm,
+            state: VmState::Off,
+            reason: None,
+            generation: read.generation,
+            persistent: true,
+            shape: read.shape,
+        };
+        prop_assert_eq!(drift(&plan, &domain), Vec::<String>::new());
     }
 }

@@ -89,6 +89,7 @@ async fn chapters(checkout: &Checkout, seats: &mut [Seat]) -> Result<()> {
         let browser = &seats[joiner].browser;
         hosts::preview(browser, &token, &guest(joiner + 1)).await?;
         hosts::agree(browser).await.with_context(|| format!("joining host {}", joiner + 1))?;
+        hosts::arrives(browser).await?;
         hosts::log_in(browser, &cluster_password).await?;
         println!("host {} has joined", joiner + 1);
     }

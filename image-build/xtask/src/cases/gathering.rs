@@ -127,6 +127,8 @@ impl Bed {
         self.here(comer, "preview").await?;
         hosts::agree(comer).await?;
         self.here(comer, "joining").await?;
+        hosts::arrives(comer).await?;
+        self.here(comer, "arrived").await?;
         hosts::log_in(comer, password).await
     }
 
@@ -148,6 +150,7 @@ impl Bed {
         self.picture(first, "one-away", "/cluster").await?;
         self.picture(first, "one-away-vms", "/vms").await?;
         self.picture(first, "one-away-vm", &format!("/vms/{far}")).await?;
+        self.no_power(first).await?;
         self.picture(first, "one-away-overview", "/").await?;
         hosts::misses(third, 2).await?;
         hosts::majority(third, false).await?;
@@ -159,6 +162,16 @@ impl Bed {
         self.fleet.heal(2)?;
         hosts::misses(first, 0).await?;
         hosts::majority(third, true).await
+    }
+
+    /// The page of a machine whose host does not answer, which is shown, offers none of the power buttons.
+    async fn no_power(&self, browser: &Browser) -> Result<()> {
+        let offered = "const buttons = [...document.querySelectorAll('#head .actions form > button')]; \
+            return buttons.length > 0 && buttons.every(b => b.disabled && b.title.includes('does not answer'))";
+        ensure!(browser.script(offered).await? == true, "the host is silent: {}", browser.page_text().await);
+        let charts = browser.find("#charts").await?.text().await?;
+        ensure!(charts.contains("its host has been silent"), "instead of charts: {charts}");
+        Ok(())
     }
 
     /// The third is gone for good: it is removed from the page of the first, and its own page says so.

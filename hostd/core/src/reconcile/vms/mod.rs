@@ -90,7 +90,7 @@ impl Vms {
     fn work_on(&self, vm: &Vm, domain: Option<&SeenDomain>, wanted: &Wanted) -> bool {
         let plan_of = wanted.domain_plan(&self.core, vm);
         let drift = match (&plan_of, domain) {
-            (Some(plan), Some(domain)) => hostd_virt::drift(plan, &domain.shape),
+            (Some(plan), Some(domain)) => hostd_virt::drift(plan, domain),
             (Some(_) | None, _) => Vec::new(),
         };
         let medium_differs = match (&plan_of, domain) {
@@ -179,6 +179,10 @@ impl Reconcile for Vms {
         let Some(seen) = self.look().await? else { return self.unknown(&busy).await };
         let foreign = seen.keys().filter(|id| !wanted.vms.iter().any(|vm| vm.id == **id)).count();
         self.core.0.foreign_domains.store(foreign as u64, Ordering::Relaxed);
+        self.core.0.libvirt_names.note(wanted.vms.iter().filter_map(|vm| {
+            let name = &seen.get(&vm.id).filter(|domain| domain.state.is_active())?.shape.name;
+            (*name != vm.spec.name).then(|| (vm.id, name.clone()))
+        }));
         self.waits.keep(&wanted.vms);
         let mut summary = Summary { checked: wanted.vms.len(), ..Summary::default() };
         let mut settled = HashSet::new();
