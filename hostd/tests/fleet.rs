@@ -76,7 +76,7 @@ impl Hosts {
         .unwrap();
     }
 
-    /// Fresh hosts in one cluster, which votes with three of them, or `None` where none can be made.
+    /// Fresh hosts in one cluster, of which as many vote as can, or `None` where none can be made.
     pub async fn joined(count: usize) -> Option<Self> {
         Self::joined_as(&program(), count).await
     }
@@ -87,10 +87,18 @@ impl Hosts {
         for i in 1..count {
             hosts.join(i, 0).await;
         }
-        if count >= 3 {
-            hosts.admin(0).sees("three voters", |view| voters(view) == 3).await;
-        }
+        hosts.vote().await;
         Some(hosts)
+    }
+
+    /// Waits until as many hosts of one cluster vote as it wants to: of two only one, three from three on, and five from five.
+    pub async fn vote(&self) {
+        let wanted = match self.len() {
+            0..=2 => 1,
+            3 | 4 => 3,
+            _ => 5,
+        };
+        self.admin(0).sees(&format!("{wanted} voters"), |view| voters(view) == wanted).await;
     }
 
     /// The administrator of host `i`, at its console.

@@ -22,7 +22,7 @@ async fn a_leader_whose_disk_is_full_says_so_and_loses_nothing() {
     hosts.is_idle(0).await;
     hosts.join(1, 0).await;
     hosts.join(2, 0).await;
-    hosts.admin(0).sees("three voters", |view| crate::fleet::voters(view) == 3).await;
+    hosts.vote().await;
     assert_eq!(hosts.leader(&[0, 1, 2]).await, 0);
     let (full, filler) = (hosts.id(0).await, state.join("filler"));
     let dd = format!("of={}", filler.display());

@@ -2,7 +2,7 @@
 //! it against any commit.
 
 use crate::bed::{program, refused};
-use crate::fleet::{Hosts, member, voters};
+use crate::fleet::{Hosts, member};
 use futures_util::future::join_all;
 use hostd_types::{LEASES, LEVEL};
 use hyper::Method;
@@ -232,7 +232,7 @@ async fn a_host_of_either_version_joins_a_cluster_of_either_unless_that_has_rise
     let preview = hosts.admin(2).post("cluster/preview", json!({"token": token})).await;
     assert_eq!((preview.status.as_u16(), &preview.json().unwrap()["blockers"]), (200, &json!([])));
     hosts.join(2, 1).await;
-    hosts.admin(0).sees("three voters", |view| voters(view) == 3).await;
+    hosts.vote().await;
     let mut writes = works(&hosts, &[0, 1, 2], "mixed").await;
     stays_down(&hosts, 2, low, &[0, 1]).await;
     // An older one comes to mixed ones, by way of the newer.
@@ -252,7 +252,7 @@ async fn a_host_of_either_version_joins_a_cluster_of_either_unless_that_has_rise
         hosts.is_idle(i).await;
         hosts.join(i, sponsor).await;
     }
-    hosts.admin(0).sees("three voters", |view| voters(view) == 3).await;
+    hosts.vote().await;
     writes.extend(works(&hosts, &[0, 1, 2, 3], "again").await);
     alike(&hosts, &[0, 1, 2, 3]).await;
     for i in [0, 1, 3] {

@@ -15,7 +15,7 @@ async fn two_and_a_witness() -> Option<Hosts> {
     let mut hosts = Hosts::joined(2).await?;
     hosts.add_witness().await.unwrap();
     hosts.join(2, 0).await;
-    hosts.admin(0).sees("three voters", |view| voters(view) == 3).await;
+    hosts.vote().await;
     Some(hosts)
 }
 

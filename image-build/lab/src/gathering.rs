@@ -100,7 +100,7 @@ pub async fn lists(browser: &Browser, guests: &[String]) -> Result<()> {
 /// When it does not.
 pub async fn misses(browser: &Browser, hosts: usize) -> Result<()> {
     let away = "return [...document.querySelectorAll('tr[data-host]')].filter(row => \
-        ['suspect', 'down'].includes(row.querySelector('[data-liveness]').dataset.liveness) && \
+        ['suspect', 'down', 'fenced'].includes(row.querySelector('[data-liveness]').dataset.liveness) && \
         /\\d/.test(row.querySelector('.stale')?.textContent ?? '')).length";
     watches(browser, &format!("{hosts} hosts away"), away, hosts).await
 }
