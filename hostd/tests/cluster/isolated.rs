@@ -159,6 +159,8 @@ async fn hosts_that_were_given_up_change_nothing_and_join_again() {
     let stopped = hosts.admin(0).power(&vm, "reset").await;
     assert_eq!(stopped["state"], "succeeded", "{stopped:#}");
 
+    let page = hosts.console(0).send(hyper::Method::GET, "/cluster", None).await.unwrap().text();
+    assert!(page.contains("join-form") && page.contains("leave-form"), "{page}");
     let token = hosts.invite(2).await;
     let preview = hosts.admin(0).post("cluster/preview", json!({"token": token})).await;
     let preview = preview.json().unwrap();

@@ -93,7 +93,7 @@ impl HelpTopic {
                 "The majority of the cluster can't be reached, so nothing may be decided here. Machines keep running, and those of this host can be started and stopped. Start the hosts that don't answer, or repair the network; the help page on clusters tells what to do when they are lost. A lone host never says this."
             }
             ProblemKind::Removed => {
-                "Somebody removed this host from its cluster. Its machines and disks are where they were. They can still be started and stopped; nothing else can be changed on it. Make it a cluster of its own again on its Cluster page, or let it join again with a fresh token: qx cluster join."
+                "Somebody removed this host from its cluster. Its machines and disks are where they were. They can still be started and stopped; nothing else can be changed on it. On its Cluster page paste a fresh join token, or make it a cluster of its own."
             }
             ProblemKind::Unauthenticated => {
                 "The session ended, or the name or password is wrong. Log in again; after a few wrong passwords there is a short wait."

@@ -143,8 +143,9 @@ pub fn mixed(checkout: &Checkout) -> Result<()> {
 
 /// The runner of the daemon's tests, one after the other: those that are `ignored`, by `filter`.
 fn nextest(checkout: &Checkout, ignored: &str, filter: &str) -> Command {
-    let words = ["nextest", "run", "--workspace", "--locked", "-j", "1", "--no-fail-fast", "--run-ignored"];
+    let words =
+        ["nextest", "run", "--workspace", "--locked", "--profile", "lab", "-j", "1", "--no-fail-fast"];
     let mut nextest = checkout.cargo(&words);
-    nextest.args([ignored, "-E", &format!("package(hostd) and ({filter})")]);
+    nextest.args(["--run-ignored", ignored, "-E", &format!("package(hostd) and ({filter})")]);
     nextest
 }
