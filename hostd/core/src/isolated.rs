@@ -32,6 +32,20 @@ struct Layer {
 }
 
 impl Layer {
+    /// Lays a request over the machine, which is in `status`; answers the tasks that it replaces.
+    fn ask(&mut self, status: &VmStatus, power: &PowerRequest, act: &Act) -> Vec<TaskId> {
+        self.status.get_or_insert_with(|| status.clone());
+        self.power = Some(power.clone());
+        let mut replaced = Vec::new();
+        for earlier in self.acts.iter_mut().filter(|earlier| earlier.task.state == TaskState::Running) {
+            let detail = format!("replaced by {}", act.task.action);
+            earlier.end(Some(Problem::new(ProblemKind::Cancelled, detail)));
+            replaced.push(earlier.task.id);
+        }
+        self.acts.push(act.clone());
+        replaced
+    }
+
     /// Nothing of it is under way any more, or for longer than it may be.
     fn settled(&self) -> bool {
         let deadline = self.power.as_ref().map_or(0, |power| i64::from(power.deadline_s)).max(SETTLES_S);
@@ -82,13 +96,19 @@ impl Act {
     }
 }
 
+type Layers = BTreeMap<VmId, Layer>;
+
 /// The layers of all machines.
 #[derive(Debug, Default)]
-pub(crate) struct Isolated(Mutex<BTreeMap<VmId, Layer>>);
+pub(crate) struct Isolated {
+    layers: Mutex<Layers>,
+    /// Held from reading the layers until the journal has what follows from them: one act after the other.
+    writing: tokio::sync::Mutex<()>,
+}
 
 impl Isolated {
-    fn layers(&self) -> MutexGuard<'_, BTreeMap<VmId, Layer>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn layers(&self) -> MutexGuard<'_, Layers> {
+        self.layers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The machine as it is with its layer.
@@ -186,6 +206,7 @@ impl Core {
         let Some(vm) = self.store().vm(id).await?.filter(|vm| vm.spec.host == self.host()) else {
             return Ok(None);
         };
+        let _one_after_the_other = self.0.isolated_vms.writing.lock().await;
         let vm = self.0.isolated_vms.over(vm);
         let (task, at) = (TaskId::new(), Timestamp::now());
         let seq = vm.spec.power.as_ref().map_or(0, |power| power.seq) + 1;
@@ -204,18 +225,12 @@ impl Core {
         };
         let outcome = Outcome { index: 0, task: Some(task.id), subject: Some(vm.subject()) };
         let answer = Some(Remembered::new(command, outcome.clone()));
+        let act = Act { request, task, answer };
         let mut next = self.0.isolated_vms.layers().clone();
-        let layer = next.entry(id).or_default();
-        layer.status.get_or_insert(vm.status);
-        layer.power = Some(power);
-        let mut replaced = Vec::new();
-        for act in layer.acts.iter_mut().filter(|act| act.task.state == TaskState::Running) {
-            act.end(Some(Problem::new(ProblemKind::Cancelled, format!("replaced by {}", task.action))));
-            replaced.push(act.task.id);
-        }
-        layer.acts.push(Act { request, task, answer });
+        next.entry(id).or_default().ask(&vm.status, &power, &act);
         self.journal(&next).await?;
-        *self.0.isolated_vms.layers() = next;
+        // What was seen while it was written stays.
+        let replaced = self.0.isolated_vms.layers().entry(id).or_default().ask(&vm.status, &power, &act);
         tracing::info!(vm = %id, action = action.as_str(), "acting without the majority");
         self.0.live.tell(Kind::Vm, id);
         for task in replaced.into_iter().chain(outcome.task) {
@@ -225,7 +240,7 @@ impl Core {
         Ok(Some(outcome))
     }
 
-    async fn journal(&self, layers: &BTreeMap<VmId, Layer>) -> Result<(), Problem> {
+    async fn journal(&self, layers: &Layers) -> Result<(), Problem> {
         let text = serde_json::to_string(layers)
             .map_err(|error| internal("What is done without the others can't be noted", error))?;
         self.local().put(JOURNAL, &text).await
@@ -272,6 +287,7 @@ impl Core {
                 let by = Actor::Host { id: self.host() };
                 self.propose(by, RequestId::new(), Command::Vm(report)).await?;
             }
+            let _one_after_the_other = self.0.isolated_vms.writing.lock().await;
             let mut left = self.0.isolated_vms.layers().clone();
             if left.get(&id).is_some_and(|now| now.acts.len() > layer.acts.len()) {
                 // Something was asked meanwhile; it is told with the next try, and what was told is not told twice.
@@ -279,7 +295,7 @@ impl Core {
             }
             left.remove(&id);
             self.journal(&left).await?;
-            *self.0.isolated_vms.layers() = left;
+            self.0.isolated_vms.layers().remove(&id);
         }
         self.0.wakes.vms.notify_one();
         Ok(())

@@ -36,13 +36,16 @@ pub fn authority(view: &ClusterView) -> Option<String> {
     let rotation = view.certificates.rotation.as_ref()?;
     let name =
         |id: &HostId| view.members.iter().find(|m| m.host.id == *id).map(|m| m.host.spec.name.as_str());
-    let waits: Vec<&str> = rotation.waits_for.iter().filter_map(name).collect();
+    let names = |ids: &[HostId]| ids.iter().filter_map(name).collect::<Vec<_>>().join(", ");
     let what = match rotation.phase {
         RotationPhase::Trusting => "the members come to trust the new one",
         RotationPhase::Renewing => "the members renew their certificates",
     };
-    Some(match waits.is_empty() {
-        true => format!("being replaced: {what}"),
-        false => format!("being replaced: {what}; waits for {}", waits.join(", ")),
-    })
+    let mut text = format!("being replaced: {what}");
+    for (does, whom) in [("waits for", &rotation.waits_for), ("goes on without", &rotation.without)] {
+        if !whom.is_empty() {
+            text.push_str(&format!("; {does} {}", names(whom)));
+        }
+    }
+    Some(text)
 }

@@ -168,6 +168,11 @@ fn find_unknown(given: &Value, known: &Value, at: String, unknown: &mut Vec<Fiel
                 }
             }
         }
+        // The type would take its fields in their order, which is nobody's to rely on.
+        (Value::Array(_), Value::Object(_)) => {
+            let detail = "An object with named fields is needed here, not a list.".to_owned();
+            unknown.push(FieldError { pointer: at, detail });
+        }
         (Value::Array(given), Value::Array(known)) => {
             for (index, (given, known)) in given.iter().zip(known).enumerate() {
                 find_unknown(given, known, format!("{at}/{index}"), unknown);

@@ -40,6 +40,7 @@ async fn its_settings_keep_to_the_rules() {
         (json!({"voters": 9}), "/voters"),
         (json!({"voters": "3"}), "/voters"),
         (json!({"voter": 3}), "/voter"),
+        (json!(["lab", 5]), ""),
     ];
     for (body, at) in cases {
         let answer = bed.ask(Method::PATCH, "cluster", body.clone()).await;

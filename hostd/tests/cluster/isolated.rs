@@ -3,9 +3,9 @@
 use crate::admin::PATIENCE;
 use crate::bed::refused;
 use crate::fleet::Hosts;
+use futures_util::future::join_all;
 use lab::wait;
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
 
 fn held(view: &Value) -> bool {
     view["quorum"]["held"] == true
@@ -62,6 +62,49 @@ async fn a_host_that_is_cut_off_works_with_its_own_machines_and_tells_later() {
     hosts.admin(cut).vm_is(&vm, "off").await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn acts_of_a_host_that_is_cut_off_at_the_same_moment_are_all_done_and_told() {
+    let Some(hosts) = Hosts::joined(3).await else { return };
+    let (cut, other) = (2, 0);
+    let mut vms = Vec::new();
+    for n in 0..8 {
+        vms.push(hosts.admin(cut).create_vm(&format!("own{n}"), json!({})).await);
+    }
+    hosts.cut(cut).unwrap();
+    hosts.admin(cut).sees("no majority", |view| !held(view)).await;
+    let begun = vms.iter().enumerate().map(|(n, vm)| {
+        let (hosts, key) = (&hosts, format!("0192c1d4-7b1e-7c3a-9d3e-2f6a1b0c4d5{n}"));
+        async move { act(hosts, cut, vm, "start", &key).await }
+    });
+    let tasks = join_all(begun).await;
+    for (vm, task) in vms.iter().zip(&tasks) {
+        assert_eq!(hosts.admin(cut).task_ended(task).await["state"], "succeeded");
+        hosts.admin(cut).vm_is(vm, "running").await;
+    }
+    hosts.heal(cut).unwrap();
+    for (vm, task) in vms.iter().zip(&tasks) {
+        let told = hosts.admin(other).finds("tasks", "the start", |row| row["id"] == task.as_str()).await;
+        assert_eq!(told["state"], "succeeded", "{told:#}");
+        hosts.admin(other).vm_is(vm, "running").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn others_that_are_merely_out_of_sight_are_not_given_up() {
+    let Some(hosts) = Hosts::joined(3).await else { return };
+    hosts.cut(2).unwrap();
+    let away = |view: &Value| !held(view) && view["quorum"]["reachable"] == 1;
+    hosts.admin(2).sees("nobody else", away).await;
+    hosts.heal(2).unwrap();
+    // Nobody may have met again yet: it must look before it takes a person's word.
+    let answer = hosts.admin(2).post("cluster/recover", json!({"powered_off": ["h1", "h2"]})).await;
+    refused(&answer, 409, "wrong-state");
+    for i in [0, 2] {
+        let view = hosts.admin(i).sees("a majority", held).await;
+        assert_eq!((&view["condition"], view["members"].as_array().unwrap().len()), (&json!("member"), 3));
+    }
+}
+
 /// Asks for an act on a machine's power under a key; answers the task.
 async fn act(hosts: &Hosts, i: usize, vm: &str, action: &str, key: &str) -> String {
     let mut console = hosts.console(i);
@@ -93,11 +136,9 @@ async fn an_act_of_a_host_that_is_cut_off_is_one_task_over_a_restart_and_after_i
     hosts.crash(cut).unwrap();
     hosts.restart(cut).await.unwrap();
     assert_eq!(act(&hosts, cut, &vm, "reset", key).await, reset, "it acted again");
-    let begun = Instant::now();
     let mut browser = hosts.network(cut);
     let login = browser.send(hyper::Method::POST, "/api/v1/session", Some(&credentials)).await.unwrap();
     assert_eq!(login.status, 200, "{}", login.text());
-    assert!(begun.elapsed() < Duration::from_secs(5), "a login took {:?}", begun.elapsed());
 
     // The others show what they heard last, and say how old it is.
     let silent = |row: &Value| row["silent"]["seen_s"].as_u64().is_some_and(|age| age >= 5);
@@ -149,13 +190,11 @@ async fn hosts_that_were_given_up_change_nothing_and_join_again() {
     hosts.heal(2).unwrap();
     let view = hosts.admin(0).sees("it was removed", |view| view["condition"] == "removed").await;
     assert!(!held(&view) && view["quorum"]["text"].as_str().unwrap().contains("removed"), "{view:#}");
-    let begun = Instant::now();
     let new = json!({"name": "new", "cpus": 1, "memory_mib": 32});
     for (path, body) in [("vms", new), ("cluster/tokens", json!({}))] {
         let problem = refused(&hosts.admin(0).post(path, body).await, 410, "removed");
         assert!(problem["detail"].as_str().unwrap().contains("leave"), "{problem:#}");
     }
-    assert!(begun.elapsed() < Duration::from_secs(3), "the refusals took {:?}", begun.elapsed());
     let stopped = hosts.admin(0).power(&vm, "reset").await;
     assert_eq!(stopped["state"], "succeeded", "{stopped:#}");
 

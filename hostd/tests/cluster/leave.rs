@@ -1,6 +1,7 @@
 //! Hosts leave, are removed, and come back. Their guests run on.
 
 use crate::admin::PATIENCE;
+use crate::bed::refused;
 use crate::fleet::Hosts;
 use hyper::Method;
 use lab::wait;
@@ -20,6 +21,7 @@ async fn a_host_leaves_with_what_it_has_and_may_come_back() {
     let other = hosts.admin(0).create_vm("other", json!({})).await;
     hosts.all_list(&[0, 1, 2], &[&guest, &other]).await;
     let cluster = hosts.view(0).await["cluster"]["id"].clone();
+    let credentials = hosts.admin(0).credentials().await;
 
     let unsure = hosts.admin(1).post("cluster/leave", json!({"confirm": "h1"})).await;
     assert!(unsure.status.is_client_error(), "{}", unsure.text());
@@ -33,6 +35,10 @@ async fn a_host_leaves_with_what_it_has_and_may_come_back() {
     assert_eq!(hosts.admin(1).names("vms").await, ["guest"]);
     assert_eq!(hosts.admin(0).names("vms").await, ["other"]);
     hosts.admin(1).vm_is(&guest, "running").await;
+    // It keeps the cluster's users, with the password that was generated on another host.
+    let mut browser = hosts.network(1);
+    let login = browser.send(Method::POST, "/api/v1/session", Some(&credentials)).await.unwrap();
+    assert_eq!(login.status, 200, "{}", login.text());
 
     hosts.join(1, 2).await;
     hosts.all_list(&[0, 1, 2], &[&guest, &other]).await;
@@ -94,6 +100,28 @@ async fn a_dead_host_is_removed_and_told_so_when_it_wakes() {
     hosts.join(2, 1).await;
     hosts.all_list(&[0, 1, 2], &[&guest]).await;
     assert_eq!(hosts.qemu(2, &guest), process, "the guest was touched");
+    assert_eq!(hosts.view(0).await["removed"], json!([]), "it is a member again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leave_that_was_refused_is_not_done_later() {
+    let Some(hosts) = Hosts::joined(3).await else { return };
+    let id = hosts.id(2).await;
+    hosts.cut(2).unwrap();
+    hosts.admin(2).sees("no majority", |view| view["quorum"]["held"] == false).await;
+    let answer = hosts.admin(2).post("cluster/leave", json!({"confirm": "h3"})).await;
+    refused(&answer, 503, "no-quorum");
+    wait::until("h3 removed", PATIENCE, || async {
+        let answer = hosts.admin(0).delete(&format!("cluster/hosts/{id}?confirm=h3")).await;
+        Ok((answer.status == 204).then_some(()))
+    })
+    .await
+    .unwrap();
+    hosts.heal(2).unwrap();
+    hosts.admin(2).sees("h3 told that it was removed", |view| view["condition"] == "removed").await;
+    // What would go on with the leave has run by then.
+    hosts.write(0).goes_on(50).await;
+    assert_eq!(hosts.view(2).await["condition"], "removed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

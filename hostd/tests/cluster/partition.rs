@@ -2,7 +2,6 @@
 
 use crate::fleet::{Hosts, Writer, member};
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
 
 /// Three hosts, the leader first, and a writer at each of the other two.
 async fn busy() -> Option<(Hosts, usize, [usize; 2], Vec<Writer>)> {
@@ -39,14 +38,12 @@ fn seen(view: &Value, id: &str) -> (String, Option<u64>) {
     (row["liveness"].as_str().unwrap().to_owned(), row["seen_s"].as_u64())
 }
 
-/// Reads on host `i` are answered at once, whoever is out of reach.
-async fn reads_at_once(hosts: &Hosts, i: usize, machines: usize) {
-    let begun = Instant::now();
+/// Reads on host `i` are answered, whoever is out of reach.
+async fn reads(hosts: &Hosts, i: usize, machines: usize) {
     let mut admin = hosts.admin(i);
     assert_eq!(admin.list("vms").await.len(), machines);
     admin.get("overview").await;
     admin.view().await.unwrap();
-    assert!(begun.elapsed() < Duration::from_secs(5), "reading took {:?}", begun.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -64,12 +61,12 @@ async fn a_follower_is_cut_off() {
     for i in [leader, other] {
         let away = |view: &Value| matches!(seen(view, &id), (live, Some(age)) if live != "up" && age >= 2);
         hosts.admin(i).sees("the cut host's row with its age", away).await;
-        reads_at_once(&hosts, i, 3).await;
+        reads(&hosts, i, 3).await;
     }
     let away = |view: &Value| matches!(seen(view, &leader_id), (live, Some(age)) if live != "up" && age >= 2);
     let view = hosts.admin(cut).sees("the others' rows with their age", away).await;
     assert_eq!(view["members"].as_array().unwrap().len(), 3);
-    reads_at_once(&hosts, cut, 3).await;
+    reads(&hosts, cut, 3).await;
     // Its own machine is its own to stop.
     let own = own.as_str().unwrap();
     let task = hosts.admin(cut).post(&format!("vms/{own}/power"), json!({"action": "force_off"})).await;
@@ -93,7 +90,7 @@ async fn the_leader_is_cut_off() {
     for writer in &writers {
         writer.goes_on(10).await;
     }
-    reads_at_once(&hosts, leader, 0).await;
+    reads(&hosts, leader, 0).await;
     hosts.heal(leader).unwrap();
     let writers: Vec<Writer> = writers.into_iter().chain([behind]).collect();
     all_well(&hosts, writers).await;
@@ -104,7 +101,7 @@ async fn what_the_leader_says_is_lost() {
     let Some((mut hosts, leader, [deaf, other], writers)) = busy().await else { return };
     hosts.cut_way(leader, deaf).unwrap();
     writers[1].goes_on(20).await;
-    reads_at_once(&hosts, deaf, 0).await;
+    reads(&hosts, deaf, 0).await;
     hosts.heal_pair(leader, deaf).unwrap();
     hosts.leader(&[leader, deaf, other]).await;
     all_well(&hosts, writers).await;

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 pub(super) const ADMINISTRATOR: &str = "admin";
 
 /// Local fact: somebody logged in, so the generated password is known outside this host.
-pub(super) const USED: &str = "initial_password_used";
+const USED: &str = "initial_password_used";
 
 /// The file that holds the generated password: readable by root, gone at reboot and when the password is changed.
 #[derive(Debug)]
@@ -83,6 +83,14 @@ impl Core {
         let by = Actor::Host { id: self.host() };
         self.propose(by, RequestId::new(), Command::Access(command)).await?;
         Ok(())
+    }
+
+    /// Somebody outside this host has the generated password: it stays good over boots, and is shown no more.
+    ///
+    /// # Errors
+    /// When that can't be noted.
+    pub(crate) async fn password_is_known(&self) -> Result<(), Problem> {
+        self.local().put(USED, "yes").await
     }
 
     /// The console's password is the one set; it is another one when the daemon died between keeping and setting it.

@@ -89,7 +89,7 @@ impl Core {
         }
         self.0.last_seen.touch(self, session.id, now).await?;
         if user.initial_password {
-            self.local().put(initial::USED, "yes").await?;
+            self.password_is_known().await?;
         }
         Ok((session, user, secret))
     }

@@ -39,6 +39,7 @@ impl Core {
         if self.condition().await? == Condition::Member {
             self.local().put(LEAVING, &self.0.cluster.node().to_string()).await?;
             if let Err(problem) = self.take_leave(ctx).await {
+                self.local().put(LEAVING, "").await?;
                 if let Err(error) = self.stay().await {
                     tracing::warn!(%error, "the cluster can't be told yet that this host stays");
                 }
@@ -70,26 +71,32 @@ impl Core {
 
     /// Tells the others that this host does not leave after all.
     async fn stay(&self) -> Result<(), Problem> {
-        self.report(Command::Host(HostCommand::SetLeaving { id: self.host(), leaving: false })).await?;
-        self.local().put(LEAVING, "").await
+        let leaving = self.store().host(self.host()).await?.is_some_and(|host| host.spec.leaving);
+        if leaving {
+            self.report(Command::Host(HostCommand::SetLeaving { id: self.host(), leaving: false })).await?;
+        }
+        Ok(())
     }
 
     /// Ends a leave that something interrupted: it goes on when the others know that this host is gone, and is taken back
-    /// when they don't.
+    /// when they don't, or when it was refused.
     ///
     /// # Errors
     /// When the state can't be read or written, or the others can't be told.
     pub(crate) async fn resume_leaving(&self) -> Result<(), Problem> {
-        let leaving = self.local().get(LEAVING).await?.unwrap_or_default();
-        if leaving != self.0.cluster.node().to_string() {
-            return Ok(());
-        }
         // A leave under way does the rest itself.
         let Ok(_one_at_a_time) = self.0.moving.try_lock() else { return Ok(()) };
+        let leaving = self.local().get(LEAVING).await?.unwrap_or_default();
+        let interrupted = leaving == self.0.cluster.node().to_string();
         match self.condition().await? {
-            Condition::Removed => self.become_alone().await,
-            Condition::Member => self.stay().await,
-            Condition::Alone | Condition::Moving => Ok(()),
+            Condition::Removed if interrupted => self.become_alone().await,
+            Condition::Member => {
+                if interrupted {
+                    self.local().put(LEAVING, "").await?;
+                }
+                self.stay().await
+            }
+            Condition::Removed | Condition::Alone | Condition::Moving => Ok(()),
         }
     }
 

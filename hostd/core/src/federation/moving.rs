@@ -119,6 +119,8 @@ impl Core {
         }
         self.knock(members.iter().map(|member| member.node)).await;
         self.0.initial_password.forget()?;
+        // The password is the cluster's from here on, and whoever brought this host in has it.
+        self.password_is_known().await?;
         let mut revision = self.0.cluster.revision();
         while self.store().host_of_node(switch.node).await?.is_none() {
             if revision.changed().await.is_err() {

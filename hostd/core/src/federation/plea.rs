@@ -277,7 +277,7 @@ impl Core {
 }
 
 /// The first of `sites` that proves to be a member's, with the nonce it gave.
-async fn find_member(identity: &Identity, sites: &[SocketAddr]) -> Option<(SocketAddr, String)> {
+pub(super) async fn find_member(identity: &Identity, sites: &[SocketAddr]) -> Option<(SocketAddr, String)> {
     let greetings: Vec<_> = sites.iter().map(|site| Box::pin(greet(identity, *site))).collect();
     if greetings.is_empty() {
         return None;
@@ -305,7 +305,7 @@ async fn greet(identity: &Identity, site: SocketAddr) -> Result<(SocketAddr, Str
 }
 
 /// Where members' sites are: at their addresses, on the port of this host's own.
-fn sites(others: &[&Host], core: &Core) -> Vec<SocketAddr> {
+pub(super) fn sites(others: &[&Host], core: &Core) -> Vec<SocketAddr> {
     let port = core.settings().site_listen.port();
     let addresses = others.iter().flat_map(|host| super::parsed(&host.status.addresses));
     addresses.map(|address| SocketAddr::new(address.ip(), port)).collect()

@@ -1,11 +1,27 @@
 //! When the majority is lost for ever, one of the hosts left goes on alone; and where a host is, when nobody knows it.
 
 use super::found::keys;
-use super::view::{Condition, Liveness};
+use super::plea;
+use super::view::Condition;
+use crate::error::internal;
 use crate::{Core, Ctx};
-use hostd_types::command::ClusterCommand;
+use hostd_types::command::{AuditCommand, ClusterCommand};
 use hostd_types::*;
+use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
+use std::time::Duration;
+
+/// How long the other hosts are given to show that they are on after all.
+const SHOW_UP: Duration = Duration::from_secs(3);
+
+/// What the journal of a recovery keeps for its end.
+#[derive(Serialize, Deserialize)]
+struct Vouched {
+    /// Who said that the others are off.
+    by: Actor,
+    /// The generation the cluster has afterwards, however often its end is tried.
+    generation: u64,
+}
 
 /// Local fact: where a person said that a node is.
 fn place_key(node: NodeId) -> String {
@@ -43,13 +59,23 @@ impl Core {
             );
             return Err(Problem::field("/powered_off", detail));
         }
-        if let Some(alive) = others.iter().find(|member| member.liveness == Liveness::Up) {
-            let detail = format!("{} answers, so it is not off.", alive.host.spec.name);
+        let identity = self.identity()?;
+        let others: Vec<&Host> = others.iter().map(|member| &member.host).collect();
+        // What is known of them may be old: this host may have been started, or its cable plugged in, just now.
+        let sites = plea::sites(&others, self);
+        let looked = tokio::time::timeout(SHOW_UP, plea::find_member(&identity, &sites)).await;
+        if let Ok(Some((site, _))) = looked {
+            let at =
+                |host: &&&Host| super::parsed(&host.status.addresses).iter().any(|a| a.ip() == site.ip());
+            let name = others.iter().find(at).map_or("one of them", |host| host.spec.name.as_str());
+            let detail =
+                format!("{name} answers at {site}, so it is not off. Wait until this host has found it.");
             return Err(Problem::wrong_state(detail));
         }
-        let by = serde_json::to_string(&ctx.actor(self.host()))
-            .map_err(|error| crate::error::internal("Who asks can't be noted", error))?;
-        self.0.cluster.recover(&by).await?;
+        let vouched = Vouched { by: ctx.actor(self.host()), generation: identity.generation() + 1 };
+        let vouched =
+            serde_json::to_string(&vouched).map_err(|error| internal("Who asks can't be noted", error))?;
+        self.0.cluster.recover(&vouched).await?;
         self.finish_recovery().await
     }
 
@@ -58,13 +84,12 @@ impl Core {
     /// # Errors
     /// When the state or the keys can't be written.
     pub(crate) async fn finish_recovery(&self) -> Result<(), Problem> {
-        let Some(by) = self.0.cluster.recovered().await? else { return Ok(()) };
+        let Some(vouched) = self.0.cluster.recovered().await? else { return Ok(()) };
         if !self.0.cluster.group().leads {
             return Ok(());
         }
-        let by = serde_json::from_str(&by)
-            .map_err(|error| crate::error::internal("Who asked for the recovery can't be read", error))?;
-        let generation = self.identity()?.generation() + 1;
+        let Vouched { by, generation } = serde_json::from_str(&vouched)
+            .map_err(|error| internal("Who asked for the recovery can't be read", error))?;
         let recover = ClusterCommand::Recover { host: self.host(), generation };
         if self.cluster_record().await?.status.generation < generation {
             self.propose(by, RequestId::new(), Command::Cluster(recover)).await?;
@@ -79,13 +104,20 @@ impl Core {
     ///
     /// # Errors
     /// `NotFound`, `WrongState` for this host itself.
-    pub async fn set_peer(&self, id: HostId, address: Option<SocketAddr>) -> Result<(), Problem> {
+    pub async fn set_peer(&self, ctx: &Ctx, id: HostId, address: Option<SocketAddr>) -> Result<(), Problem> {
         let host = self.host_row(id).await?;
         let node = host.spec.node.filter(|_| id != self.host()).ok_or_else(|| {
             Problem::wrong_state(format!("{} is this host, or not a member.", host.spec.name))
         })?;
         let text = address.map(|address| address.to_string()).unwrap_or_default();
         self.local().put(&place_key(node), &text).await?;
+        let detail = match address {
+            Some(address) => format!("here it is looked for at {address}"),
+            None => "here it is looked for where the cluster says".to_owned(),
+        };
+        let (action, subject) = ("cluster.set_peer".to_owned(), Some(host.subject()));
+        let line = AuditCommand { action, subject, result: EventResult::Ok, detail };
+        self.audit(ctx.actor(self.host()), line).await;
         if let Some(link) = self.0.wire.link() {
             link.set_override(node, address);
         }

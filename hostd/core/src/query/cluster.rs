@@ -6,7 +6,7 @@ use crate::federation::{
 };
 use hostd_cluster::{Group, Known};
 use hostd_types::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// A member that answered within this time is there.
@@ -50,7 +50,10 @@ impl Core {
             // Of use to members alone, who read it in the state.
             authority.sealed_key.clear();
         }
-        let (removed, vms) = (self.store().removed().await?, self.store().vms_by_host().await?);
+        let (mut removed, vms) = (self.store().removed().await?, self.store().vms_by_host().await?);
+        // Who came back is a member under another identity; of who left often the last time counts.
+        let mut gone: BTreeSet<HostId> = hosts.iter().map(|host| host.id).collect();
+        removed.retain(|row| gone.insert(row.host));
         let active = self.store().active_vms_by_host().await?;
         let group = self.0.cluster.group();
         let condition = self.condition_among(&hosts);

@@ -66,19 +66,25 @@ impl Reconcile for Peers {
         Duration::from_secs(5)
     }
     async fn run(&mut self) -> Result<Summary, Problem> {
-        if !std::mem::replace(&mut self.begun, true) {
+        if !self.begun {
             self.core.remember_places().await?;
-            self.core.finish_recovery().await?;
+            self.begun = true;
         }
         let checked = self.read_rows().await?;
-        let mut renewed = self.core.keep_certificate().await?;
-        self.core.step_rotation().await?;
-        self.tell().await?;
-        self.raise().await?;
-        self.core.tell_acts(None).await?;
-        self.core.resume_leaving().await?;
+        // None waits for another: what needs the majority must not keep this host from learning why it has none.
+        let renewed = self.core.keep_certificate().await;
+        let told = [
+            self.core.finish_recovery().await,
+            self.core.step_rotation().await.map(drop),
+            self.tell().await,
+            self.raise().await,
+            self.core.tell_acts(None).await,
+            self.core.resume_leaving().await,
+        ];
         // Last, as it may wait for hosts that are gone.
-        renewed |= self.core.plead().await?;
-        Ok(Summary { checked, changed: usize::from(renewed), ..Summary::default() })
+        let pleaded = self.core.plead().await;
+        told.into_iter().collect::<Result<(), Problem>>()?;
+        let changed = usize::from(renewed? | pleaded?);
+        Ok(Summary { checked, changed, ..Summary::default() })
     }
 }

@@ -231,10 +231,11 @@ pub async fn remove_host(
     params(("id" = HostId, Path)), responses((status = 204), Refusals))]
 pub async fn set_peer(
     State(core): State<Core>,
+    Who(ctx): Who,
     Id(id): Id<HostId>,
     JsonBody(SetPeer { address }): JsonBody<SetPeer>,
 ) -> Answer<StatusCode> {
-    core.set_peer(id, address).await?;
+    core.set_peer(&ctx, id, address).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
