@@ -1,6 +1,6 @@
 //! Hosts that leave or are removed.
 
-use crate::cluster_record::founded;
+use crate::cluster_record::{found, founded, raise};
 use crate::fixture::*;
 use crate::join_token::join;
 use hostd_types::command::*;
@@ -104,6 +104,18 @@ async fn a_removed_host_is_told_so_and_comes_back_only_as_new() {
     f.ok(remove(host)).await;
     let nodes: Vec<NodeId> = store.removed().await.unwrap().into_iter().map(|r| r.node).collect();
     assert_eq!(nodes, [fresh, node], "the latest first");
+}
+
+#[tokio::test]
+async fn who_leads_is_not_removed_by_a_request_that_waited_for_it() {
+    let f = Fixture::new().await;
+    f.ok(raise(LEVEL)).await;
+    f.ok(found(f.host, f.cluster.node())).await;
+    f.member("h2").await;
+    let refused = f.refused(remove(f.host)).await;
+    assert_eq!(refused.kind, ProblemKind::WrongState, "{refused:?}");
+    assert!(refused.detail.contains("leads the cluster"), "{refused:?}");
+    assert!(f.cluster.store().host(f.host).await.unwrap().is_some());
 }
 
 #[tokio::test]

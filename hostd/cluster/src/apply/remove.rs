@@ -16,6 +16,12 @@ pub(crate) fn remove(scope: &mut Scope<'_>, id: HostId) -> Step<Done> {
         let detail = format!("{name} is the cluster's last host; there is nothing it could be removed from.");
         return Err(Problem::wrong_state(detail).into());
     }
+    if host.spec.node == Some(scope.leader.0) {
+        // A request that waited for it while it was off; it may have the only vote, and would take that along.
+        let detail =
+            format!("{name} leads the cluster, so it is on. Let it leave instead: it hands over first.");
+        return Err(Problem::wrong_state(detail).into());
+    }
     scope.db.execute("DELETE FROM nic WHERE vm IN (SELECT id FROM vm WHERE host = ?1)", [id.to_string()])?;
     let vms = drop_rows::<Vm>(scope, id)?;
     let volumes = drop_rows::<Volume>(scope, id)?;
