@@ -2,7 +2,7 @@
 //!
 //! `simulate --from A --seeds N` takes N seeds from A, or 0; `simulate --seed N` tells the history of one; `--traces yes`
 //! prints the hash of each, the same for a seed wherever it runs; `--of leases` lets histories of leases
-//! happen; `--flaw late`, `twice`, `refusals` or `votes`, of leases `early` or `epochs`, breaks something on purpose.
+//! happen, `--of both` as many of the whole and of leases; `--flaw late`, `twice`, `refusals` or `votes`, of leases `early` or `epochs`, breaks something on purpose.
 
 #![allow(clippy::unwrap_used)] // The simulation is a test.
 
@@ -22,13 +22,20 @@ struct Asked {
     talk: bool,
     traces: bool,
     flaw: Flaw,
-    leases: bool,
+    of: &'static [Kind],
+}
+
+/// What a history is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Whole,
+    Leases,
 }
 
 fn asked() -> Option<Asked> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let mut asked =
-        Asked { first: 0, count: 100, talk: false, traces: false, flaw: Flaw::None, leases: false };
+        Asked { first: 0, count: 100, talk: false, traces: false, flaw: Flaw::None, of: &[Kind::Whole] };
     for pair in args.chunks(2) {
         let [name, value] = pair else { return None };
         match (name.as_str(), value.as_str()) {
@@ -45,7 +52,8 @@ fn asked() -> Option<Asked> {
             ("--flaw", "votes") => asked.flaw = Flaw::VotesForgotten,
             ("--flaw", "early") => asked.flaw = Flaw::FencesEarly,
             ("--flaw", "epochs") => asked.flaw = Flaw::EpochsUnchecked,
-            ("--of", "leases") => asked.leases = true,
+            ("--of", "leases") => asked.of = &[Kind::Leases],
+            ("--of", "both") => asked.of = &[Kind::Whole, Kind::Leases],
             _ => return None,
         }
     }
@@ -53,12 +61,24 @@ fn asked() -> Option<Asked> {
 }
 
 fn main() -> ExitCode {
-    let Some(Asked { first, count, talk, traces, flaw, leases }) = asked() else {
+    let Some(asked) = asked() else {
         eprintln!(
-            "usage: simulate [--from SEED] [--seeds COUNT] [--seed SEED] [--traces yes] [--of leases] \
+            "usage: simulate [--from SEED] [--seeds COUNT] [--seed SEED] [--traces yes] [--of leases|both] \
              [--flaw late|twice|refusals|votes|early|epochs]"
         );
         return ExitCode::FAILURE;
+    };
+    let bad: u64 = asked.of.iter().map(|kind| happen(&asked, *kind)).sum();
+    println!("{} histories, {bad} violations", asked.count * asked.of.len() as u64);
+    if bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Lets all histories of one kind happen; tells in how many something went wrong.
+fn happen(asked: &Asked, kind: Kind) -> u64 {
+    let Asked { first, count, talk, traces, flaw, .. } = *asked;
+    let name = match kind {
+        Kind::Whole => "seed",
+        Kind::Leases => "leases of seed",
     };
     let (next, bad) = (AtomicU64::new(first), Mutex::new(0_u64));
     let happened = Mutex::new(BTreeMap::<_, u64>::new());
@@ -68,17 +88,20 @@ fn main() -> ExitCode {
             if seed >= first + count {
                 return;
             }
-            let told = if leases { lease_history(seed, flaw, talk).0 } else { history(seed, flaw, talk) };
+            let told = match kind {
+                Kind::Whole => history(seed, flaw, talk),
+                Kind::Leases => lease_history(seed, flaw, talk).0,
+            };
             let mut bad = bad.lock().unwrap();
             if traces {
-                println!("seed {seed} is {}", blake3::Hash::from(told.trace).to_hex());
+                println!("{name} {seed} is {}", blake3::Hash::from(told.trace).to_hex());
             }
             for (what, often) in &told.happened {
                 *happened.lock().unwrap().entry(*what).or_default() += often;
             }
             *bad += u64::from(!told.violations.is_empty());
             for what in &told.violations {
-                println!("seed {seed}: {what}");
+                println!("{name} {seed}: {what}");
             }
         }
     };
@@ -89,10 +112,13 @@ fn main() -> ExitCode {
             scope.spawn(work);
         }
     });
-    let bad = bad.into_inner().unwrap();
     for (what, often) in happened.into_inner().unwrap() {
         println!("{often:>9} {what}");
     }
-    println!("{count} histories, {bad} violations");
-    if bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let bad = bad.into_inner().unwrap();
+    if asked.of.len() > 1 {
+        let about = if kind == Kind::Leases { "leases" } else { "the whole" };
+        println!("of {about}: {count}, with something wrong {bad}");
+    }
+    bad
 }

@@ -48,10 +48,10 @@ enum Task {
         /// mixed: this commit instead of the last release
         #[arg(long, value_name = "REF")]
         previous: Option<String>,
-        /// simulate: how many histories
+        /// simulate: how many histories, and how many of leases
         #[arg(long, default_value_t = 500)]
         seeds: u64,
-        /// simulate: tell this one history
+        /// simulate: tell the history of this seed, and that of its leases
         #[arg(long)]
         seed: Option<u64>,
     },

@@ -31,6 +31,8 @@ pub struct Book {
     told: BTreeMap<RequestId, Outcome>,
     /// Requests whose refusal was told.
     refused: BTreeSet<RequestId>,
+    /// Requests about machines that the applied entries refuse, and none of which may have acted.
+    pub turned_down: BTreeSet<RequestId>,
     /// Members that were removed, and when that was told.
     pub removed: BTreeMap<NodeId, Moment>,
     pub violations: Vec<String>,
@@ -175,12 +177,19 @@ impl Book {
                         }
                     }
                     // Refused, or nothing that makes a difference here.
-                    Some(_) | None => {
+                    other => {
+                        if matches!(
+                            other,
+                            Some(Command::Vm(VmCommand::Create { .. } | VmCommand::Edit { .. }))
+                        ) {
+                            self.turned_down.insert(*request);
+                        }
                         refused.insert(*request, *at);
                         continue;
                     }
                 }
                 acted.insert(*request);
+                self.turned_down.remove(request);
                 if self.refused.contains(request) {
                     self.violations.push(format!("{request} was told to be refused, and acted at {index}"));
                 }

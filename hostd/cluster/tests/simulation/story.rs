@@ -194,6 +194,16 @@ impl Story {
                     .violations
                     .push(format!("{node}: machine {vm} should be {wanted:?} and is {found:?}"));
             }
+            let sql = "SELECT id FROM request WHERE json_extract(outcome, '$.refused') IS NULL";
+            for row in cluster.state_sql(sql).expect("the state can be read") {
+                let request: RequestId = row[0].parse().expect("an id");
+                if world.book.turned_down.contains(&request) {
+                    world
+                        .book
+                        .violations
+                        .push(format!("{node}: {request} was refused, and acted after that"));
+                }
+            }
             for vm in has.keys().filter(|vm| !machines.contains_key(vm)) {
                 world.book.violations.push(format!("{node}: machine {vm} should not be there"));
             }
