@@ -139,7 +139,7 @@ impl Book {
     pub fn machines(&mut self, asks: &[Ask]) -> BTreeMap<VmId, (u64, String)> {
         let commands: BTreeMap<RequestId, &Command> =
             asks.iter().map(|ask| (ask.entry.request, &ask.entry.command)).collect();
-        let (mut hosts, mut acted, mut refused) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
+        let (mut hosts, mut acted, mut refused) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
         let mut vms: BTreeMap<VmId, (HostId, u64, String)> = BTreeMap::new();
         for (index, entry) in (1..).zip(self.applied.values().filter(|entry| entry.index > 0)) {
             if entry.index != index {
@@ -152,22 +152,29 @@ impl Book {
                     continue;
                 }
                 match commands.get(request) {
-                    Some(Command::Host(HostCommand::Report { id, .. }))
-                    | Some(Command::Cluster(ClusterCommand::Join { host: id, .. })) => {
-                        hosts.insert(*id);
+                    Some(Command::Host(HostCommand::Report { id, .. })) => {
+                        hosts.entry(*id).or_insert(None);
                     }
-                    Some(Command::Cluster(ClusterCommand::Remove { host })) if hosts.len() > 1 => {
+                    Some(Command::Cluster(
+                        ClusterCommand::Found { host, node, .. } | ClusterCommand::Join { host, node, .. },
+                    )) => {
+                        hosts.insert(*host, Some(*node));
+                    }
+                    // Neither the last one nor the one that leads.
+                    Some(Command::Cluster(ClusterCommand::Remove { host }))
+                        if hosts.len() > 1 && hosts.get(host) != Some(&Some(entry.leader)) =>
+                    {
                         hosts.remove(host);
                         vms.retain(|_, (owner, ..)| owner != host);
                     }
                     Some(Command::Cluster(ClusterCommand::Import { host, belongings }))
-                        if hosts.contains(host) =>
+                        if hosts.contains_key(host) =>
                     {
                         for vm in &belongings.vms {
                             vms.entry(vm.id).or_insert((*host, 0, vm.spec.description.clone()));
                         }
                     }
-                    Some(Command::Vm(VmCommand::Create { id, host, .. })) if hosts.contains(host) => {
+                    Some(Command::Vm(VmCommand::Create { id, host, .. })) if hosts.contains_key(host) => {
                         vms.insert(*id, (*host, 0, String::new()));
                     }
                     Some(Command::Vm(VmCommand::Edit { id, edit, .. })) if vms.contains_key(id) => {

@@ -68,7 +68,7 @@ fn the_same_seed_is_the_same_history() {
 }
 
 /// Histories of leases in one test.
-const LEASES: u64 = 20;
+const LEASES: u64 = 8;
 
 fn check_leases(part: u64) {
     let mut takeovers = 0;
