@@ -1,6 +1,8 @@
 //! Bridged networks.
 
-use crate::place::{Place, activate, bridged, exists, guest, inside, neighbour, run, run_in, until};
+use crate::place::{
+    Place, activate, bridged, client_pid, client_runs, exists, guest, inside, neighbour, run, run_in, until,
+};
 use crate::talk::{hear, serve};
 use hostd_net::NetError;
 use std::path::PathBuf;
@@ -93,15 +95,6 @@ fn a_deleted_bridge_does_not_keep_a_card_from_getting_everything_back() {
         nets.remove(&network).await.expect("remove");
         assert_eq!(has("nic0"), before);
     });
-}
-
-fn client_pid(link: &str) -> Option<i32> {
-    std::fs::read_to_string(format!("/run/udhcpc.{link}.pid")).ok()?.trim().parse().ok()
-}
-
-fn client_runs(link: &str) -> bool {
-    let line = |pid| std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    client_pid(link).is_some_and(|pid| line(pid).contains(&format!("\0{link}\0")))
 }
 
 /// Ends a link's client for certain: a signal is only on its way when `kill` returns.

@@ -91,13 +91,15 @@ impl Place {
             ),
         );
     }
-    /// Starts a lasting client on `link` here, as the operating system does.
+    /// Starts a lasting client on `link` here, as the operating system does. Its first process ends before the one in
+    /// the background has written its number down.
     pub fn client(&self, link: &str) {
         let script = self.script();
         run(&format!(
             "busybox udhcpc -b -R -t 3 -T 1 -p /run/udhcpc.{link}.pid -i {link} -s {}",
             script.display()
         ));
+        until("the client in the background", || client_runs(link));
     }
     /// A DHCP server in `space` on `link`.
     pub fn dhcp_server(&self, space: &str, link: &str, range: &str, router: &str) -> Server {
@@ -110,6 +112,17 @@ impl Place {
         );
         Server(command(space, &line).spawn().expect("dnsmasq"))
     }
+}
+
+/// The process that the pid file of a link's client names.
+pub fn client_pid(link: &str) -> Option<i32> {
+    std::fs::read_to_string(format!("/run/udhcpc.{link}.pid")).ok()?.trim().parse().ok()
+}
+
+/// Whether that is one on this link.
+pub fn client_runs(link: &str) -> bool {
+    let line = |pid| std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    client_pid(link).is_some_and(|pid| line(pid).contains(&format!("\0{link}\0")))
 }
 
 /// A server that ends with this value.
