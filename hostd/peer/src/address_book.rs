@@ -4,6 +4,9 @@ use hostd_types::NodeId;
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 
+/// Addresses of one node that are taken from hearsay.
+const HEARSAY_MOST: usize = 8;
+
 /// Addresses of nodes, by where they come from.
 #[derive(Debug, Default)]
 pub(crate) struct AddressBook {
@@ -15,15 +18,18 @@ pub(crate) struct AddressBook {
     learned: HashMap<NodeId, SocketAddr>,
     /// What the hosts report.
     rows: BTreeMap<NodeId, Vec<SocketAddr>>,
+    /// Where other members find the node.
+    hearsay: BTreeMap<NodeId, Vec<SocketAddr>>,
 }
 
 impl AddressBook {
     /// All known addresses of a node, the most promising first.
     pub fn candidates(&self, node: NodeId) -> Vec<SocketAddr> {
         let single = [&self.overrides, &self.proved, &self.learned].map(|map| map.get(&node).copied());
-        let rows = self.rows.get(&node).into_iter().flatten().copied();
+        let lists = [&self.rows, &self.hearsay].map(|map| map.get(&node));
+        let lists = lists.into_iter().flatten().flatten().copied();
         let mut all = Vec::new();
-        for address in single.into_iter().flatten().chain(rows) {
+        for address in single.into_iter().flatten().chain(lists) {
             if !all.contains(&address) {
                 all.push(address);
             }
@@ -38,8 +44,25 @@ impl AddressBook {
         for gone in before.keys().filter(|node| !self.rows.contains_key(node)) {
             self.proved.remove(gone);
             self.learned.remove(gone);
+            self.hearsay.remove(gone);
         }
         self.rows.iter().filter(|(node, now)| before.get(node) != Some(*now)).map(|(node, _)| *node).collect()
+    }
+
+    /// Takes what a member tells of where others are, instead of what was told of them before; tells of which of them an
+    /// address is news. Only members whose addresses are reported are listened to about.
+    pub fn hear_say(&mut self, told: BTreeMap<NodeId, Vec<SocketAddr>>) -> Vec<NodeId> {
+        let told = told.into_iter().filter(|(node, _)| self.rows.contains_key(node)).collect::<Vec<_>>();
+        let mut news = Vec::new();
+        for (node, mut addresses) in told {
+            addresses.truncate(HEARSAY_MOST);
+            let known = self.candidates(node);
+            if addresses.iter().any(|address| !known.contains(address)) {
+                self.hearsay.insert(node, addresses);
+                news.push(node);
+            }
+        }
+        news
     }
 
     /// Sets or drops the address an administrator gave.
@@ -48,6 +71,11 @@ impl AddressBook {
             Some(address) => self.overrides.insert(node, address),
             None => self.overrides.remove(&node),
         };
+    }
+
+    /// The address an administrator gave.
+    pub fn told(&self, node: NodeId) -> Option<SocketAddr> {
+        self.overrides.get(&node).copied()
     }
 
     /// The node connected and proved itself; there it said it listens.
@@ -83,9 +111,22 @@ mod tests {
         book.learn(node, at(3));
         book.prove(node, at(2));
         book.set_override(node, Some(at(1)));
+        assert_eq!(book.told(node), Some(at(1)));
         assert_eq!(book.candidates(node), [at(1), at(2), at(3), at(4)]);
         book.set_override(node, None);
         assert_eq!(book.candidates(node), [at(2), at(3), at(4)]);
+    }
+
+    #[test]
+    fn what_others_tell_comes_last_and_only_of_members() {
+        let (node, stranger, mut book) = (NodeId(1), NodeId(2), AddressBook::default());
+        book.set_rows([(node, vec![at(1)])].into());
+        assert!(book.hear_say([(node, vec![at(1)]), (stranger, vec![at(9)])].into()).is_empty());
+        assert_eq!(book.hear_say([(node, vec![at(2), at(1)])].into()), [node]);
+        assert_eq!(book.candidates(node), [at(1), at(2)]);
+        assert!(book.candidates(stranger).is_empty());
+        assert_eq!(book.hear_say([(node, (3..60).map(at).collect())].into()), [node]);
+        assert_eq!(book.candidates(node).len(), 1 + HEARSAY_MOST, "in place of what was told before");
     }
 
     #[test]

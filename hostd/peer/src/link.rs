@@ -142,10 +142,23 @@ impl Link {
         }
     }
 
+    /// Takes what a member tells of where others are.
+    pub fn hear_say(&self, told: BTreeMap<NodeId, Vec<SocketAddr>>) {
+        let news = self.0.book().hear_say(told);
+        for node in news {
+            self.0.pool.nudge(node);
+        }
+    }
+
     /// Sets or drops an address that comes before all others, for a node that can't be found otherwise.
     pub fn set_override(&self, node: NodeId, address: Option<SocketAddr>) {
         self.0.book().set_override(node, address);
         self.0.pool.nudge(node);
+    }
+
+    /// The address set so.
+    pub fn told_address(&self, node: NodeId) -> Option<SocketAddr> {
+        self.0.book().told(node)
     }
 
     /// All addresses under which the node may be found, the most promising first.

@@ -173,6 +173,12 @@ async fn show(session: &Session) -> Result<(), Stop> {
     Ok(())
 }
 
+/// Where a host is: as it was told here, or else as it says itself.
+fn address(member: &MemberView) -> String {
+    let told = member.told_address.map(|address| format!("{address} (set here)"));
+    told.or_else(|| member.host.status.addresses.first().cloned()).unwrap_or_default()
+}
+
 /// A table of the hosts.
 pub fn members(view: &ClusterView) {
     let row = |member: &MemberView| {
@@ -188,7 +194,7 @@ pub fn members(view: &ClusterView) {
             member.lag.map_or_else(String::new, |lag| lag.to_string()),
             member.vms.to_string(),
             host.status.version.clone(),
-            host.status.addresses.first().cloned().unwrap_or_default(),
+            address(member),
             host.id.to_string(),
         ]
     };

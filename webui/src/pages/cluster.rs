@@ -226,3 +226,29 @@ pub(crate) async fn remove(Path(id): Path<String>, submission: Submission) -> Re
         Err(problem) => submission.refused("/cluster", problem),
     }
 }
+
+/// `POST /cluster/hosts/{id}/address`: where that host is; nothing takes back what was said before.
+pub(crate) async fn set_peer(Path(id): Path<String>, submission: Submission) -> Response {
+    let visit = &submission.visit;
+    let id: HostId = match visit.id("host", &id) {
+        Ok(id) => id,
+        Err(error) => return error.into_response(),
+    };
+    let (path, text) = (format!("/host/{id}"), submission.fields.text("address"));
+    let address = match text.parse() {
+        Ok(address) => Some(address),
+        Err(_) if text.is_empty() => None,
+        Err(_) => {
+            let why = format!("{text} is no address with a port, such as 192.0.2.7:8444.");
+            return submission.refused(&path, Problem::field("/address", why));
+        }
+    };
+    let said = match address {
+        Some(address) => format!("This host looks for it at {address} from now on."),
+        None => "This host looks for it where the cluster says from now on.".to_owned(),
+    };
+    match visit.core.set_peer(&visit.ctx, id, address).await {
+        Ok(()) => Flash::good(said).then(&path),
+        Err(problem) => submission.refused(&path, problem),
+    }
+}

@@ -55,6 +55,7 @@ pub(crate) fn routes(routes: Routes<()>) -> Routes<()> {
         .add("/cluster/tokens", Signed, get(cluster::back).post(cluster::create_token))
         .add("/cluster/tokens/{id}/revoke", Signed, post(cluster::revoke_token))
         .add("/cluster/hosts/{id}/remove", Signed, post(cluster::remove))
+        .add("/cluster/hosts/{id}/address", Signed, post(cluster::set_peer))
         .add("/cluster/neighbours", Signed, get(cluster::back).post(cluster_move::neighbours))
         .add("/cluster/neighbours/join", Signed, get(cluster::back).post(cluster_move::by_code))
         .add("/cluster/rotation", Signed, get(cluster::back).post(cluster::rotate))

@@ -50,6 +50,7 @@ fn member(name: &str, role: MemberRole, liveness: Liveness, seen_s: Option<u64>)
         liveness,
         seen_s,
         lease_s: seen_s.is_none().then_some(13),
+        told_address: None,
         lag: Some(0),
         pulse: Some(pulse),
         vms: 4,
@@ -72,6 +73,7 @@ pub(super) fn three(text: &str) -> ClusterView {
         pulse.faults = vec![format!("libvirt does not answer{text}")];
     }
     members[2].lag = None;
+    members[2].told_address = "192.0.2.7:8444".parse().ok();
     let removed = RemovedHost {
         node: NodeId(7),
         host: HostId::new(),
@@ -366,5 +368,8 @@ fn the_hooks_of_the_cluster_are_there() {
     }
     assert!(
         html("host-silent").contains("last seen 4 min ago") && html("host-silent").contains("data-stale")
+    );
+    assert!(
+        html("host-silent").contains("Looked for here at") && html("host-silent").contains("192.0.2.7:8444<")
     );
 }

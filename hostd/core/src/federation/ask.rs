@@ -11,7 +11,7 @@ use std::time::Duration;
 /// Time for something to be done: a command waits for a majority.
 const DO: Duration = Duration::from_secs(20);
 /// Time for a look. A page must not wait for a host that is gone.
-const LOOK: Duration = Duration::from_millis(1500);
+pub(super) const LOOK: Duration = Duration::from_millis(1500);
 
 /// One question or request.
 #[derive(Debug, Serialize, Deserialize)]
@@ -24,7 +24,7 @@ pub(crate) enum Ask {
         /// What.
         command: Box<Command>,
     },
-    /// Nothing: the asked host learns where the asking one is.
+    /// Where others are; and the asked host learns where the asking one is.
     Knock,
     /// The time by the asked host's clock.
     Clock,
@@ -106,7 +106,7 @@ impl Ask {
     async fn carry_out(self, core: &Core) -> Result<serde_json::Value, Problem> {
         match self {
             Ask::Submit { asker, command } => value(&core.submit_here(&asker.ctx(), *command).await?),
-            Ask::Knock => Ok(serde_json::Value::Null),
+            Ask::Knock => value(&core.whereabouts().await?),
             Ask::Clock => value(&Timestamp::now()),
             Ask::HostView => value(&core.host_view(core.host()).await?),
             Ask::HostSamples => value(&core.own_samples()),
@@ -161,14 +161,6 @@ impl Core {
         let answer: Result<serde_json::Value, Problem> =
             serde_json::from_slice(&answer).map_err(unreadable)?;
         serde_json::from_value(answer?).map_err(unreadable)
-    }
-
-    /// Shows itself to other members, so that they need not wait for their next try to find this host.
-    pub(crate) async fn knock(&self, members: impl IntoIterator<Item = NodeId>) {
-        let Ok(body) = serde_json::to_vec(&Ask::Knock) else { return };
-        let knocks = members.into_iter().map(|node| self.0.wire.ask(node, &body, LOOK));
-        // Who is not there is found later.
-        let _ = futures_util::future::join_all(knocks).await;
     }
 
     /// Lets the host `of` do it.

@@ -19,6 +19,7 @@ mod recover;
 mod rotation;
 mod stream;
 mod view;
+mod whereabouts;
 mod wire;
 
 pub(crate) use ask::Ask;

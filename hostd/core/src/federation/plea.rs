@@ -304,9 +304,9 @@ async fn greet(identity: &Identity, site: SocketAddr) -> Result<(SocketAddr, Str
     Ok((site, nonce))
 }
 
-/// Where members' sites are: at their addresses, on the port of this host's own.
+/// Where members' sites may be: where their links are, on the port of this host's own.
 pub(super) fn sites(others: &[&Host], core: &Core) -> Vec<SocketAddr> {
     let port = core.settings().site_listen.port();
-    let addresses = others.iter().flat_map(|host| super::parsed(&host.status.addresses));
+    let addresses = others.iter().flat_map(|host| core.addresses_of(host));
     addresses.map(|address| SocketAddr::new(address.ip(), port)).collect()
 }

@@ -1,14 +1,13 @@
-//! When the majority is lost for ever, one of the hosts left goes on alone; and where a host is, when nobody knows it.
+//! When the majority is lost for ever, one of the hosts left goes on alone.
 
 use super::found::keys;
 use super::plea;
 use super::view::Condition;
 use crate::error::internal;
 use crate::{Core, Ctx};
-use hostd_types::command::{AuditCommand, ClusterCommand};
+use hostd_types::command::ClusterCommand;
 use hostd_types::*;
 use serde::{Deserialize, Serialize};
-use std::net::SocketAddr;
 use std::time::Duration;
 
 /// How long the other hosts are given to show that they are on after all.
@@ -21,11 +20,6 @@ struct Vouched {
     by: Actor,
     /// The generation the cluster has afterwards, however often its end is tried.
     generation: u64,
-}
-
-/// Local fact: where a person said that a node is.
-fn place_key(node: NodeId) -> String {
-    format!("peer.{node}")
 }
 
 impl Core {
@@ -65,8 +59,7 @@ impl Core {
         let sites = plea::sites(&others, self);
         let looked = tokio::time::timeout(SHOW_UP, plea::find_member(&identity, &sites)).await;
         if let Ok(Some((site, _))) = looked {
-            let at =
-                |host: &&&Host| super::parsed(&host.status.addresses).iter().any(|a| a.ip() == site.ip());
+            let at = |host: &&&Host| self.addresses_of(host).iter().any(|a| a.ip() == site.ip());
             let name = others.iter().find(at).map_or("one of them", |host| host.spec.name.as_str());
             let detail =
                 format!("{name} answers at {site}, so it is not off. Wait until this host has found it.");
@@ -98,43 +91,5 @@ impl Core {
         next.save(&self.settings().keys_dir()).map_err(keys)?;
         self.link_as(Some(next))?;
         self.0.cluster.recovery_told().await
-    }
-
-    /// Says where a host is, for this host alone, when the cluster does not know; `None` forgets that.
-    ///
-    /// # Errors
-    /// `NotFound`, `WrongState` for this host itself.
-    pub async fn set_peer(&self, ctx: &Ctx, id: HostId, address: Option<SocketAddr>) -> Result<(), Problem> {
-        let host = self.host_row(id).await?;
-        let node = host.spec.node.filter(|_| id != self.host()).ok_or_else(|| {
-            Problem::wrong_state(format!("{} is this host, or not a member.", host.spec.name))
-        })?;
-        let text = address.map(|address| address.to_string()).unwrap_or_default();
-        self.local().put(&place_key(node), &text).await?;
-        let detail = match address {
-            Some(address) => format!("here it is looked for at {address}"),
-            None => "here it is looked for where the cluster says".to_owned(),
-        };
-        let (action, subject) = ("cluster.set_peer".to_owned(), Some(host.subject()));
-        let line = AuditCommand { action, subject, result: EventResult::Ok, detail };
-        self.audit(ctx.actor(self.host()), line).await;
-        if let Some(link) = self.0.wire.link() {
-            link.set_override(node, address);
-        }
-        Ok(())
-    }
-
-    /// Takes up again what [`Core::set_peer`] was told before a restart.
-    ///
-    /// # Errors
-    /// When the state can't be read.
-    pub(crate) async fn remember_places(&self) -> Result<(), Problem> {
-        for node in self.store().hosts().await?.iter().filter_map(|host| host.spec.node) {
-            let text = self.local().get(&place_key(node)).await?.unwrap_or_default();
-            if let (Ok(address), Some(link)) = (text.parse(), self.0.wire.link()) {
-                link.set_override(node, Some(address));
-            }
-        }
-        Ok(())
     }
 }

@@ -3,6 +3,7 @@
 use super::certificates::Certificates;
 use hostd_types::*;
 use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
 use utoipa::ToSchema;
 
 /// How this host stands to its cluster.
@@ -180,6 +181,10 @@ pub struct MemberView {
     /// Seconds its lease lasts at most; absent while it has none.
     #[serde(default)]
     pub lease_s: Option<u64>,
+    /// Where a person said on this host that it is.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub told_address: Option<SocketAddr>,
     /// Log entries it is behind.
     pub lag: Option<u64>,
     /// What it last told of itself.

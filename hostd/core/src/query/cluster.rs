@@ -80,6 +80,7 @@ impl Core {
                 liveness,
                 seen_s: known.and_then(|k| k.silent).map(|silent| silent.as_secs()),
                 lease_s: lease.map(|left| left.as_secs()),
+                told_address: host.spec.node.and_then(|node| self.0.wire.link()?.told_address(node)),
                 lag: known.and_then(|k| Some(last?.saturating_sub(k.matched?))),
                 pulse: known.and_then(|k| serde_json::from_str::<HostPulse>(&k.digest.as_ref()?.0).ok()),
                 vms: on_it(&vms),

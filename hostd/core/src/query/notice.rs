@@ -185,6 +185,7 @@ pub(crate) mod tests {
             liveness: *liveness,
             seen_s: None,
             lease_s: None,
+            told_address: None,
             lag: None,
             pulse: None,
             vms: 0,

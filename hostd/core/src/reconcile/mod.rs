@@ -11,6 +11,7 @@ mod jobs;
 mod leases;
 mod networks;
 mod peers;
+mod reach;
 mod retention;
 mod samples;
 mod vms;
@@ -78,6 +79,8 @@ pub(crate) struct Wakes {
     pub host: Arc<Notify>,
     /// The link to other members.
     pub peers: Arc<Notify>,
+    /// How this host and the others reach each other.
+    pub reach: Arc<Notify>,
     /// Leases and fences.
     pub leases: Arc<Notify>,
     /// Retention.
@@ -131,6 +134,7 @@ pub(crate) struct Registry {
     machines: Option<Machines>,
     host: Driven,
     peers: Driven,
+    reach: Driven,
     leases: Driven,
     retention: Driven,
     samples: Driven,
@@ -171,6 +175,7 @@ impl Registry {
             machines: (!core.is_witness()).then(|| Machines::start(core)),
             host: Driven::start(core, host::HostReport::new(core), &wakes.host),
             peers: Driven::start(core, peers::Peers::new(core), &wakes.peers),
+            reach: Driven::start(core, reach::Reach::new(core), &wakes.reach),
             leases: Driven::start(core, leases::Leases::new(core), &wakes.leases),
             retention: Driven::start(core, retention::Retention::new(core), &wakes.retention),
             samples: Driven::start(core, samples::Samples::new(core), &wakes.samples),
@@ -178,8 +183,8 @@ impl Registry {
     }
 
     fn all(&self) -> impl Iterator<Item = &Driven> {
-        let Self { machines, host, peers, leases, retention, samples } = self;
-        machines.iter().flat_map(Machines::all).chain([host, peers, leases, retention, samples])
+        let Self { machines, host, peers, reach, leases, retention, samples } = self;
+        machines.iter().flat_map(Machines::all).chain([host, peers, reach, leases, retention, samples])
     }
 
     /// How each is doing.
