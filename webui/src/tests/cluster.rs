@@ -280,7 +280,7 @@ pub(super) fn cluster_pages(text: &str) -> Pages {
                 host: other,
                 charts: vec![],
                 health: ClusterHealth::default(),
-                member: view.members.get(1).cloned(),
+                member: view.members.get(2).cloned(),
             }),
         ),
         ("host-silent", html(silent)),
@@ -369,7 +369,8 @@ fn the_hooks_of_the_cluster_are_there() {
     assert!(
         html("host-silent").contains("last seen 4 min ago") && html("host-silent").contains("data-stale")
     );
-    assert!(
-        html("host-silent").contains("Looked for here at") && html("host-silent").contains("192.0.2.7:8444<")
-    );
+    for name in ["host-silent", "host-other"] {
+        let said = html(name).contains("Looked for here at") && html(name).contains("192.0.2.7:8444<");
+        assert!(said && html(name).contains("/address\""), "{name}");
+    }
 }
