@@ -144,8 +144,11 @@ impl Hosts {
         let whose = format!("{} a member", self.name(i));
         let joined = |view: &Value| view["condition"] == "member" && view["cluster"]["id"] == cluster;
         self.admin(i).sees(&whose, |view| joined(view) && member(view, &id).is_some()).await;
-        let near = |row: &Value| row["lag"].as_u64().is_none_or(|lag| lag == 0);
-        self.admin(other).sees(&whose, |view| member(view, &id).is_some_and(near)).await;
+        self.admin(other).sees(&whose, |view| member(view, &id).is_some()).await;
+        // Not by how far it is behind, which is never nothing while others write.
+        let before = self.admin(other).list("cluster/tokens?limit=10000").await;
+        let before: Vec<String> = before.iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect();
+        self.kept(&[i], &before).await;
     }
 
     /// Waits until `hosts` agree on a leader among them, and answers its number.
