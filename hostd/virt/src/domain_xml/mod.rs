@@ -66,7 +66,7 @@ pub fn domain_xml(plan: &DomainPlan, around: &Surroundings) -> String {
         .holding(element("vcpu").with("placement", "static").saying(plan.cpus))
         .holding(boot_firmware(plan))
         .holding(features(kvm))
-        .holding(cpu(kvm))
+        .holding(cpu(plan))
         .holding(clock(kvm))
         .holding(element("on_poweroff").saying("destroy"))
         .holding(element("on_reboot").saying("restart"))
@@ -105,12 +105,15 @@ fn features(kvm: bool) -> Element {
     features.holding(element("tcg").holding(cache))
 }
 
-fn cpu(kvm: bool) -> Element {
-    if kvm {
+fn cpu(plan: &DomainPlan) -> Element {
+    let cpu = if plan.kvm {
         element("cpu").with("mode", "host-model").with("check", "partial")
     } else {
         element("cpu").with("mode", "maximum").with("check", "none")
-    }
+    };
+    // Without it QEMU makes each CPU a socket, of which many guests' licences take two.
+    let topology = element("topology").with("sockets", 1);
+    cpu.holding(topology.with("cores", plan.cpus).with("threads", 1))
 }
 
 fn clock(kvm: bool) -> Element {
