@@ -159,6 +159,24 @@ pub(crate) fn action(name: &str) -> &str {
     }
 }
 
+/// The name of a CPU mode.
+pub(crate) fn cpu_mode(mode: &CpuMode) -> &'static str {
+    match mode {
+        CpuMode::Flexible => "Quantix Flexible",
+        CpuMode::Performance => "Quantix Performance",
+    }
+}
+
+/// How a machine's CPUs are arranged: `2 sockets, 4 cores each`.
+pub(crate) fn topology(spec: &VmSpec) -> String {
+    let CpuTopology { sockets, threads } = spec.topology;
+    let cores = spec.topology.cores(spec.cpus).unwrap_or(spec.cpus);
+    let many = |n: u32, one: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") };
+    let each = if sockets == 1 { "" } else { " each" };
+    let threads = if threads == 1 { String::new() } else { format!(", {threads} threads a core") };
+    format!("{}, {}{each}{threads}", many(sockets, "socket"), many(cores, "core"))
+}
+
 /// A resource's kind, for people.
 pub(crate) fn kind(kind: &Kind) -> &'static str {
     match kind {

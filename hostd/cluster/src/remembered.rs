@@ -128,6 +128,7 @@ fn as_asked(vm: &CreateVm) -> CreateVm {
             NewDisk::Volume { .. } => {}
         }
     }
+    vm.machine_type = None;
     for nic in &mut vm.nics {
         nic.mac = nic.mac.take().map(|mac| mac.to_ascii_lowercase());
     }

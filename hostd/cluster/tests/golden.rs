@@ -32,6 +32,9 @@ fn vm_commands() -> Vec<Command> {
         name: "web".into(),
         description: "front \"end\" <1> 🦀".into(),
         cpus: 4,
+        cpu_mode: CpuMode::Flexible,
+        topology: CpuTopology::default(),
+        machine_type: None,
         memory_mib: 4096,
         firmware: Firmware::Uefi,
         boot: vec![BootDevice::Network, BootDevice::Disk],
@@ -58,6 +61,20 @@ fn vm_commands() -> Vec<Command> {
         boot: Some(vec![BootDevice::Cdrom]),
         autostart: Some(false),
         cdrom: Some(CdromChange::Insert { image }),
+        ..EditVm::default()
+    };
+    let arranged = CpuTopology { sockets: 2, threads: 1 };
+    let bound = CreateVm {
+        cpu_mode: CpuMode::Performance,
+        topology: arranged,
+        machine_type: Some("pc-q35-10.0".into()),
+        ..asked.clone()
+    };
+    let raise = EditVm {
+        cpu_mode: Some(CpuMode::Flexible),
+        topology: Some(arranged),
+        machine_type: Some("pc-q35-10.1".into()),
+        ..EditVm::default()
     };
     let status = VmStatus {
         reason: Some("guest shut down".into()),
@@ -76,6 +93,8 @@ fn vm_commands() -> Vec<Command> {
         Command::Vm(VmCommand::Deleted { id }),
         Command::Vm(VmCommand::CreateFailed { id, problem: failure() }),
         Command::Vm(VmCommand::Place { id, host, placement_epoch: 4 }),
+        create(id, host, bound),
+        edit(id, None, raise),
     ]
 }
 
@@ -294,6 +313,9 @@ fn belongings(host: HostId) -> Belongings {
         host,
         placement_epoch: 4,
         cpus: 2,
+        cpu_mode: CpuMode::Flexible,
+        topology: CpuTopology::default(),
+        machine_type: None,
         memory_mib: 512,
         firmware: Firmware::Uefi,
         boot: vec![BootDevice::Disk],
@@ -323,6 +345,10 @@ fn all() -> Vec<(String, Entry)> {
     let file = |command: &Command| match command {
         Command::Audit(_) => "audit".to_owned(),
         Command::Vm(VmCommand::Power { .. }) => "vm.power".to_owned(),
+        // What came to a command later has a file of its own.
+        Command::Vm(VmCommand::Create { .. } | VmCommand::Edit { .. }) if command.level() == HARDWARE => {
+            format!("{}.hardware", command.name())
+        }
         named => named.name(),
     };
     commands.into_iter().map(|c| (file(&c), entry(c))).collect()

@@ -48,6 +48,7 @@ async fn what_some_member_does_not_know_is_not_written() {
         Command::Cluster(ClusterCommand::StepRotation { from: RotationPhase::Trusting }),
         Command::Host(HostCommand::Acknowledge { id: f.host, epoch: 0 }),
         Command::Vm(VmCommand::Place { id: VmId::new(), host: f.host, placement_epoch: 0 }),
+        create(VmId::new(), f.host, CreateVm { cpu_mode: CpuMode::Performance, ..blank_vm("bound") }),
     ] {
         let problem = f.refused(command).await;
         assert_eq!(problem.kind, ProblemKind::WrongState, "{problem:?}");

@@ -1,5 +1,6 @@
 //! Making and editing machines.
 
+use crate::cluster_record::raise;
 use crate::fixture::*;
 use hostd_types::command::*;
 use hostd_types::*;
@@ -135,6 +136,7 @@ async fn a_long_name_still_gives_its_disks_names() {
 #[tokio::test]
 async fn editing_needs_the_machine_off_except_for_harmless_settings() {
     let f = Fixture::new().await;
+    f.ok(raise(LEVEL)).await;
     let id = f.ready_vm("web").await;
     f.ready_vm("db").await;
     let iso = f.ready_image("tools", ImageKind::Iso).await;
@@ -144,6 +146,9 @@ async fn editing_needs_the_machine_off_except_for_harmless_settings() {
     let hard = [
         EditVm { name: Some("web2".into()), ..EditVm::default() },
         EditVm { cpus: Some(2), ..EditVm::default() },
+        EditVm { cpu_mode: Some(CpuMode::Performance), ..EditVm::default() },
+        EditVm { topology: Some(CpuTopology { sockets: 2, threads: 1 }), ..EditVm::default() },
+        EditVm { machine_type: Some("pc-q35-10.0".into()), ..EditVm::default() },
         EditVm { memory_mib: Some(512), ..EditVm::default() },
         EditVm { firmware: Some(Firmware::Uefi), ..EditVm::default() },
         EditVm { boot: Some(vec![BootDevice::Cdrom]), ..EditVm::default() },
@@ -173,7 +178,7 @@ async fn editing_needs_the_machine_off_except_for_harmless_settings() {
     for change in hard {
         f.ok(edit(id, None, change)).await;
     }
-    assert_eq!(f.vm(id).await.meta.generation, 7);
+    assert_eq!(f.vm(id).await.meta.generation, 10);
     let stale = f.refused(edit(id, Some(6), EditVm { cpus: Some(9), ..EditVm::default() })).await;
     assert_eq!(stale.kind, ProblemKind::Conflict);
     let taken = f.refused(edit(id, None, EditVm { name: Some("DB".into()), ..EditVm::default() })).await;

@@ -12,6 +12,10 @@ pub(crate) struct Snapshot {
     pub memory_mib: u64,
     /// CPU threads of this host.
     pub threads: u32,
+    /// Machine types of this host, the newest last; empty while libvirt does not answer.
+    pub machine_types: Vec<String>,
+    /// What all members know.
+    pub level: u16,
     /// The machine the command is about.
     pub vm: Option<Vm>,
     /// Machines of this host, where addresses must be unique; machines that use the image or network otherwise.
@@ -80,8 +84,12 @@ impl Snapshot {
 
     async fn load_vm(&mut self, core: &Core, command: &VmCommand) -> Result<(), Problem> {
         match command {
-            VmCommand::Create { vm, .. } => self.load_parts(core, vm).await,
+            VmCommand::Create { vm, .. } => {
+                self.load_offers(core).await?;
+                self.load_parts(core, vm).await
+            }
             VmCommand::Edit { id, edit, .. } => {
+                self.load_offers(core).await?;
                 self.vm = core.store().vm(*id).await?;
                 match &edit.cdrom {
                     Some(CdromChange::Insert { image }) => self.add_image(core, *image).await,
@@ -97,6 +105,14 @@ impl Snapshot {
             | VmCommand::CreateFailed { .. }
             | VmCommand::Place { .. } => Ok(()),
         }
+    }
+
+    async fn load_offers(&mut self, core: &Core) -> Result<(), Problem> {
+        self.level = core.store().level().await?;
+        let offered = core.0.hypervisor.machine_types().await;
+        self.machine_types =
+            offered.inspect_err(|error| tracing::debug!(%error, "no offers")).unwrap_or_default();
+        Ok(())
     }
 
     async fn load_parts(&mut self, core: &Core, vm: &CreateVm) -> Result<(), Problem> {

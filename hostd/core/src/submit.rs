@@ -178,12 +178,15 @@ fn grows(command: &Command) -> bool {
     )
 }
 
-/// Completes what the caller may leave out: sizes of disks over images, addresses' case, deadlines.
+/// Completes what the caller may leave out: sizes of disks over images, the machine type, addresses' case, deadlines.
 fn fill(command: &mut Command, now: &Snapshot) {
     match command {
         Command::Vm(VmCommand::Create { vm, .. }) => {
             for disk in &mut vm.disks {
                 fill_disk(disk, now);
+            }
+            if vm.machine_type.is_none() && now.level >= HARDWARE {
+                vm.machine_type = now.machine_types.last().cloned();
             }
             for nic in &mut vm.nics {
                 nic.mac = nic.mac.take().map(|mac| mac.to_ascii_lowercase());

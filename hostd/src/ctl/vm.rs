@@ -69,6 +69,12 @@ enum FirmwareName {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
+enum CpuModeName {
+    Flexible,
+    Performance,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
 enum BootName {
     Disk,
     Cdrom,
@@ -82,6 +88,18 @@ pub struct Create {
     description: String,
     #[arg(long, default_value_t = 1)]
     cpus: u32,
+    /// What the guest sees of the processor: flexible may move to other hosts, performance has every feature
+    #[arg(long, value_enum, default_value = "flexible")]
+    cpu_mode: CpuModeName,
+    /// Sockets the CPUs are on
+    #[arg(long, default_value_t = 1)]
+    sockets: u32,
+    /// Threads of each core
+    #[arg(long, default_value_t = 1)]
+    threads: u32,
+    /// The mainboard, such as pc-q35-10.0; the newest its host has by default
+    #[arg(long)]
+    machine_type: Option<String>,
     /// Memory, such as 2G; a bare number is MiB
     #[arg(long, default_value = "1G", value_parser = size::mebibytes)]
     memory: u64,
@@ -125,6 +143,18 @@ pub struct Edit {
     description: Option<String>,
     #[arg(long)]
     cpus: Option<u32>,
+    /// What the guest sees of the processor
+    #[arg(long, value_enum)]
+    cpu_mode: Option<CpuModeName>,
+    /// Sockets the CPUs are on
+    #[arg(long, requires = "threads")]
+    sockets: Option<u32>,
+    /// Threads of each core
+    #[arg(long, requires = "sockets")]
+    threads: Option<u32>,
+    /// The mainboard, such as pc-q35-10.0
+    #[arg(long)]
+    machine_type: Option<String>,
     /// Memory, such as 2G; a bare number is MiB
     #[arg(long, value_parser = size::mebibytes)]
     memory: Option<u64>,
@@ -216,7 +246,8 @@ async fn show(session: &Session, name: &str) -> Result<(), Stop> {
         ("Id", vm.id.to_string()),
         ("Host", on),
         ("State", output::aged(&state, silent)),
-        ("CPUs", vm.spec.cpus.to_string()),
+        ("CPUs", cpus(&vm)),
+        ("Machine type", vm.spec.machine_type.clone().unwrap_or_else(|| "the newest at each start".into())),
         ("Memory", size::shown(vm.spec.memory_mib << 20)),
         ("Firmware", format!("{:?}", vm.spec.firmware).to_lowercase()),
         ("Autostart", if vm.spec.autostart { "yes" } else { "no" }.into()),
@@ -259,6 +290,9 @@ async fn make(session: &Session, given: Create) -> Result<(), Stop> {
         name: given.name,
         description: given.description,
         cpus: given.cpus,
+        cpu_mode: cpu_mode(given.cpu_mode),
+        topology: CpuTopology { sockets: given.sockets, threads: given.threads },
+        machine_type: given.machine_type,
         memory_mib: given.memory,
         firmware: firmware(given.firmware),
         boot: if boot.is_empty() { default_boot() } else { boot },
@@ -284,6 +318,9 @@ async fn change(session: &Session, given: Edit) -> Result<(), Stop> {
         name: given.name,
         description: given.description,
         cpus: given.cpus,
+        cpu_mode: given.cpu_mode.map(cpu_mode),
+        topology: given.sockets.zip(given.threads).map(|(sockets, threads)| CpuTopology { sockets, threads }),
+        machine_type: given.machine_type,
         memory_mib: given.memory,
         firmware: given.firmware.map(firmware),
         boot: Some(boot).filter(|b| !b.is_empty()),
@@ -320,6 +357,21 @@ fn firmware(name: FirmwareName) -> Firmware {
         FirmwareName::Bios => Firmware::Bios,
         FirmwareName::Uefi => Firmware::Uefi,
     }
+}
+
+fn cpu_mode(name: CpuModeName) -> CpuMode {
+    match name {
+        CpuModeName::Flexible => CpuMode::Flexible,
+        CpuModeName::Performance => CpuMode::Performance,
+    }
+}
+
+/// Their number, mode and arrangement in words.
+fn cpus(vm: &Vm) -> String {
+    let CpuTopology { sockets, threads } = vm.spec.topology;
+    let cores = vm.spec.topology.cores(vm.spec.cpus).unwrap_or(vm.spec.cpus);
+    let mode = vm.spec.cpu_mode.as_str();
+    format!("{} ({mode}; sockets: {sockets}, cores: {cores}, threads: {threads})", vm.spec.cpus)
 }
 
 fn boot_device(name: BootName) -> BootDevice {

@@ -22,13 +22,15 @@ async fn the_whole_story_by_command_line() {
     ok(&bed.qx(&["image", "upload", file.to_str().unwrap(), "--name", "boot"]));
     assert!(ok(&bed.qx(&["image", "list"])).contains("boot"));
     ok(&bed.qx(&["vm", "create", "web", "--memory", "32M", "--image", "boot", "--disk", "8M"]));
-    ok(&bed.qx(&["vm", "edit", "WEB", "--cpus", "2"]));
+    let arranged = ["--cpus", "2", "--sockets", "2", "--threads", "1", "--cpu-mode", "performance"];
+    ok(&bed.qx(&[&["vm", "edit", "WEB"], arranged.as_slice()].concat()));
     ok(&bed.qx(&["vm", "start", "web"]));
     assert!(ok(&bed.qx(&["vm", "list"])).contains("running"));
     let shown = ok(&bed.qx(&["vm", "show", "web"]));
     assert!(shown.contains("web-disk1") && shown.contains("running"), "{shown}");
     let listed: Value = serde_json::from_str(&ok(&bed.qx(&["vm", "list", "--json"]))).unwrap();
     assert_eq!(listed["items"][0]["spec"]["cpus"], 2);
+    assert!(shown.contains("2 (performance; sockets: 2, cores: 1, threads: 1)"), "{shown}");
     ok(&bed.qx(&["vm", "force-off", "web"]));
     ok(&bed.qx(&["vm", "delete", "web", "--disks"]));
     ok(&bed.qx(&["image", "delete", "boot"]));

@@ -33,6 +33,42 @@ async fn a_machine_s_life() {
 }
 
 #[tokio::test]
+async fn a_machine_keeps_its_processor_and_its_mainboard() {
+    let Some(mut bed) = Bed::start().await else { return };
+    let cpus = json!({"cpus": 2, "cpu_mode": "performance", "topology": {"sockets": 2, "threads": 1}, "start": true});
+    let vm = bed.create_vm("kept", cpus).await;
+    let path = format!("vms/{vm}");
+    let detail = bed.get(&path).await;
+    let machine_type = detail["vm"]["spec"]["machine_type"].as_str().unwrap().to_owned();
+    assert!(machine_type.starts_with("pc-q35-"), "{machine_type}");
+    assert_eq!(detail["newest_machine_type"], *machine_type);
+    assert_eq!(detail["vm"]["spec"]["cpu_mode"], "performance");
+    let xml = bed.host.libvirt.run_inside("virsh", &["-q", "dumpxml", &vm]).unwrap();
+    for part in
+        ["<topology sockets='2' dies='1' cores='1' threads='1'/>", &format!("machine='{machine_type}'")]
+    {
+        assert!(xml.contains(part), "{part}: {xml}");
+    }
+    bed.power(&vm, "force_off").await;
+    let older = bed.host.libvirt.run_inside("virsh", &["-q", "capabilities"]).unwrap();
+    let older = older
+        .split(['>', '<'])
+        .find(|t| t.starts_with("pc-q35-") && **t != *machine_type)
+        .unwrap()
+        .to_owned();
+    let edit =
+        json!({"cpu_mode": "flexible", "topology": {"sockets": 1, "threads": 1}, "machine_type": older});
+    let answer = bed.ask(Method::PATCH, &path, edit).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    bed.power(&vm, "start").await;
+    let xml = bed.host.libvirt.run_inside("virsh", &["-q", "dumpxml", &vm]).unwrap();
+    for part in ["<topology sockets='1' dies='1' cores='2' threads='1'/>", &format!("machine='{older}'")] {
+        assert!(xml.contains(part), "{part}: {xml}");
+    }
+    assert_eq!(bed.get(&path).await["vm"]["spec"].get("cpu_mode"), None, "the default is left out");
+}
+
+#[tokio::test]
 async fn the_screen_of_a_running_machine_is_a_picture() {
     let Some(mut bed) = Bed::start().await else { return };
     let vm = bed.create_vm("seen", json!({"start": true})).await;

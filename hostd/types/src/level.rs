@@ -12,13 +12,17 @@ pub const FEDERATION: u16 = 2;
 /// The level that knows leases: with it hosts renew them, are fenced, and machines are placed. It also knows how to replace
 /// the authority that signs certificates.
 pub const LEASES: u16 = 3;
+/// The level that knows CPU modes, how CPUs are arranged, and machine types.
+pub const HARDWARE: u16 = 4;
 /// Newest level this version knows: commands and tables of a higher one are refused.
-pub const LEVEL: u16 = LEASES;
+pub const LEVEL: u16 = HARDWARE;
 
 impl Command {
     /// The level from which on every member knows this command.
-    pub const fn level(&self) -> u16 {
+    pub fn level(&self) -> u16 {
         match self {
+            Command::Vm(VmCommand::Create { vm, .. }) if vm.has_hardware() => HARDWARE,
+            Command::Vm(VmCommand::Edit { edit, .. }) if edit.has_hardware() => HARDWARE,
             Command::Host(HostCommand::Fence { .. } | HostCommand::Acknowledge { .. })
             | Command::Vm(VmCommand::Place { .. })
             | Command::Task(TaskCommand::Tell { .. })

@@ -23,6 +23,7 @@ pub mod problem;
 pub mod stamp;
 pub mod task;
 pub mod vm;
+mod vm_cpu;
 pub mod vm_request;
 pub mod volume;
 
@@ -41,5 +42,6 @@ pub use problem::*;
 pub use stamp::Timestamp;
 pub use task::*;
 pub use vm::*;
+pub use vm_cpu::*;
 pub use vm_request::*;
 pub use volume::*;

@@ -145,6 +145,16 @@ pub struct VmSpec {
     pub placement_epoch: u64,
     /// Virtual CPUs.
     pub cpus: u32,
+    /// What the guest sees of the processor.
+    #[serde(default, skip_serializing_if = "CpuMode::is_default")]
+    pub cpu_mode: CpuMode,
+    /// How the CPUs are arranged.
+    #[serde(default, skip_serializing_if = "CpuTopology::is_default")]
+    pub topology: CpuTopology,
+    /// The mainboard that QEMU emulates, by its version: `pc-q35-10.0`. It stays when QEMU becomes newer. Machines that
+    /// were made before have none, and get the newest at each start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine_type: Option<String>,
     /// Memory, MiB.
     pub memory_mib: u64,
     /// Firmware.

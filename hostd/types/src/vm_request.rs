@@ -63,6 +63,15 @@ pub struct CreateVm {
     pub description: String,
     /// Virtual CPUs.
     pub cpus: u32,
+    /// What the guest sees of the processor.
+    #[serde(default, skip_serializing_if = "CpuMode::is_default")]
+    pub cpu_mode: CpuMode,
+    /// How the CPUs are arranged; their number must be a multiple of sockets times threads.
+    #[serde(default, skip_serializing_if = "CpuTopology::is_default")]
+    pub topology: CpuTopology,
+    /// The mainboard that QEMU emulates; the newest its host has when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine_type: Option<String>,
     /// Memory, MiB.
     pub memory_mib: u64,
     /// Firmware.
@@ -88,6 +97,20 @@ pub struct CreateVm {
     pub start: bool,
 }
 
+impl CreateVm {
+    /// It asks for something that came with [`crate::HARDWARE`].
+    pub(crate) fn has_hardware(&self) -> bool {
+        !self.cpu_mode.is_default() || !self.topology.is_default() || self.machine_type.is_some()
+    }
+}
+
+impl EditVm {
+    /// It changes something that came with [`crate::HARDWARE`].
+    pub(crate) fn has_hardware(&self) -> bool {
+        self.cpu_mode.is_some() || self.topology.is_some() || self.machine_type.is_some()
+    }
+}
+
 /// The boot order of a machine that names none.
 pub fn default_boot() -> Vec<BootDevice> {
     vec![BootDevice::Disk, BootDevice::Cdrom, BootDevice::Network]
@@ -106,6 +129,15 @@ pub struct EditVm {
     /// New number of virtual CPUs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpus: Option<u32>,
+    /// Another mode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_mode: Option<CpuMode>,
+    /// Another arrangement of the CPUs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topology: Option<CpuTopology>,
+    /// Another mainboard, one that its host has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine_type: Option<String>,
     /// New memory, MiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_mib: Option<u64>,

@@ -106,6 +106,8 @@ pub(crate) struct Shared {
     pub(crate) stats: Arc<Lane>,
     pub(crate) definitions: Mutex<Definitions>,
     pub(crate) loads: Mutex<crate::load::Known>,
+    /// Machine types of QEMU, once asked.
+    pub(crate) machine_types: Mutex<Option<Vec<String>>>,
     /// User and group that QEMU runs as, once asked; inner none: the daemon's own.
     pub(crate) qemu_user: Mutex<Option<Option<(u32, u32)>>>,
 }
@@ -121,6 +123,7 @@ impl Shared {
             stats: Lane::new(&settings.uri, CALLS[2]),
             definitions: Mutex::default(),
             loads: Mutex::default(),
+            machine_types: Mutex::default(),
             qemu_user: Mutex::default(),
             settings,
         }
@@ -136,6 +139,7 @@ impl Shared {
 
     /// Begins session `number`: what was known from an earlier one is not true any more.
     fn begin(&self, number: u64) {
+        *locked(&self.machine_types) = None;
         *locked(&self.qemu_user) = None;
         locked(&self.definitions).clear();
         for lane in [&self.control, &self.observe, &self.stats] {

@@ -3,7 +3,7 @@
 use crate::domain_xml::NAMESPACE;
 use crate::element::Element;
 use crate::plan::{Consoles, DomainShape};
-use hostd_types::Firmware;
+use hostd_types::{CpuMode, CpuTopology, Firmware};
 use std::path::PathBuf;
 
 /// What one definition (live or persistent) says.
@@ -31,6 +31,9 @@ pub fn read(xml: &str) -> Result<Definition, String> {
     let shape = DomainShape {
         name: text(&["name"]).unwrap_or_default(),
         cpus: text(&["vcpu"]).and_then(|t| t.parse().ok()).unwrap_or(0),
+        cpu_mode: domain.child("cpu").and_then(cpu_mode),
+        topology: domain.at(&["cpu", "topology"]).and_then(topology),
+        machine_type: domain.at(&["os", "type"]).and_then(|t| t.get("machine")).unwrap_or_default().into(),
         memory_mib: domain.child("memory").map_or(0, mebibytes),
         firmware: firmware(&domain),
         disks: drives("disk").filter_map(source_of).collect(),
@@ -38,6 +41,19 @@ pub fn read(xml: &str) -> Result<Definition, String> {
         nics: devices.all("interface").map(card).collect(),
     };
     Ok(Definition { shape, generation: generation(&domain), consoles: consoles(devices) })
+}
+
+fn cpu_mode(cpu: &Element) -> Option<CpuMode> {
+    match cpu.get("mode")? {
+        "host-model" => Some(CpuMode::Flexible),
+        "host-passthrough" => Some(CpuMode::Performance),
+        _ => None,
+    }
+}
+
+fn topology(element: &Element) -> Option<CpuTopology> {
+    let number = |name| element.get(name)?.parse().ok();
+    Some(CpuTopology { sockets: number("sockets")?, threads: number("threads")? })
 }
 
 fn firmware(domain: &Element) -> Firmware {
@@ -108,7 +124,8 @@ mod tests {
     #[test]
     fn a_definition_made_by_somebody_else_is_read_as_far_as_it_goes() {
         let xml = "<domain type='kvm'><name>other &amp; old</name><memory unit='GiB'>2</memory>\
-            <vcpu current='1'>4</vcpu><os><loader type='pflash'>/x</loader></os><metadata>\
+            <vcpu current='1'>4</vcpu><cpu mode='host-passthrough'><topology sockets='2' cores='2' \
+            threads='1'/></cpu><os><type machine='pc-q35-9.2'>hvm</type><loader type='pflash'>/x</loader></os><metadata>\
             <a:domain xmlns:a='http://elsewhere' generation='9'/></metadata><devices>\
             <disk type='block'><source dev='/dev/sdb'/></disk>\
             <disk type='network' device='disk'><source name='pool/image'/></disk>\
@@ -120,6 +137,9 @@ mod tests {
         let shape = DomainShape {
             name: "other & old".into(),
             cpus: 4,
+            cpu_mode: Some(CpuMode::Performance),
+            topology: Some(CpuTopology { sockets: 2, threads: 1 }),
+            machine_type: "pc-q35-9.2".into(),
             memory_mib: 2048,
             firmware: Firmware::Uefi,
             disks: vec!["/dev/sdb".into(), "pool/image".into()],

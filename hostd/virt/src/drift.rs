@@ -2,7 +2,7 @@
 
 use crate::observe::SeenDomain;
 use crate::plan::{DomainPlan, DomainShape};
-use hostd_types::Firmware;
+use hostd_types::{CpuMode, CpuTopology, Firmware};
 use std::path::Path;
 
 /// Differences in words ("memory is 512 MiB, wanted 1024 MiB"); empty when the definition is as wanted. A machine that
@@ -14,6 +14,20 @@ pub fn drift(plan: &DomainPlan, domain: &SeenDomain) -> Vec<String> {
     }
     if plan.cpus != seen.cpus {
         found.push(format!("virtual CPUs are {}, wanted {}", seen.cpus, plan.cpus));
+    }
+    let is_other = |mode: &CpuMode| plan.kvm && *mode != plan.cpu_mode;
+    if let Some(mode) = seen.cpu_mode.filter(is_other) {
+        found.push(format!("the CPU mode is {}, wanted {}", mode.as_str(), plan.cpu_mode.as_str()));
+    }
+    if let Some(CpuTopology { sockets, threads }) = seen.topology.filter(|t| *t != plan.topology) {
+        let wanted = plan.topology;
+        found.push(format!(
+            "the CPUs are on {sockets} sockets with {threads} threads a core, wanted {} with {}",
+            wanted.sockets, wanted.threads
+        ));
+    }
+    if let Some(wanted) = plan.machine_type.as_ref().filter(|wanted| **wanted != seen.machine_type) {
+        found.push(format!("the machine type is {}, wanted {wanted}", seen.machine_type));
     }
     if plan.memory_mib != seen.memory_mib {
         found.push(format!("memory is {} MiB, wanted {} MiB", seen.memory_mib, plan.memory_mib));
@@ -80,6 +94,9 @@ mod tests {
             description: String::new(),
             generation: 1,
             cpus: 2,
+            cpu_mode: CpuMode::Flexible,
+            topology: CpuTopology::default(),
+            machine_type: Some("pc-q35-10.0".into()),
             memory_mib: 1024,
             firmware: Firmware::Bios,
             boot: default_boot(),
@@ -103,6 +120,9 @@ mod tests {
         DomainShape {
             name: "web".into(),
             cpus: 2,
+            cpu_mode: None,
+            topology: Some(CpuTopology::default()),
+            machine_type: "pc-q35-10.0".into(),
             memory_mib: 1024,
             firmware: Firmware::Bios,
             disks: vec!["/pool/a.qcow2".into()],
@@ -122,9 +142,17 @@ mod tests {
         let none: Vec<String> = Vec::new();
         assert_eq!(drift_of(&plan(), same(), VmState::Off), none);
         type Change = fn(&mut DomainShape);
-        let cases: [(Change, &[&str]); 9] = [
+        let cases: [(Change, &[&str]); 11] = [
             (|s| s.name = "db".into(), &["the name is db, wanted web"]),
             (|s| s.cpus = 1, &["virtual CPUs are 1, wanted 2"]),
+            (
+                |s| s.topology = Some(CpuTopology { sockets: 2, threads: 1 }),
+                &["the CPUs are on 2 sockets with 1 threads a core, wanted 1 with 1"],
+            ),
+            (
+                |s| s.machine_type = "pc-q35-9.2".into(),
+                &["the machine type is pc-q35-9.2, wanted pc-q35-10.0"],
+            ),
             (|s| s.memory_mib = 512, &["memory is 512 MiB, wanted 1024 MiB"]),
             (|s| s.firmware = Firmware::Uefi, &["the firmware is UEFI, wanted BIOS"]),
             (|s| s.disks.clear(), &["disk a.qcow2 is not attached"]),
@@ -144,6 +172,10 @@ mod tests {
             change(&mut seen);
             assert_eq!(drift_of(&plan(), seen, VmState::Off), told);
         }
+        let bound = DomainShape { cpu_mode: Some(CpuMode::Performance), topology: None, ..same() };
+        let told = ["the CPU mode is performance, wanted flexible"];
+        assert_eq!(drift_of(&DomainPlan { kvm: true, ..plan() }, bound.clone(), VmState::Off), told);
+        assert_eq!(drift_of(&plan(), bound, VmState::Off), none, "in emulation there is no mode");
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod kvm;
 mod lifecycle;
 mod load;
 mod observe;
+mod offers;
 mod plan;
 mod process;
 mod stats;

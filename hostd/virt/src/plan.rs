@@ -1,6 +1,8 @@
 //! What a domain is made from: everything its XML says, and nothing libvirt decides by itself.
 
-use hostd_types::{BootDevice, DiskBus, DiskFormat, Firmware, NicModel, VmId, VolumeId};
+use hostd_types::{
+    BootDevice, CpuMode, CpuTopology, DiskBus, DiskFormat, Firmware, NicModel, VmId, VolumeId,
+};
 use std::path::PathBuf;
 
 /// Where libvirt is and where consoles live.
@@ -57,6 +59,12 @@ pub struct DomainPlan {
     pub generation: u64,
     /// Virtual CPUs.
     pub cpus: u32,
+    /// What the guest sees of the processor.
+    pub cpu_mode: CpuMode,
+    /// How the CPUs are arranged.
+    pub topology: CpuTopology,
+    /// The machine type; the newest when absent.
+    pub machine_type: Option<String>,
     /// Memory, MiB.
     pub memory_mib: u64,
     /// Firmware.
@@ -80,6 +88,12 @@ pub struct DomainShape {
     pub name: String,
     /// Virtual CPUs.
     pub cpus: u32,
+    /// What the guest sees of the processor, when the definition says it: an emulated one has a made-up processor.
+    pub cpu_mode: Option<CpuMode>,
+    /// How the CPUs are arranged, when the definition says it.
+    pub topology: Option<CpuTopology>,
+    /// The machine type.
+    pub machine_type: String,
     /// Memory, MiB.
     pub memory_mib: u64,
     /// Firmware.

@@ -1,6 +1,8 @@
 //! A private libvirt host with a [`Hypervisor`] on it.
 
-use hostd_types::{DiskBus, DiskFormat, Firmware, VmId, VmState, VolumeId, default_boot};
+use hostd_types::{
+    CpuMode, CpuTopology, DiskBus, DiskFormat, Firmware, VmId, VmState, VolumeId, default_boot,
+};
 use hostd_virt::{DiskSource, DomainPlan, Hypervisor, Link, SeenDomain, VirtSettings};
 use lab::libvirt::{Libvirtd, boot_sector};
 use std::path::PathBuf;
@@ -44,6 +46,9 @@ impl Bed {
             description: "quotes \" ' < > & 🦀\r\nsecond line\t]]>".into(),
             generation: 1,
             cpus: 1,
+            cpu_mode: CpuMode::default(),
+            topology: CpuTopology::default(),
+            machine_type: None,
             memory_mib: 32,
             firmware: Firmware::Bios,
             boot: default_boot(),

@@ -2,6 +2,7 @@
 //! bodies, so that the product's own refusals and these land beside the same fields.
 
 pub(crate) mod cluster;
+pub(crate) mod cpu;
 pub(crate) mod disk;
 pub(crate) mod network;
 pub(crate) mod token;

@@ -1,5 +1,6 @@
 //! The form of a new machine, and the power buttons.
 
+use super::cpu::CpuForm;
 use super::disk::DiskForm;
 use crate::fields::{Fields, Reading};
 use hostd_types::*;
@@ -24,6 +25,7 @@ pub(crate) struct VmForm {
     pub(crate) name: String,
     pub(crate) description: String,
     pub(crate) cpus: String,
+    pub(crate) cpu: CpuForm,
     pub(crate) memory: String,
     pub(crate) memory_unit: String,
     pub(crate) firmware: String,
@@ -44,6 +46,7 @@ impl VmForm {
             name: String::new(),
             description: String::new(),
             cpus: "2".into(),
+            cpu: CpuForm::default(),
             memory: "2".into(),
             memory_unit: "gib".into(),
             firmware: "bios".into(),
@@ -67,6 +70,7 @@ impl VmForm {
             name: fields.text("name"),
             description: fields.verbatim("description"),
             cpus: fields.text("cpus"),
+            cpu: CpuForm::read(fields, CpuForm::default()),
             memory: fields.text("memory"),
             memory_unit: fields.text("memory_unit"),
             firmware: fields.text("firmware"),
@@ -127,10 +131,14 @@ impl VmForm {
             "" => None,
             id => reading.chosen("/cdrom", id, "an image"),
         };
+        let (cpu_mode, topology) = self.cpu.cpu(&mut reading);
         let machine = CreateVm {
             name: self.name.clone(),
             description: plain_breaks(&self.description),
             cpus: reading.whole("/cpus", &self.cpus),
+            cpu_mode,
+            topology,
+            machine_type: None,
             memory_mib: reading.bytes("/memory_mib", &self.memory, &self.memory_unit) >> 20,
             firmware: firmware(&self.firmware),
             boot: boot_order(&self.boot),
@@ -203,6 +211,9 @@ mod tests {
             ("name", " web-1 "),
             ("description", "a\r\nb\r\n"),
             ("cpus", "4"),
+            ("cpu_mode", "performance"),
+            ("sockets", "2"),
+            ("threads", "1"),
             ("memory", "1.5"),
             ("memory_unit", "gib"),
             ("firmware", "uefi"),
@@ -230,6 +241,8 @@ mod tests {
         let machine = form.machine().expect("a good form");
         assert_eq!((machine.name.as_str(), machine.description.as_str()), ("web-1", "a\nb"));
         assert_eq!((machine.cpus, machine.memory_mib, machine.firmware), (4, 1536, Firmware::Uefi));
+        assert_eq!(machine.cpu_mode, CpuMode::Performance);
+        assert_eq!(machine.topology, CpuTopology { sockets: 2, threads: 1 });
         assert_eq!(machine.boot, [BootDevice::Cdrom, BootDevice::Disk]);
         assert!(machine.start && !machine.autostart);
         assert_eq!(machine.cdrom, Some(image));
@@ -249,6 +262,7 @@ mod tests {
     fn each_wrong_field_gets_its_own_message() {
         let mut form = VmForm::fresh(None);
         form.cpus = "many".into();
+        form.cpu.sockets = "two".into();
         form.memory = "-1".into();
         form.cdrom = "no-id".into();
         form.disks = vec![
@@ -256,7 +270,9 @@ mod tests {
             DiskForm { from: "image".into(), ..DiskForm::default() },
         ];
         let problem = form.machine().expect_err("a bad form");
-        for pointer in ["/cpus", "/memory_mib", "/cdrom", "/disks/0/size_bytes", "/disks/1/image"] {
+        for pointer in
+            ["/cpus", "/topology", "/memory_mib", "/cdrom", "/disks/0/size_bytes", "/disks/1/image"]
+        {
             assert!(problem.at(pointer).is_some(), "{pointer}");
         }
         assert_eq!(problem.kind, ProblemKind::Invalid);

@@ -1,5 +1,6 @@
 //! The form that changes a machine's settings.
 
+use super::cpu::CpuForm;
 use super::vm::{boot_order, firmware, plain_breaks};
 use crate::fields::{Fields, Reading};
 use crate::wording::boot_value;
@@ -11,6 +12,9 @@ pub(crate) struct EditForm {
     pub(crate) name: String,
     pub(crate) description: String,
     pub(crate) cpus: String,
+    pub(crate) cpu: CpuForm,
+    /// The machine type it is raised to, when that was ticked.
+    pub(crate) raise: String,
     pub(crate) memory: String,
     pub(crate) memory_unit: String,
     pub(crate) firmware: String,
@@ -30,6 +34,8 @@ impl EditForm {
             name: vm.spec.name.clone(),
             description: vm.spec.description.clone(),
             cpus: vm.spec.cpus.to_string(),
+            cpu: CpuForm::of(vm.spec.cpu_mode, vm.spec.topology),
+            raise: String::new(),
             memory,
             memory_unit: memory_unit.into(),
             firmware: crate::wording::firmware(&vm.spec.firmware).to_ascii_lowercase(),
@@ -48,6 +54,8 @@ impl EditForm {
             name: or("name", now.name),
             description: fields.verbatim("description"),
             cpus: or("cpus", now.cpus),
+            cpu: CpuForm::read(fields, now.cpu),
+            raise: fields.text("machine_type"),
             memory: or("memory", now.memory),
             memory_unit: or("memory_unit", now.memory_unit),
             firmware: or("firmware", now.firmware),
@@ -66,12 +74,16 @@ impl EditForm {
             "" => None,
             id => reading.chosen("/cdrom", id, "an image"),
         };
+        let (cpu_mode, topology) = self.cpu.cpu(&mut reading);
         let description = plain_breaks(&self.description);
         let (firmware, boot) = (firmware(&self.firmware), boot_order(&self.boot));
         let edit = EditVm {
             name: (self.name != vm.spec.name).then(|| self.name.clone()),
             description: (description != vm.spec.description).then_some(description),
             cpus: (cpus != vm.spec.cpus).then_some(cpus),
+            cpu_mode: (cpu_mode != vm.spec.cpu_mode).then_some(cpu_mode),
+            topology: (topology != vm.spec.topology).then_some(topology),
+            machine_type: Some(&self.raise).filter(|raise| !raise.is_empty()).cloned(),
             memory_mib: (memory != vm.spec.memory_mib).then_some(memory),
             firmware: (firmware != vm.spec.firmware).then_some(firmware),
             boot: (boot != vm.spec.boot).then_some(boot),
@@ -96,10 +108,15 @@ mod tests {
         form.cpus = "7".into();
         form.autostart = !form.autostart;
         form.cdrom = String::new();
+        form.cpu = CpuForm { mode: "performance".into(), sockets: "1".into(), threads: "7".into() };
+        form.raise = "pc-q35-10.0".into();
         let edit = form.edit(&vm).expect("a good form");
         assert_eq!((edit.cpus, edit.autostart), (Some(7), Some(!vm.spec.autostart)));
         assert_eq!(edit.cdrom, vm.spec.cdrom.map(|_| CdromChange::Eject));
         assert_eq!(edit.name, None);
+        assert_eq!(edit.cpu_mode, Some(CpuMode::Performance));
+        assert_eq!(edit.topology, Some(CpuTopology { sockets: 1, threads: 7 }));
+        assert_eq!(edit.machine_type.as_deref(), Some("pc-q35-10.0"));
     }
 
     #[test]
@@ -112,5 +129,6 @@ mod tests {
             (edit.name, edit.cpus, edit.memory_mib, edit.firmware, edit.boot),
             (None, None, None, None, None)
         );
+        assert_eq!((edit.cpu_mode, edit.topology, edit.machine_type), (None, None, None));
     }
 }

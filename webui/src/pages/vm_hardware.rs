@@ -31,6 +31,11 @@ impl HardwarePage {
     fn bus(&self, index: &usize) -> Option<&'static str> {
         self.detail.vm.spec.disks.get(*index).map(|disk| crate::wording::disk_bus(&disk.bus))
     }
+    /// The machine type it may be raised to.
+    fn raise(&self) -> Option<&String> {
+        let newest = self.detail.newest_machine_type.as_ref();
+        newest.filter(|newest| Some(*newest) != self.detail.vm.spec.machine_type.as_ref())
+    }
     /// Settings of the hardware can't change now.
     fn locked(&self) -> bool {
         self.detail.vm.status.state.is_active()

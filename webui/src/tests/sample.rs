@@ -73,6 +73,9 @@ pub(crate) fn vm(name: &str, state: VmState) -> Vm {
             host: host_of(name),
             placement_epoch: 0,
             cpus: 4,
+            cpu_mode: CpuMode::Flexible,
+            topology: CpuTopology { sockets: 2, threads: 1 },
+            machine_type: Some("pc-q35-9.2".into()),
             memory_mib: 4096,
             firmware: Firmware::Uefi,
             boot: default_boot(),
@@ -246,6 +249,7 @@ pub(crate) fn detail(name: &str, state: VmState) -> VmDetail {
         }],
         cdrom: Some(image(name, ImageKind::Iso).image),
         task: None,
+        newest_machine_type: Some("pc-q35-10.0".into()),
         pending: Vec::new(),
         vm,
     }

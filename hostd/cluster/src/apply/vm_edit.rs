@@ -10,11 +10,28 @@ pub(crate) fn edit(scope: &mut Scope<'_>, id: VmId, expect: Option<u64>, edit: &
     check_not_deleting(&vm)?;
     check_generation(&vm, expect)?;
     let before = vm.spec.clone();
-    let EditVm { name, description, cpus, memory_mib, firmware, boot, autostart, cdrom } = edit;
+    let EditVm {
+        name,
+        description,
+        cpus,
+        cpu_mode,
+        topology,
+        machine_type,
+        memory_mib,
+        firmware,
+        boot,
+        autostart,
+        cdrom,
+    } = edit;
     let spec = &mut vm.spec;
     set(&mut spec.name, name.as_ref());
     set(&mut spec.description, description.as_ref());
     set(&mut spec.cpus, cpus.as_ref());
+    set(&mut spec.cpu_mode, cpu_mode.as_ref());
+    set(&mut spec.topology, topology.as_ref());
+    if machine_type.is_some() {
+        spec.machine_type.clone_from(machine_type);
+    }
     set(&mut spec.memory_mib, memory_mib.as_ref());
     set(&mut spec.firmware, firmware.as_ref());
     set(&mut spec.boot, boot.as_ref());
@@ -69,6 +86,9 @@ fn differences(before: &VmSpec, after: &VmSpec) -> Vec<(&'static str, bool)> {
         ("name", true, before.name != after.name),
         ("description", false, before.description != after.description),
         ("CPUs", true, before.cpus != after.cpus),
+        ("CPU mode", true, before.cpu_mode != after.cpu_mode),
+        ("sockets and threads", true, before.topology != after.topology),
+        ("machine type", true, before.machine_type != after.machine_type),
         ("memory", true, before.memory_mib != after.memory_mib),
         ("firmware", true, before.firmware != after.firmware),
         ("boot order", true, before.boot != after.boot),

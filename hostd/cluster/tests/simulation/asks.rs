@@ -99,6 +99,9 @@ pub fn create(vm: VmId, host: HostId, name: String) -> Command {
         name,
         description: String::new(),
         cpus: 1,
+        cpu_mode: CpuMode::default(),
+        topology: CpuTopology::default(),
+        machine_type: None,
         memory_mib: 64,
         firmware: Firmware::Bios,
         boot: default_boot(),
@@ -112,16 +115,7 @@ pub fn create(vm: VmId, host: HostId, name: String) -> Command {
 }
 
 pub fn edit(id: VmId, text: String) -> Command {
-    let edit = EditVm {
-        name: None,
-        description: Some(text),
-        cpus: None,
-        memory_mib: None,
-        firmware: None,
-        boot: None,
-        autostart: None,
-        cdrom: None,
-    };
+    let edit = EditVm { description: Some(text), ..EditVm::default() };
     Command::Vm(VmCommand::Edit { id, expect: None, edit })
 }
 

@@ -13,7 +13,14 @@ pub(super) fn create(vm: &CreateVm, now: &Snapshot) -> Result<(), Problem> {
     let mut wrong = Fields::default();
     wrong.check("/name", check_name(&vm.name));
     wrong.check("/description", check_description(&vm.description));
-    wrong.check("/cpus", check_cpus(vm.cpus, now));
+    let cpus = check_cpus(vm.cpus, now);
+    if cpus.is_ok() {
+        wrong.check("/topology", check_topology(vm.topology, vm.cpus));
+    }
+    wrong.check("/cpus", cpus);
+    if let Some(machine_type) = &vm.machine_type {
+        wrong.check("/machine_type", check_machine_type(machine_type, now));
+    }
     wrong.check("/memory_mib", check_memory(vm.memory_mib, now));
     wrong.check("/boot", check_boot(&vm.boot));
     if vm.disks.len() > DISKS_MAX {
@@ -39,10 +46,25 @@ pub(super) fn create(vm: &CreateVm, now: &Snapshot) -> Result<(), Problem> {
 pub(super) fn edit(id: VmId, edit: &EditVm, now: &Snapshot) -> Result<(), Problem> {
     let vm = settled(id, now)?;
     let mut wrong = Fields::default();
-    let EditVm { name, description, cpus, memory_mib, firmware, boot, autostart: _, cdrom } = edit;
+    let EditVm {
+        name,
+        description,
+        cpus,
+        cpu_mode,
+        topology,
+        machine_type,
+        memory_mib,
+        firmware,
+        boot,
+        autostart: _,
+        cdrom,
+    } = edit;
     // A form sends every field; only what differs counts as a change.
     let name = name.as_ref().filter(|v| **v != vm.spec.name);
     let cpus = cpus.filter(|v| *v != vm.spec.cpus);
+    let cpu_mode = cpu_mode.filter(|v| *v != vm.spec.cpu_mode);
+    let topology = topology.filter(|v| *v != vm.spec.topology);
+    let machine_type = machine_type.as_ref().filter(|v| Some(*v) != vm.spec.machine_type.as_ref());
     let memory_mib = memory_mib.filter(|v| *v != vm.spec.memory_mib);
     let firmware = firmware.filter(|v| *v != vm.spec.firmware);
     let boot = boot.as_ref().filter(|v| **v != vm.spec.boot);
@@ -54,6 +76,13 @@ pub(super) fn edit(id: VmId, edit: &EditVm, now: &Snapshot) -> Result<(), Proble
     }
     if let Some(cpus) = cpus {
         wrong.check("/cpus", check_cpus(cpus, now));
+    }
+    if cpus.is_some() || topology.is_some() {
+        let (topology, cpus) = (topology.unwrap_or(vm.spec.topology), cpus.unwrap_or(vm.spec.cpus));
+        wrong.check("/topology", check_topology(topology, cpus));
+    }
+    if let Some(machine_type) = machine_type {
+        wrong.check("/machine_type", check_machine_type(machine_type, now));
     }
     if let Some(memory) = memory_mib {
         wrong.check("/memory_mib", check_memory(memory, now));
@@ -71,6 +100,9 @@ pub(super) fn edit(id: VmId, edit: &EditVm, now: &Snapshot) -> Result<(), Proble
     for (changed, word) in [
         (name.is_some(), "name"),
         (cpus.is_some(), "CPUs"),
+        (cpu_mode.is_some(), "CPU mode"),
+        (topology.is_some(), "sockets and threads"),
+        (machine_type.is_some(), "machine type"),
         (memory_mib.is_some(), "memory"),
         (firmware.is_some(), "firmware"),
         (boot.is_some(), "boot order"),
@@ -98,6 +130,31 @@ fn check_cpus(cpus: u32, now: &Snapshot) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("A machine here can have 1 to {most} CPUs (this host has {} threads).", now.threads))
+}
+
+fn check_topology(topology: CpuTopology, cpus: u32) -> Result<(), String> {
+    let CpuTopology { sockets, threads } = topology;
+    if sockets == 0 || threads == 0 {
+        return Err("A machine has at least one socket, and each core at least one thread.".into());
+    }
+    match topology.cores(cpus) {
+        Some(_) => Ok(()),
+        None => Err(format!(
+            "{cpus} CPUs can't be shared out evenly over {sockets} sockets with {threads} threads a core: their number \
+             must be a multiple of {}.",
+            u64::from(sockets) * u64::from(threads)
+        )),
+    }
+}
+
+fn check_machine_type(machine_type: &str, now: &Snapshot) -> Result<(), String> {
+    if now.machine_types.iter().any(|known| known == machine_type) {
+        return Ok(());
+    }
+    Err(match now.machine_types.last() {
+        Some(newest) => format!("This host has no such machine type; its newest is {newest}."),
+        None => "This host does not know its machine types now, because libvirt does not answer.".into(),
+    })
 }
 
 fn check_memory(memory_mib: u64, now: &Snapshot) -> Result<(), String> {

@@ -4,7 +4,8 @@ use super::*;
 use crate::admit::sample;
 
 fn now() -> Snapshot {
-    Snapshot { memory_mib: 8192, threads: 4, ..Default::default() }
+    let machine_types = ["pc-q35-9.2", "pc-q35-10.0"].map(String::from).to_vec();
+    Snapshot { memory_mib: 8192, threads: 4, machine_types, ..Default::default() }
 }
 
 fn refused(change: impl FnOnce(&mut CreateVm), now: &Snapshot, pointer: &str) -> String {
@@ -26,6 +27,17 @@ fn plain_machines_are_made_and_bad_numbers_refused() {
     assert!(refused(|vm| vm.memory_mib = 8193, &now(), "/memory_mib").contains("8192 MiB"));
     assert!(refused(|vm| vm.cpus = 0, &now(), "/cpus").contains("1 to 4"));
     assert!(refused(|vm| vm.cpus = 5, &now(), "/cpus").contains("4 threads"));
+    let arranged = |vm: &mut CreateVm, cpus, sockets, threads| {
+        (vm.cpus, vm.topology) = (cpus, CpuTopology { sockets, threads });
+    };
+    assert!(refused(|vm| arranged(vm, 3, 2, 1), &now(), "/topology").contains("a multiple of 2"));
+    assert!(refused(|vm| arranged(vm, 4, 4, 2), &now(), "/topology").contains("a multiple of 8"));
+    assert!(refused(|vm| arranged(vm, 4, 0, 1), &now(), "/topology").contains("at least one socket"));
+    let unknown = |vm: &mut CreateVm| vm.machine_type = Some("pc-q35-11.0".into());
+    assert!(refused(unknown, &now(), "/machine_type").contains("newest is pc-q35-10.0"));
+    assert!(
+        refused(unknown, &Snapshot { machine_types: vec![], ..now() }, "/machine_type").contains("libvirt")
+    );
     refused(|vm| vm.boot = vec![], &now(), "/boot");
     refused(|vm| vm.boot = vec![BootDevice::Disk, BootDevice::Disk], &now(), "/boot");
 }
@@ -132,6 +144,14 @@ fn a_running_machine_takes_only_light_edits() {
     edit(id, &heavy, &snapshot).expect("off");
     let bad = EditVm { memory_mib: Some(1), cpus: Some(99), ..EditVm::default() };
     assert_eq!(edit(id, &bad, &snapshot).expect_err("limits").errors.len(), 2);
+    // The number of CPUs must fit the arrangement that stays, and the other way round.
+    snapshot.vm.as_mut().expect("a machine").spec.topology = CpuTopology { sockets: 2, threads: 1 };
+    let odd = EditVm { cpus: Some(3), ..EditVm::default() };
+    assert!(edit(id, &odd, &snapshot).expect_err("odd").at("/topology").is_some());
+    let both = EditVm { topology: Some(CpuTopology { sockets: 3, threads: 1 }), ..odd };
+    edit(id, &both, &snapshot).expect("three on three");
+    let unknown = EditVm { machine_type: Some("q35".into()), ..EditVm::default() };
+    assert!(edit(id, &unknown, &snapshot).expect_err("an alias").at("/machine_type").is_some());
     let insert = EditVm { cdrom: Some(CdromChange::Insert { image: ImageId::new() }), ..EditVm::default() };
     assert!(edit(id, &insert, &snapshot).expect_err("no image").at("/cdrom/image").is_some());
 }

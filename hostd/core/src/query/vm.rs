@@ -71,7 +71,11 @@ impl Core {
         let task = running.into_iter().find(|task| task.subject.id == about);
         let name = self.0.libvirt_names.of(id);
         let pending = name.map(|name| format!("its name inside libvirt, which is {name} until then"));
-        Ok(VmDetail { vm, disks, nics, cdrom, task, pending: pending.into_iter().collect() })
+        let here = vm.spec.host == self.host();
+        let types = if here { self.0.hypervisor.machine_types().await.ok() } else { None };
+        let newest_machine_type = types.and_then(|mut types| types.pop());
+        let pending = pending.into_iter().collect();
+        Ok(VmDetail { vm, disks, nics, cdrom, task, newest_machine_type, pending })
     }
 
     async fn nic_view(&self, nic: &VmNic) -> Result<NicView, Problem> {

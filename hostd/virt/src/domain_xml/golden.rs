@@ -24,6 +24,9 @@ fn plan(kvm: bool) -> DomainPlan {
         description: "for \"tests\" & <more>\r\nline two".into(),
         generation: 7,
         cpus: 2,
+        cpu_mode: CpuMode::Flexible,
+        topology: CpuTopology::default(),
+        machine_type: kvm.then(|| "pc-q35-10.0".into()),
         memory_mib: 2048,
         firmware: if kvm { Firmware::Uefi } else { Firmware::Bios },
         boot: vec![BootDevice::Cdrom, BootDevice::Disk],
@@ -55,6 +58,13 @@ fn the_xml_is_as_agreed() {
     for (name, kvm) in [("emulated-bios.xml", false), ("kvm-uefi.xml", true)] {
         assert_golden(name, &domain_xml(&plan(kvm), &around(&plan(kvm))));
     }
+    let arranged = DomainPlan {
+        cpus: 8,
+        cpu_mode: CpuMode::Performance,
+        topology: CpuTopology { sockets: 2, threads: 2 },
+        ..plan(true)
+    };
+    assert_golden("kvm-performance.xml", &domain_xml(&arranged, &around(&arranged)));
     let bare = DomainPlan {
         description: String::new(),
         boot: Vec::new(),

@@ -7,7 +7,7 @@ mod golden;
 
 use crate::element::{Element, element};
 use crate::plan::DomainPlan;
-use hostd_types::{BootDevice, Firmware, default_boot};
+use hostd_types::{BootDevice, CpuMode, CpuTopology, Firmware, default_boot};
 use std::path::{Path, PathBuf};
 
 pub use device::cdrom;
@@ -76,7 +76,8 @@ pub fn domain_xml(plan: &DomainPlan, around: &Surroundings) -> String {
 }
 
 fn boot_firmware(plan: &DomainPlan) -> Element {
-    let kind = element("type").with("arch", "x86_64").with("machine", "q35").saying("hvm");
+    let machine = plan.machine_type.as_deref().unwrap_or("q35");
+    let kind = element("type").with("arch", "x86_64").with("machine", machine).saying("hvm");
     match plan.firmware {
         Firmware::Bios => element("os").holding(kind),
         // Without the explicit feature libvirt picks a firmware that enforces Secure Boot.
@@ -106,14 +107,19 @@ fn features(kvm: bool) -> Element {
 }
 
 fn cpu(plan: &DomainPlan) -> Element {
-    let cpu = if plan.kvm {
-        element("cpu").with("mode", "host-model").with("check", "partial")
-    } else {
-        element("cpu").with("mode", "maximum").with("check", "none")
+    let cpu = match (plan.kvm, plan.cpu_mode) {
+        // There is no processor of the host's to show.
+        (false, _) => element("cpu").with("mode", "maximum").with("check", "none"),
+        (true, CpuMode::Flexible) => element("cpu").with("mode", "host-model").with("check", "partial"),
+        // Also what keeps a guest from moving, such as the invariant clock.
+        (true, CpuMode::Performance) => {
+            element("cpu").with("mode", "host-passthrough").with("check", "none").with("migratable", "off")
+        }
     };
     // Without it QEMU makes each CPU a socket, of which many guests' licences take two.
-    let topology = element("topology").with("sockets", 1);
-    cpu.holding(topology.with("cores", plan.cpus).with("threads", 1))
+    let CpuTopology { sockets, threads } = plan.topology;
+    let cores = plan.topology.cores(plan.cpus).unwrap_or(plan.cpus);
+    cpu.holding(element("topology").with("sockets", sockets).with("cores", cores).with("threads", threads))
 }
 
 fn clock(kvm: bool) -> Element {

@@ -1,0 +1,58 @@
+//! What this host's QEMU offers machines, as libvirt tells it.
+
+use crate::Hypervisor;
+use crate::call::QUICK;
+use crate::connection::locked;
+use crate::element::Element;
+use crate::error::VirtError;
+use hostd_types::q35_version;
+
+impl Hypervisor {
+    /// The q35 machine types, the newest last; asked once for each session with libvirt.
+    ///
+    /// # Errors
+    /// When libvirt does not answer.
+    pub async fn machine_types(&self) -> Result<Vec<String>, VirtError> {
+        if let Some(known) = locked(&self.shared.machine_types).clone() {
+            return Ok(known);
+        }
+        let shared = &self.shared;
+        let xml = shared
+            .call(&shared.observe, "ask for its capabilities", QUICK, virt::connect::Connect::capabilities)
+            .await?;
+        let found = q35_types(&xml).map_err(|why| VirtError::local("read its capabilities", why))?;
+        *locked(&shared.machine_types) = Some(found.clone());
+        Ok(found)
+    }
+}
+
+/// The q35 types among the machines of x86-64 guests. See <https://libvirt.org/formatcaps.html>.
+fn q35_types(capabilities: &str) -> Result<Vec<String>, String> {
+    let root = Element::parse(capabilities)?;
+    let arches = root.all("guest").filter_map(|guest| guest.child("arch"));
+    let machines =
+        arches.filter(|arch| arch.get("name") == Some("x86_64")).flat_map(|arch| arch.all("machine"));
+    let mut found: Vec<String> = machines
+        .map(|machine| machine.text.trim().to_owned())
+        .filter(|name| q35_version(name).is_some())
+        .collect();
+    found.sort_by_key(|name| q35_version(name));
+    found.dedup();
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_numbered_q35_types_of_64_bit_guests_are_offered_in_order() {
+        let xml = "<capabilities><host/><guest><os_type>hvm</os_type><arch name='i686'>\
+            <machine>pc-q35-1.0</machine></arch></guest><guest><arch name='x86_64'>\
+            <machine maxCpus='1024'>pc-q35-10.0</machine><machine canonical='pc-q35-10.0'>q35</machine>\
+            <machine>pc-i440fx-10.0</machine><machine>pc-q35-9.2</machine>\
+            <domain type='kvm'><machine>pc-q35-9.2</machine></domain></arch></guest></capabilities>";
+        assert_eq!(q35_types(xml), Ok(vec!["pc-q35-9.2".to_owned(), "pc-q35-10.0".to_owned()]));
+        assert!(q35_types("<capabilities>").is_err());
+    }
+}
