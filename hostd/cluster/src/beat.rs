@@ -102,14 +102,14 @@ impl Pulses {
         members.insert(from, Heard { answered: Some(now), matched: Some(beat.applied), digest, leased });
     }
 
-    /// What this host, the leader, knows of all.
-    pub(crate) fn tell(&self) -> Pulse {
+    /// What this host, the leader, knows of all; `brief`: without what they tell of themselves.
+    pub(crate) fn tell(&self, brief: bool) -> Pulse {
         let millis = |of: Duration| u64::try_from(of.as_millis()).unwrap_or(u64::MAX);
         let told = |(node, known): (NodeId, Known)| Told {
             node,
             answered_ms: known.silent.map(millis),
             matched: known.matched,
-            digest: known.digest.map(|(text, age)| (text, millis(age))),
+            digest: known.digest.filter(|_| !brief).map(|(text, age)| (text, millis(age))),
             lease_ms: known.lease.map(millis),
         };
         Pulse { members: self.known().into_iter().map(told).collect() }
@@ -156,6 +156,11 @@ impl Pulses {
     }
 }
 
+/// How often a host asks for what `members` members tell of themselves: what that costs grows with their square.
+fn pace(members: usize) -> Duration {
+    EVERY.max(Duration::from_millis(100) * u32::try_from(members).unwrap_or(u32::MAX))
+}
+
 /// Some other member.
 fn any_other(metrics: &Metrics) -> Option<u64> {
     let members = metrics.membership_config.membership().nodes().map(|(node, _)| *node);
@@ -169,6 +174,8 @@ pub(crate) async fn beat(engine: Engine, pulses: Pulses, stop: CancellationToken
     let mut own = pulses.0.own.subscribe();
     // Whoever was taken for the leader did not answer as one.
     let mut lost = false;
+    // When this host was last told everything.
+    let mut told: Option<Instant> = None;
     loop {
         let ticked = async {
             tokio::select! {
@@ -183,7 +190,11 @@ pub(crate) async fn beat(engine: Engine, pulses: Pulses, stop: CancellationToken
         }
         let metrics = engine.metrics();
         let applied = metrics.last_applied.map_or(0, |id| id.index);
-        let beat = Beat { applied, digest: own.borrow_and_update().clone() };
+        tick.reset();
+        let pace = pace(metrics.membership_config.membership().nodes().count());
+        // The next beat may come a little early.
+        let brief = told.is_some_and(|at| at.elapsed() + EVERY / 2 < pace);
+        let beat = Beat { applied, digest: own.borrow_and_update().clone(), brief };
         if crate::engine::leads(&metrics) {
             engine.peers().contacts.hold();
         }
@@ -199,6 +210,9 @@ pub(crate) async fn beat(engine: Engine, pulses: Pulses, stop: CancellationToken
         match engine.peers().ask(leader, Lane::Consensus, frame, WITHIN).await {
             Ok(Reply::Pulse(pulse)) => {
                 pulses.learn(pulse);
+                if !brief {
+                    told = Some(Instant::now());
+                }
                 engine.peers().contacts.answered(NodeId(leader));
                 engine.peers().contacts.hold();
             }
@@ -208,5 +222,35 @@ pub(crate) async fn beat(engine: Engine, pulses: Pulses, stop: CancellationToken
                 tracing::debug!(leader = %NodeId(leader), %error, "a beat was not answered");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ground::Ground;
+    use crate::lease::Terms;
+
+    #[test]
+    fn a_brief_answer_keeps_what_was_told_before() {
+        let pulses = || {
+            let (leases, _) = Leases::new(&Ground::Threads, Terms::default());
+            Pulses::new(Contacts::default(), leases)
+        };
+        let (leader, member) = (pulses(), pulses());
+        let node = NodeId(7);
+        leader.heard(node, Beat { applied: 3, digest: "first".into(), brief: false });
+        member.learn(leader.tell(false));
+        leader.heard(node, Beat { applied: 9, digest: "second".into(), brief: false });
+        member.learn(leader.tell(true));
+        let known = member.known().remove(&node).expect("the member");
+        assert_eq!((known.matched, known.digest.expect("a digest").0.as_str()), (Some(9), "first"));
+        member.learn(leader.tell(false));
+        assert_eq!(member.known()[&node].digest.as_ref().expect("a digest").0, "second");
+    }
+
+    #[test]
+    fn few_hosts_are_told_everything_with_every_beat() {
+        assert_eq!((pace(3), pace(20), pace(100)), (EVERY, EVERY, EVERY * 5));
     }
 }

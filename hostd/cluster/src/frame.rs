@@ -55,6 +55,9 @@ pub(crate) struct Beat {
     pub(crate) applied: u64,
     /// What it tells of itself; this crate passes it on unread.
     pub(crate) digest: String,
+    /// It has what the others tell of themselves, and wants to know only whether they are there.
+    #[serde(default)]
+    pub(crate) brief: bool,
 }
 
 /// A member's wish for a lease.

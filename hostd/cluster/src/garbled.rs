@@ -66,7 +66,7 @@ fn frames() -> Vec<Vec<u8>> {
         Frame::Canvass(None),
         Frame::Chunk(chunk),
         Frame::Propose(vec![entry(), entry()]),
-        Frame::Beat(Beat { applied: 9, digest: "well".into() }),
+        Frame::Beat(Beat { applied: 9, digest: "well".into(), brief: true }),
         Frame::Renew(Renew { epoch: 3 }),
     ];
     all.iter().map(|frame| frame.encode().expect("encoded")).collect()

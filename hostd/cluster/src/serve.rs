@@ -79,8 +79,9 @@ impl Answers {
                 if !self.engine.leads() {
                     return Ok(Reply::NotLeader(self.engine.metrics().current_leader));
                 }
+                let brief = beat.brief;
                 self.pulses.heard(from, beat);
-                Ok(Reply::Pulse(self.pulses.tell()))
+                Ok(Reply::Pulse(self.pulses.tell(brief)))
             }
             Frame::Renew(renew) => Ok(Reply::Renewed(self.leases.ask(from, renew).await)),
         }
