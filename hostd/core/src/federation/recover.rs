@@ -12,6 +12,8 @@ use std::time::Duration;
 
 /// How long the other hosts are given to show that they are on after all.
 const SHOW_UP: Duration = Duration::from_secs(3);
+/// Pause between two looks for them.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// What the journal of a recovery keeps for its end.
 #[derive(Serialize, Deserialize)]
@@ -57,8 +59,16 @@ impl Core {
         let others: Vec<&Host> = others.iter().map(|member| &member.host).collect();
         // What is known of them may be old: this host may have been started, or its cable plugged in, just now.
         let sites = plea::sites(&others, self);
-        let looked = tokio::time::timeout(SHOW_UP, plea::find_member(&identity, &sites)).await;
-        if let Ok(Some((site, _))) = looked {
+        let look = async {
+            // A network that has just come back may still say that there is no way.
+            loop {
+                if let Some((site, _)) = plea::find_member(&identity, &sites).await {
+                    return site;
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        if let Ok(site) = tokio::time::timeout(SHOW_UP, look).await {
             let at = |host: &&&Host| self.addresses_of(host).iter().any(|a| a.ip() == site.ip());
             let name = others.iter().find(at).map_or("one of them", |host| host.spec.name.as_str());
             let detail =
