@@ -109,9 +109,7 @@ impl Snapshot {
 
     async fn load_offers(&mut self, core: &Core) -> Result<(), Problem> {
         self.level = core.store().level().await?;
-        let offered = core.0.hypervisor.machine_types().await;
-        self.machine_types =
-            offered.inspect_err(|error| tracing::debug!(%error, "no offers")).unwrap_or_default();
+        self.machine_types = core.0.hypervisor.machine_types();
         Ok(())
     }
 

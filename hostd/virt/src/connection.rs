@@ -106,8 +106,8 @@ pub(crate) struct Shared {
     pub(crate) stats: Arc<Lane>,
     pub(crate) definitions: Mutex<Definitions>,
     pub(crate) loads: Mutex<crate::load::Known>,
-    /// Machine types of QEMU, once asked.
-    pub(crate) machine_types: Mutex<Option<Vec<String>>>,
+    /// Machine types of QEMU.
+    pub(crate) machine_types: Mutex<Vec<String>>,
     /// User and group that QEMU runs as, once asked; inner none: the daemon's own.
     pub(crate) qemu_user: Mutex<Option<Option<(u32, u32)>>>,
 }
@@ -139,7 +139,6 @@ impl Shared {
 
     /// Begins session `number`: what was known from an earlier one is not true any more.
     fn begin(&self, number: u64) {
-        *locked(&self.machine_types) = None;
         *locked(&self.qemu_user) = None;
         locked(&self.definitions).clear();
         for lane in [&self.control, &self.observe, &self.stats] {
@@ -194,6 +193,7 @@ fn connect_forever(shared: &Arc<Shared>, notes: &Sender<Note>, inbox: &Receiver<
                 pause = PAUSE.0;
                 tracing::info!(libvirt = session.libvirt, qemu = session.qemu, "libvirt answers");
                 shared.begin(number);
+                locked(&shared.machine_types).clone_from(&session.machine_types);
                 let (libvirt, qemu) = (session.libvirt.clone(), session.qemu.clone());
                 shared.link.send_replace(Link::Up { libvirt, qemu });
                 match wait_for_loss(inbox, number) {
@@ -237,6 +237,7 @@ struct Session {
     _registrations: Vec<Registration>,
     libvirt: String,
     qemu: String,
+    machine_types: Vec<String>,
 }
 
 impl Session {
@@ -247,7 +248,8 @@ impl Session {
         registrations.extend(event::on_domain_events(&connect, Arc::downgrade(shared))?);
         let libvirt = version(connect.lib_version()?);
         let qemu = connect.hyp_version().map_or_else(|_| "unknown".into(), version);
-        Ok(Self { _registrations: registrations, libvirt, qemu })
+        let machine_types = crate::offers::ask(&connect);
+        Ok(Self { _registrations: registrations, libvirt, qemu, machine_types })
     }
 }
 

@@ -1,29 +1,26 @@
 //! What this host's QEMU offers machines, as libvirt tells it.
 
 use crate::Hypervisor;
-use crate::call::QUICK;
 use crate::connection::locked;
 use crate::element::Element;
-use crate::error::VirtError;
 use hostd_types::q35_version;
+use virt::connect::Connect;
 
 impl Hypervisor {
-    /// The q35 machine types, the newest last; asked once for each session with libvirt.
-    ///
-    /// # Errors
-    /// When libvirt does not answer.
-    pub async fn machine_types(&self) -> Result<Vec<String>, VirtError> {
-        if let Some(known) = locked(&self.shared.machine_types).clone() {
-            return Ok(known);
-        }
-        let shared = &self.shared;
-        let xml = shared
-            .call(&shared.observe, "ask for its capabilities", QUICK, virt::connect::Connect::capabilities)
-            .await?;
-        let found = q35_types(&xml).map_err(|why| VirtError::local("read its capabilities", why))?;
-        *locked(&shared.machine_types) = Some(found.clone());
-        Ok(found)
+    /// The q35 machine types, the newest last; empty until libvirt has answered. Asked once for each session with it, so
+    /// that nobody waits for the answer.
+    pub fn machine_types(&self) -> Vec<String> {
+        locked(&self.shared.machine_types).clone()
     }
+}
+
+/// Asks libvirt for them; none when it does not tell.
+pub(crate) fn ask(connect: &Connect) -> Vec<String> {
+    let told = connect.capabilities().map_err(|error| error.message().to_owned());
+    told.and_then(|xml| q35_types(&xml)).unwrap_or_else(|why| {
+        tracing::warn!(why, "libvirt does not tell the machine types");
+        Vec::new()
+    })
 }
 
 /// The q35 types among the machines of x86-64 guests. See <https://libvirt.org/formatcaps.html>.

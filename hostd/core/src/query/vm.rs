@@ -72,8 +72,7 @@ impl Core {
         let name = self.0.libvirt_names.of(id);
         let pending = name.map(|name| format!("its name inside libvirt, which is {name} until then"));
         let here = vm.spec.host == self.host();
-        let types = if here { self.0.hypervisor.machine_types().await.ok() } else { None };
-        let newest_machine_type = types.and_then(|mut types| types.pop());
+        let newest_machine_type = if here { self.0.hypervisor.machine_types().pop() } else { None };
         let pending = pending.into_iter().collect();
         Ok(VmDetail { vm, disks, nics, cdrom, task, newest_machine_type, pending })
     }
