@@ -171,7 +171,7 @@ pub(crate) fn cpu_mode(mode: &CpuMode) -> &'static str {
 pub(crate) fn topology(spec: &VmSpec) -> String {
     let CpuTopology { sockets, threads } = spec.topology;
     let cores = spec.topology.cores(spec.cpus).unwrap_or(spec.cpus);
-    let many = |n: u32, one: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") };
+    let many = |n: u32, one: &str| crate::units::count(&n, one);
     let each = if sockets == 1 { "" } else { " each" };
     let threads = if threads == 1 { String::new() } else { format!(", {threads} threads a core") };
     format!("{}, {}{each}{threads}", many(sockets, "socket"), many(cores, "core"))

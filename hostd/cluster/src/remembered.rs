@@ -98,7 +98,12 @@ fn target(command: &Command) -> String {
             ClusterCommand::RotateAuthority { .. } => String::new(),
             ClusterCommand::RotateWithout { hosts } => digest(hosts),
             ClusterCommand::StepRotation { from } => digest(from),
-            ClusterCommand::Import { host, belongings } => format!("{host} {}", digest(belongings)),
+            ClusterCommand::Import { host, belongings } => {
+                // Compared before it is fitted to the state, and kept after that.
+                let mut belongings = belongings.clone();
+                belongings.fit(FEDERATION);
+                format!("{host} {}", digest(&belongings))
+            }
             ClusterCommand::Recover { host, generation } => format!("{host} {generation}"),
             ClusterCommand::Remove { host } => host.to_string(),
         },

@@ -409,6 +409,24 @@ fn unknown_fields_and_another_order_are_tolerated() {
     }
 }
 
+/// Members that don't know a field would leave it out of their rows.
+#[test]
+fn what_a_host_brings_into_an_older_cluster_has_nothing_newer() {
+    let host = HostId::from_uuid(uuid(2));
+    let older = Command::Cluster(ClusterCommand::Import { host, belongings: belongings(host) });
+    let mut newer = belongings(host);
+    let spec = &mut newer.vms[0].spec;
+    (spec.cpu_mode, spec.machine_type) = (CpuMode::Performance, Some("pc-q35-10.0".into()));
+    spec.topology = CpuTopology { sockets: 2, threads: 1 };
+    let newer = Command::Cluster(ClusterCommand::Import { host, belongings: newer });
+    let fitted = |level| {
+        let mut command = newer.clone();
+        command.fit(level);
+        command
+    };
+    assert_eq!((fitted(LEASES), fitted(HARDWARE)), (older, newer.clone()));
+}
+
 #[test]
 fn an_unknown_command_is_an_error() {
     let (_, entry) = all().remove(0);

@@ -5,7 +5,7 @@
 //! command, `apply` must make the same rows in every version: what it does there changes with a level alone.
 
 use crate::command::{ClusterCommand, HostCommand, TaskCommand, VmCommand};
-use crate::{Command, Host, HostStatus};
+use crate::{Belongings, Command, CpuMode, CpuTopology, Host, HostStatus};
 
 /// The level that knows clusters: their record, join tokens, and who was removed.
 pub const FEDERATION: u16 = 2;
@@ -67,6 +67,7 @@ impl Command {
         match self {
             Command::Host(HostCommand::Report { status, .. })
             | Command::Cluster(ClusterCommand::Join { status, .. }) => status.fit(level),
+            Command::Cluster(ClusterCommand::Import { belongings, .. }) => belongings.fit(level),
             Command::Host(_)
             | Command::Vm(_)
             | Command::Volume(_)
@@ -76,6 +77,18 @@ impl Command {
             | Command::Access(_)
             | Command::Cluster(_)
             | Command::Audit(_) => {}
+        }
+    }
+}
+
+impl Belongings {
+    /// See [`Command::fit`]. Machines that come into an older cluster get the processor and mainboard which that knows.
+    pub fn fit(&mut self, level: u16) {
+        if level < HARDWARE {
+            for vm in &mut self.vms {
+                (vm.spec.cpu_mode, vm.spec.topology) = (CpuMode::default(), CpuTopology::default());
+                vm.spec.machine_type = None;
+            }
         }
     }
 }

@@ -227,7 +227,7 @@ pub(crate) async fn remove(Path(id): Path<String>, submission: Submission) -> Re
     }
 }
 
-/// `POST /cluster/hosts/{id}/address`: where that host is; nothing takes back what was said before.
+/// `POST /cluster/hosts/{id}/address`: where that host is; an empty address takes back what was said.
 pub(crate) async fn set_peer(Path(id): Path<String>, submission: Submission) -> Response {
     let visit = &submission.visit;
     let id: HostId = match visit.id("host", &id) {

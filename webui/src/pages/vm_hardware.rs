@@ -12,7 +12,7 @@ use askama::Template;
 use axum::extract::Path;
 use hostd_core::{ImageView, VmDetail};
 use hostd_types::command::VmCommand;
-use hostd_types::{Command, EditVm, Phase, Problem, ProblemKind, VmId};
+use hostd_types::{Command, EditVm, Phase, Problem, ProblemKind, VmId, q35_version};
 
 /// The page.
 #[derive(Template)]
@@ -34,7 +34,9 @@ impl HardwarePage {
     /// The machine type it may be raised to.
     fn raise(&self) -> Option<&String> {
         let newest = self.detail.newest_machine_type.as_ref();
-        newest.filter(|newest| Some(*newest) != self.detail.vm.spec.machine_type.as_ref())
+        let now = self.detail.vm.spec.machine_type.as_deref().and_then(q35_version);
+        // Its host may have an older QEMU than the one it was made on.
+        newest.filter(|newest| q35_version(newest) > now)
     }
     /// Settings of the hardware can't change now.
     fn locked(&self) -> bool {
