@@ -5,7 +5,7 @@
 
 use crate::error::{ClusterError, StateError};
 use crate::private;
-use hostd_types::{FEDERATION, LEVEL};
+use hostd_types::{FEDERATION, LEVEL, LIFE};
 #[cfg(any(test, feature = "simulation"))]
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
@@ -15,7 +15,7 @@ use std::time::Duration;
 /// Level of a fresh database.
 const FIRST: u16 = 1;
 /// What each level above the first adds to the tables, in order.
-const MIGRATIONS: &[(u16, &str)] = &[(FEDERATION, ADD_FEDERATION)];
+const MIGRATIONS: &[(u16, &str)] = &[(FEDERATION, ADD_FEDERATION), (LIFE, ADD_LIFE)];
 
 const CREATE: &str = "
 CREATE TABLE raft_meta (
@@ -116,6 +116,10 @@ CREATE INDEX removed_host ON removed (host);
 CREATE INDEX removed_at ON removed (at);
 
 CREATE UNIQUE INDEX host_node ON host (json_extract(spec, '$.node'));
+";
+
+/// One block for each resource that came with the level.
+const ADD_LIFE: &str = "
 ";
 
 /// Opens or makes state.db for its writer.

@@ -14,8 +14,11 @@ pub const FEDERATION: u16 = 2;
 pub const LEASES: u16 = 3;
 /// The level that knows CPU modes, how CPUs are arranged, and machine types.
 pub const HARDWARE: u16 = 4;
+/// The level that knows the rest of a machine's life: every device and live change, snapshots and copies, customization,
+/// folders and tags.
+pub const LIFE: u16 = 5;
 /// Newest level this version knows: commands and tables of a higher one are refused.
-pub const LEVEL: u16 = HARDWARE;
+pub const LEVEL: u16 = LIFE;
 
 impl Command {
     /// The level from which on every member knows this command.
