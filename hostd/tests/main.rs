@@ -23,6 +23,7 @@ mod api {
     mod qx;
     mod routes;
     mod vm_input;
+    mod vm_plan;
     mod vms;
     mod volumes;
 }

@@ -28,6 +28,33 @@ pub(crate) fn vm_state(state: &VmState) -> &'static str {
     }
 }
 
+/// The operating systems a form offers, by family.
+pub(crate) fn guests() -> Vec<(&'static str, Vec<&'static GuestProfile>)> {
+    let families = [
+        (GuestFamily::Linux, "Linux"),
+        (GuestFamily::Windows, "Windows"),
+        (GuestFamily::Bsd, "BSD"),
+        (GuestFamily::Other, "Other"),
+    ];
+    let of = |family| GUEST_PROFILES.iter().filter(move |profile| profile.family == family).collect();
+    families.into_iter().map(|(family, name)| (name, of(family))).collect()
+}
+
+/// What the maker of a guest asks for, in a sentence.
+pub(crate) fn wants(profile: &GuestProfile) -> String {
+    if profile.min_memory_mib == 0 {
+        return String::new();
+    }
+    format!(
+        "It asks for at least {}, {} of memory and a disk of {}; it boots by {} and knows {} disks from the start.",
+        crate::units::count(&profile.min_cpus, "CPU"),
+        crate::units::bytes(profile.min_memory_mib << 20),
+        crate::units::bytes(profile.min_disk_gib << 30),
+        firmware(&profile.firmware),
+        disk_bus(&profile.disk_bus),
+    )
+}
+
 /// Colour class and word of a resource's phase; a fault outweighs `ready`.
 pub(crate) fn phase(phase: &Phase, fault: &Option<String>) -> (&'static str, &'static str) {
     match (phase, fault) {

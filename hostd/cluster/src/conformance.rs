@@ -102,6 +102,8 @@ fn command() -> impl Strategy<Value = Command> {
             name: format!("vm{name}"),
             description: String::new(),
             cpus: 1,
+            guest_os: None,
+            scheduled_at: None,
             cpu_mode: CpuMode::default(),
             topology: CpuTopology::default(),
             machine_type: None,

@@ -16,6 +16,8 @@ pub(crate) struct Snapshot {
     pub machine_types: Vec<String>,
     /// What all members know.
     pub level: u16,
+    /// This host's clock, for commands that name a moment.
+    pub moment: Option<Timestamp>,
     /// The machine the command is about.
     pub vm: Option<Vm>,
     /// Machines of this host, where addresses must be unique; machines that use the image or network otherwise.
@@ -85,6 +87,7 @@ impl Snapshot {
     async fn load_vm(&mut self, core: &Core, command: &VmCommand) -> Result<(), Problem> {
         match command {
             VmCommand::Create { vm, .. } => {
+                self.moment = Some(Timestamp::now());
                 self.load_offers(core).await?;
                 self.load_parts(core, vm).await
             }
@@ -97,6 +100,7 @@ impl Snapshot {
                 }
             }
             VmCommand::Power { id, .. } | VmCommand::Delete { id, .. } => {
+                self.moment = Some(Timestamp::now());
                 self.vm = core.store().vm(*id).await?.map(|vm| core.0.isolated_vms.over(vm));
                 Ok(())
             }

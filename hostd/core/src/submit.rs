@@ -185,6 +185,9 @@ fn fill(command: &mut Command, now: &Snapshot) {
             for disk in &mut vm.disks {
                 fill_disk(disk, now);
             }
+            if vm.guest_os.is_none() && now.level >= LIFE {
+                vm.guest_os = guest_of(vm, now);
+            }
             if vm.machine_type.is_none() && now.level >= HARDWARE {
                 vm.machine_type = now.machine_types.last().cloned();
             }
@@ -211,6 +214,16 @@ fn fill(command: &mut Command, now: &Snapshot) {
         | Command::Cluster(_)
         | Command::Audit(_) => {}
     }
+}
+
+/// What the name of an image of the machine tells of its guest; the ISO's before the disks'.
+fn guest_of(vm: &CreateVm, now: &Snapshot) -> Option<GuestOs> {
+    let over = vm.disks.iter().filter_map(|disk| match disk {
+        NewDisk::Image { image, .. } => Some(*image),
+        NewDisk::Blank { .. } | NewDisk::Volume { .. } => None,
+    });
+    let mut names = vm.cdrom.into_iter().chain(over).filter_map(|id| now.images.get(&id));
+    names.find_map(|image| GuestOs::of_image(&image.spec.name))
 }
 
 fn fill_disk(disk: &mut NewDisk, now: &Snapshot) {

@@ -23,6 +23,9 @@ pub struct VmDetail {
     /// What takes effect at its next start, in words; nothing is wrong with it until then.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pending: Vec<String>,
+    /// What the maker of its guest asks for and it has less of, in sentences; nothing keeps it from running.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub advice: Vec<String>,
 }
 
 /// A network card with what it is plugged into.

@@ -142,6 +142,8 @@ pub fn plain(name: &str) -> CreateVm {
         name: name.into(),
         description: String::new(),
         cpus: 1,
+        guest_os: None,
+        scheduled_at: None,
         cpu_mode: CpuMode::default(),
         topology: CpuTopology::default(),
         machine_type: None,

@@ -52,6 +52,8 @@ pub enum Verb {
     },
     /// Connect the terminal to its serial port (Ctrl-] ends it)
     Serial { id: String },
+    /// List the operating systems that --os takes, with what they want
+    Guests,
 }
 
 #[derive(Debug, Args)]
@@ -86,6 +88,10 @@ pub struct Create {
     name: String,
     #[arg(long, default_value = "")]
     description: String,
+    /// What will run inside, such as debian or windows11 (`qx vm guests` lists them); it decides about firmware, buses and
+    /// cards that are not given
+    #[arg(long = "os", value_parser = guest_os)]
+    guest_os: Option<GuestOs>,
     #[arg(long, default_value_t = 1)]
     cpus: u32,
     /// What the guest sees of the processor: flexible may move to other hosts, performance has every feature
@@ -103,8 +109,9 @@ pub struct Create {
     /// Memory, such as 2G; a bare number is MiB
     #[arg(long, default_value = "1G", value_parser = size::mebibytes)]
     memory: u64,
-    #[arg(long, value_enum, default_value = "bios")]
-    firmware: FirmwareName,
+    /// BIOS, or what the guest's installer expects with --os
+    #[arg(long, value_enum)]
+    firmware: Option<FirmwareName>,
     /// Boot order, such as cdrom,disk
     #[arg(long, value_enum, value_delimiter = ',')]
     boot: Vec<BootName>,
@@ -129,6 +136,9 @@ pub struct Create {
     /// Start it as soon as it is made
     #[arg(long)]
     start: bool,
+    /// Make it at this moment instead of now, such as 2027-01-31T20:00:00Z
+    #[arg(long, value_parser = moment)]
+    at: Option<Timestamp>,
     /// The host it is made on; this one by default
     #[arg(long = "host", value_name = "HOST")]
     on: Option<String>,
@@ -141,6 +151,9 @@ pub struct Edit {
     name: Option<String>,
     #[arg(long)]
     description: Option<String>,
+    /// What runs inside, such as debian or windows11
+    #[arg(long = "os", value_parser = guest_os)]
+    guest_os: Option<GuestOs>,
     #[arg(long)]
     cpus: Option<u32>,
     /// What the guest sees of the processor
@@ -195,6 +208,7 @@ pub async fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
             let id = id(session, "vms", &name).await?;
             serial::connect(session, &id).await
         }
+        Verb::Guests => guests(session).await,
     }
 }
 
@@ -246,6 +260,8 @@ async fn show(session: &Session, name: &str) -> Result<(), Stop> {
         ("Id", vm.id.to_string()),
         ("Host", on),
         ("State", output::aged(&state, silent)),
+        ("Made", vm.planned_for(Timestamp::now()).unwrap_or(vm.meta.created_at).to_string()),
+        ("Guest", vm.spec.guest_os.profile().name.into()),
         ("CPUs", cpus(&vm)),
         ("Machine type", vm.spec.machine_type.clone().unwrap_or_else(|| "the newest at each start".into())),
         ("Memory", size::shown(vm.spec.memory_mib << 20)),
@@ -258,28 +274,60 @@ async fn show(session: &Session, name: &str) -> Result<(), Stop> {
     output::facts(vm.status.drift.iter().map(|d| ("Changed", d.clone())));
     let pending: Option<Vec<String>> = output::typed(detail["pending"].clone())?;
     output::facts(pending.into_iter().flatten().map(|what| ("At next start", what)));
+    let advice: Option<Vec<String>> = output::typed(detail["advice"].clone())?;
+    output::facts(advice.into_iter().flatten().map(|what| ("Advice", what)));
+    Ok(())
+}
+
+async fn guests(session: &Session) -> Result<(), Stop> {
+    let profiles: Value = session.client.get("/api/v1/guest-profiles").await?;
+    if session.json {
+        output::json(&profiles);
+        return Ok(());
+    }
+    let rows = profiles.as_array().cloned().unwrap_or_default();
+    let text = |row: &Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();
+    let number = |row: &Value, name: &str| row[name].as_u64().unwrap_or_default();
+    let rows = rows.iter().map(|row| {
+        let memory = size::shown(number(row, "min_memory_mib") << 20);
+        let disk = size::shown(number(row, "min_disk_gib") << 30);
+        let least = format!("CPUs: {}, memory: {memory}, disk: {disk}", number(row, "min_cpus"));
+        [
+            text(row, "os"),
+            text(row, "name"),
+            text(row, "firmware"),
+            text(row, "disk_bus"),
+            text(row, "nic"),
+            least,
+        ]
+    });
+    output::table(["OS", "NAME", "FIRMWARE", "DISKS", "CARDS", "AT LEAST"], rows);
     Ok(())
 }
 
 async fn make(session: &Session, given: Create) -> Result<(), Stop> {
+    // What the guest has drivers for, where nothing else is said.
+    let profile = given.guest_os.map(GuestOs::profile);
+    let bus = profile.map(|p| p.disk_bus).unwrap_or_default();
+    let model = profile.map(|p| p.nic).unwrap_or_default();
     let mut disks = Vec::new();
     for image in &given.images {
         let image = typed_id(session, "images", image).await?;
-        disks.push(NewDisk::Image { image, size_bytes: None, bus: DiskBus::default() });
+        disks.push(NewDisk::Image { image, size_bytes: None, bus });
     }
     for volume in &given.volumes {
         let volume = typed_id(session, "volumes", volume).await?;
-        disks.push(NewDisk::Volume { volume, bus: DiskBus::default() });
+        disks.push(NewDisk::Volume { volume, bus });
     }
     disks.extend(given.disks.iter().map(|size_bytes| NewDisk::Blank {
         size_bytes: *size_bytes,
         format: DiskFormat::default(),
-        bus: DiskBus::default(),
+        bus,
     }));
     let mut nics = Vec::new();
     for network in &given.networks {
         let network = typed_id(session, "networks", network).await?;
-        nics.push(NewNic { network, mac: None, model: NicModel::default() });
+        nics.push(NewNic { network, mac: None, model });
     }
     let cdrom = match &given.cdrom {
         Some(image) => Some(typed_id(session, "images", image).await?),
@@ -290,11 +338,13 @@ async fn make(session: &Session, given: Create) -> Result<(), Stop> {
         name: given.name,
         description: given.description,
         cpus: given.cpus,
+        guest_os: given.guest_os,
+        scheduled_at: given.at,
         cpu_mode: cpu_mode(given.cpu_mode),
         topology: CpuTopology { sockets: given.sockets, threads: given.threads },
         machine_type: given.machine_type,
         memory_mib: given.memory,
-        firmware: firmware(given.firmware),
+        firmware: given.firmware.map(firmware).or(profile.map(|p| p.firmware)).unwrap_or_default(),
         boot: if boot.is_empty() { default_boot() } else { boot },
         autostart: given.autostart,
         disks,
@@ -318,6 +368,7 @@ async fn change(session: &Session, given: Edit) -> Result<(), Stop> {
         name: given.name,
         description: given.description,
         cpus: given.cpus,
+        guest_os: given.guest_os,
         cpu_mode: given.cpu_mode.map(cpu_mode),
         topology: given.sockets.zip(given.threads).map(|(sockets, threads)| CpuTopology { sockets, threads }),
         machine_type: given.machine_type,
@@ -350,6 +401,17 @@ async fn power(
     };
     let accepted = session.client.ask(Method::POST, &path, Some(&body)).await?;
     follow::accepted(session, accepted).await
+}
+
+/// A moment as RFC 3339 writes it.
+fn moment(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse(text).ok_or_else(|| "write it as in 2027-01-31T20:00:00Z".into())
+}
+
+/// An operating system by its word.
+fn guest_os(word: &str) -> Result<GuestOs, String> {
+    let known = || GUEST_PROFILES.map(|profile| profile.os.as_str()).join(", ");
+    GuestOs::named(word).ok_or_else(|| format!("known are {}", known()))
 }
 
 fn firmware(name: FirmwareName) -> Firmware {

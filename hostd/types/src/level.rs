@@ -5,7 +5,7 @@
 //! command, `apply` must make the same rows in every version: what it does there changes with a level alone.
 
 use crate::command::{ClusterCommand, HostCommand, TaskCommand, VmCommand};
-use crate::{Belongings, Command, CpuMode, CpuTopology, Host, HostStatus};
+use crate::{Belongings, Command, CpuMode, CpuTopology, GuestOs, Host, HostStatus};
 
 /// The level that knows clusters: their record, join tokens, and who was removed.
 pub const FEDERATION: u16 = 2;
@@ -24,6 +24,8 @@ impl Command {
     /// The level from which on every member knows this command.
     pub fn level(&self) -> u16 {
         match self {
+            Command::Vm(VmCommand::Create { vm, .. }) if vm.has_life() => LIFE,
+            Command::Vm(VmCommand::Edit { edit, .. }) if edit.has_life() => LIFE,
             Command::Vm(VmCommand::Create { vm, .. }) if vm.has_hardware() => HARDWARE,
             Command::Vm(VmCommand::Edit { edit, .. }) if edit.has_hardware() => HARDWARE,
             Command::Host(HostCommand::Fence { .. } | HostCommand::Acknowledge { .. })
@@ -91,6 +93,11 @@ impl Belongings {
             for vm in &mut self.vms {
                 (vm.spec.cpu_mode, vm.spec.topology) = (CpuMode::default(), CpuTopology::default());
                 vm.spec.machine_type = None;
+            }
+        }
+        if level < LIFE {
+            for vm in &mut self.vms {
+                (vm.spec.guest_os, vm.spec.scheduled_at) = (GuestOs::default(), None);
             }
         }
     }

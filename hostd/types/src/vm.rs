@@ -138,6 +138,12 @@ pub struct VmSpec {
     /// Free text.
     #[serde(default)]
     pub description: String,
+    /// What runs inside: it decides about timers and interfaces of the processor.
+    #[serde(default, skip_serializing_if = "GuestOs::is_default")]
+    pub guest_os: GuestOs,
+    /// Its host makes it when this moment has come, and not before; until then it is `creating`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled_at: Option<Timestamp>,
     /// The host that runs it.
     pub host: HostId,
     /// Counts the machine's placements: only the host named by the newest one may run it.
@@ -269,6 +275,13 @@ pub struct VmStatus {
 resource! {
     /// A virtual machine.
     Vm, VmId, VmSpec, VmStatus, Kind::Vm
+}
+
+impl Vm {
+    /// When it will be made, if that is later than `now` and nothing of it is made yet.
+    pub fn planned_for(&self, now: Timestamp) -> Option<Timestamp> {
+        self.spec.scheduled_at.filter(|at| self.status.phase == Phase::Creating && *at > now)
+    }
 }
 
 /// The hardware address of card `index` of machine `vm` when none is given: QEMU's prefix and three bytes of the id's

@@ -61,6 +61,9 @@ pub struct CreateVm {
     /// Free text.
     #[serde(default)]
     pub description: String,
+    /// What will run inside; told by the names of the images when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guest_os: Option<GuestOs>,
     /// Virtual CPUs.
     pub cpus: u32,
     /// What the guest sees of the processor.
@@ -95,6 +98,9 @@ pub struct CreateVm {
     /// Start it as soon as it is made.
     #[serde(default)]
     pub start: bool,
+    /// Make it at this moment, not now. Its name, addresses and images are taken from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled_at: Option<Timestamp>,
 }
 
 impl CreateVm {
@@ -102,12 +108,20 @@ impl CreateVm {
     pub(crate) fn has_hardware(&self) -> bool {
         !self.cpu_mode.is_default() || !self.topology.is_default() || self.machine_type.is_some()
     }
+    /// It asks for something that came with [`crate::LIFE`].
+    pub(crate) fn has_life(&self) -> bool {
+        self.guest_os.is_some() || self.scheduled_at.is_some()
+    }
 }
 
 impl EditVm {
     /// It changes something that came with [`crate::HARDWARE`].
     pub(crate) fn has_hardware(&self) -> bool {
         self.cpu_mode.is_some() || self.topology.is_some() || self.machine_type.is_some()
+    }
+    /// It changes something that came with [`crate::LIFE`].
+    pub(crate) fn has_life(&self) -> bool {
+        self.guest_os.is_some()
     }
 }
 
@@ -126,6 +140,9 @@ pub struct EditVm {
     /// New description.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    /// Another guest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guest_os: Option<GuestOs>,
     /// New number of virtual CPUs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpus: Option<u32>,

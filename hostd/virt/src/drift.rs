@@ -85,7 +85,7 @@ fn file(path: &Path) -> String {
 mod tests {
     use super::*;
     use crate::plan::{DiskSource, NicSource};
-    use hostd_types::{DiskBus, DiskFormat, NicModel, VmId, VmState, VolumeId, default_boot};
+    use hostd_types::{DiskBus, DiskFormat, GuestOs, NicModel, VmId, VmState, VolumeId, default_boot};
 
     fn plan() -> DomainPlan {
         DomainPlan {
@@ -94,6 +94,7 @@ mod tests {
             description: String::new(),
             generation: 1,
             cpus: 2,
+            guest_os: GuestOs::Linux,
             cpu_mode: CpuMode::Flexible,
             topology: CpuTopology::default(),
             machine_type: Some("pc-q35-10.0".into()),

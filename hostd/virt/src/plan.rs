@@ -1,7 +1,7 @@
 //! What a domain is made from: everything its XML says, and nothing libvirt decides by itself.
 
 use hostd_types::{
-    BootDevice, CpuMode, CpuTopology, DiskBus, DiskFormat, Firmware, NicModel, VmId, VolumeId,
+    BootDevice, CpuMode, CpuTopology, DiskBus, DiskFormat, Firmware, GuestOs, NicModel, VmId, VolumeId,
 };
 use std::path::PathBuf;
 
@@ -57,6 +57,8 @@ pub struct DomainPlan {
     pub description: String,
     /// Generation of the spec this was made from, written into the definition.
     pub generation: u64,
+    /// What runs inside.
+    pub guest_os: GuestOs,
     /// Virtual CPUs.
     pub cpus: u32,
     /// What the guest sees of the processor.

@@ -1,7 +1,7 @@
 //! A private libvirt host with a [`Hypervisor`] on it.
 
 use hostd_types::{
-    CpuMode, CpuTopology, DiskBus, DiskFormat, Firmware, VmId, VmState, VolumeId, default_boot,
+    CpuMode, CpuTopology, DiskBus, DiskFormat, Firmware, GuestOs, VmId, VmState, VolumeId, default_boot,
 };
 use hostd_virt::{DiskSource, DomainPlan, Hypervisor, Link, SeenDomain, VirtSettings};
 use lab::libvirt::{Libvirtd, boot_sector};
@@ -46,6 +46,7 @@ impl Bed {
             description: "quotes \" ' < > & 🦀\r\nsecond line\t]]>".into(),
             generation: 1,
             cpus: 1,
+            guest_os: GuestOs::default(),
             cpu_mode: CpuMode::default(),
             topology: CpuTopology::default(),
             machine_type: None,

@@ -91,9 +91,14 @@ pub async fn create_by_keyboard(browser: &Browser, name: &str) -> Result<String>
     browser.on_page("vm-new").await?;
     reach(browser, "input[name=name]").await?;
     browser.client.active_element().await?.send_keys(name).await?;
+    press(browser, ENTER).await?; // on to the next step
+    reach(browser, ".steps a[data-step=options]").await?;
+    press(browser, ENTER).await?;
     reach(browser, "input[name=start]").await?;
     press(browser, ' ').await?; // not started
-    reach(browser, ".submit button.primary").await?;
+    reach(browser, "#wizard-next").await?;
+    press(browser, ENTER).await?;
+    reach(browser, "#wizard-create").await?;
     press(browser, ENTER).await?;
     browser.on_page("vm").await?;
     browser.path().await

@@ -148,15 +148,25 @@ impl<'a> Story<'a> {
         browser.open("/vms/new").await?;
         browser.on_page("vm-new").await?;
         browser.fill("#vm-form input[name=name]", name).await?;
+        self.step("hardware").await?;
         browser.fill("#vm-form input[name=cpus]", "1").await?;
         browser.fill("#vm-form input[name=memory]", "64").await?;
         browser.choose("#vm-form select[name=memory_unit]", "mib").await?;
+        self.step("storage").await?;
         browser.click("#vm-form label:has(input[name=disk0_from][value=image])").await?;
         let images = browser.find("#vm-form select[name=disk0_image]").await?;
         images.select_by_label(self.image).await.context("choosing the image")?;
+        self.step("options").await?;
         self.tick("start", false).await?;
         self.tick("autostart", autostart).await?;
-        browser.click("#vm-form .submit button.primary").await?;
+        self.step("review").await?;
+        if self.scripts {
+            let review = browser.find("#review").await?.text().await?;
+            for said in [name, "64", "MiB", self.image] {
+                ensure!(review.contains(said), "the review does not say {said}: {review}");
+            }
+        }
+        browser.click("#wizard-create").await?;
         browser.on_page("vm").await?;
         let path = browser.path().await?;
         let vm =
@@ -164,6 +174,14 @@ impl<'a> Story<'a> {
         self.in_state(&vm, "off").await?;
         browser.find("#head button[data-action=\"start\"]").await.context("a machine that can be started")?;
         Ok(vm)
+    }
+
+    /// Goes to a step of the form of a new machine; without scripts all are on the page.
+    async fn step(&self, step: &str) -> Result<()> {
+        if self.scripts {
+            self.browser.click(&format!(".steps a[data-step={step}]")).await?;
+        }
+        Ok(())
     }
 
     /// Ticks or clears a box of the form of a new machine.

@@ -24,6 +24,8 @@ pub(crate) struct VmForm {
     pub(crate) host: String,
     pub(crate) name: String,
     pub(crate) description: String,
+    /// [`GuestOs::as_str`]; empty: told by the images.
+    pub(crate) guest_os: String,
     pub(crate) cpus: String,
     pub(crate) cpu: CpuForm,
     pub(crate) memory: String,
@@ -32,6 +34,8 @@ pub(crate) struct VmForm {
     pub(crate) boot: [String; 3],
     pub(crate) autostart: bool,
     pub(crate) start: bool,
+    /// When it is made, in UTC as browsers write it (`2027-01-31T20:00`); empty: now.
+    pub(crate) at: String,
     pub(crate) cdrom: String,
     pub(crate) disks: Vec<DiskForm>,
     pub(crate) nics: Vec<NicForm>,
@@ -45,6 +49,7 @@ impl VmForm {
             host: String::new(),
             name: String::new(),
             description: String::new(),
+            guest_os: String::new(),
             cpus: "2".into(),
             cpu: CpuForm::default(),
             memory: "2".into(),
@@ -53,6 +58,7 @@ impl VmForm {
             boot: ["disk", "cdrom", "network"].map(String::from),
             autostart: false,
             start: true,
+            at: String::new(),
             cdrom: String::new(),
             disks: vec![DiskForm::default()],
             nics: vec![NicForm { network, model: "virtio".into() }],
@@ -69,6 +75,7 @@ impl VmForm {
             host: fields.text("host"),
             name: fields.text("name"),
             description: fields.verbatim("description"),
+            guest_os: fields.text("guest_os"),
             cpus: fields.text("cpus"),
             cpu: CpuForm::read(fields, CpuForm::default()),
             memory: fields.text("memory"),
@@ -77,6 +84,7 @@ impl VmForm {
             boot: ["boot0", "boot1", "boot2"].map(|name| fields.text(name)),
             autostart: fields.ticked("autostart"),
             start: fields.ticked("start"),
+            at: fields.text("at"),
             cdrom: fields.text("cdrom"),
             disks: (0..rows("disks")).map(|index| DiskForm::read(fields, index)).collect(),
             nics: (0..rows("nics")).map(nic).collect(),
@@ -111,6 +119,30 @@ impl VmForm {
             }
         }
     }
+    /// Takes what the guest's maker asks for: firmware, buses and cards it has drivers for, and at least the least sizes.
+    pub(crate) fn adopt(&mut self, profile: &GuestProfile) {
+        self.guest_os = profile.os.as_str().into();
+        self.firmware = crate::wording::firmware(&profile.firmware).to_ascii_lowercase();
+        if self.cpus.parse().is_ok_and(|cpus: u32| cpus < profile.min_cpus) {
+            self.cpus = profile.min_cpus.to_string();
+        }
+        let mut reading = Reading::default();
+        if reading.bytes("", &self.memory, &self.memory_unit) >> 20 < profile.min_memory_mib {
+            let (memory, unit) = crate::units::split(profile.min_memory_mib << 20);
+            (self.memory, self.memory_unit) = (memory, unit.into());
+        }
+        for (index, disk) in self.disks.iter_mut().enumerate() {
+            disk.bus = disk_bus(profile.disk_bus).into();
+            if index == 0 && reading.bytes("", &disk.size, &disk.unit) < profile.min_disk_gib << 30 {
+                (disk.size, disk.unit) = (profile.min_disk_gib.to_string(), "gib".into());
+            }
+        }
+        let model = match profile.nic {
+            NicModel::Virtio => "virtio",
+            NicModel::E1000 => "e1000",
+        };
+        self.nics.iter_mut().for_each(|nic| nic.model = model.into());
+    }
     /// The machine asked for.
     pub(crate) fn machine(&self) -> Result<CreateVm, Problem> {
         let mut reading = Reading::default();
@@ -135,6 +167,7 @@ impl VmForm {
         let machine = CreateVm {
             name: self.name.clone(),
             description: plain_breaks(&self.description),
+            guest_os: guest_os(&mut reading, &self.guest_os),
             cpus: reading.whole("/cpus", &self.cpus),
             cpu_mode,
             topology,
@@ -147,6 +180,7 @@ impl VmForm {
             cdrom,
             nics,
             start: self.start,
+            scheduled_at: moment(&mut reading, &self.at),
         };
         reading.done(machine)
     }
@@ -155,6 +189,38 @@ impl VmForm {
 /// Browsers send line breaks as CR LF; texts keep LF alone.
 pub(crate) fn plain_breaks(text: &str) -> String {
     text.replace("\r\n", "\n").trim_end().to_owned()
+}
+
+/// A moment in UTC as a browser's field or a person writes it; nothing: now.
+fn moment(reading: &mut Reading, text: &str) -> Option<Timestamp> {
+    let full = match text.len() {
+        0 => return None,
+        16 => format!("{text}:00Z"),
+        19 => format!("{text}Z"),
+        _ => text.to_owned(),
+    };
+    let moment = Timestamp::parse(&full);
+    if moment.is_none() {
+        reading.wrong("/scheduled_at", "Give date and time in UTC, such as 2027-01-31T20:00.");
+    }
+    moment
+}
+
+/// The operating system chosen; nothing: told by the images.
+pub(crate) fn guest_os(reading: &mut Reading, text: &str) -> Option<GuestOs> {
+    let chosen = GuestOs::named(text);
+    if chosen.is_none() && !text.is_empty() {
+        reading.wrong("/guest_os", "Choose an operating system of the list.");
+    }
+    chosen
+}
+
+/// The word of a bus in forms.
+fn disk_bus(bus: DiskBus) -> &'static str {
+    match bus {
+        DiskBus::Virtio => "virtio",
+        DiskBus::Sata => "sata",
+    }
 }
 
 /// The firmware chosen.
@@ -210,6 +276,8 @@ mod tests {
         let form = VmForm::read(&fields(&[
             ("name", " web-1 "),
             ("description", "a\r\nb\r\n"),
+            ("guest_os", "windows10"),
+            ("at", "2027-01-31T20:00"),
             ("cpus", "4"),
             ("cpu_mode", "performance"),
             ("sockets", "2"),
@@ -241,6 +309,8 @@ mod tests {
         let machine = form.machine().expect("a good form");
         assert_eq!((machine.name.as_str(), machine.description.as_str()), ("web-1", "a\nb"));
         assert_eq!((machine.cpus, machine.memory_mib, machine.firmware), (4, 1536, Firmware::Uefi));
+        assert_eq!(machine.guest_os, Some(GuestOs::Windows10));
+        assert_eq!(machine.scheduled_at, Timestamp::parse("2027-01-31T20:00:00Z"));
         assert_eq!(machine.cpu_mode, CpuMode::Performance);
         assert_eq!(machine.topology, CpuTopology { sockets: 2, threads: 1 });
         assert_eq!(machine.boot, [BootDevice::Cdrom, BootDevice::Disk]);
@@ -276,6 +346,22 @@ mod tests {
             assert!(problem.at(pointer).is_some(), "{pointer}");
         }
         assert_eq!(problem.kind, ProblemKind::Invalid);
+    }
+
+    #[test]
+    fn a_form_takes_what_the_guest_asks_for_and_never_less_than_it_had() {
+        let mut form = VmForm::fresh(None);
+        form.cpus = "8".into();
+        form.adopt(GuestOs::Windows11.profile());
+        let machine = form.machine().expect("a good form");
+        assert_eq!((machine.guest_os, machine.firmware), (Some(GuestOs::Windows11), Firmware::Uefi));
+        assert_eq!((machine.cpus, machine.memory_mib), (8, 4096));
+        let size_bytes = 64 << 30;
+        let disk = NewDisk::Blank { size_bytes, format: DiskFormat::Qcow2, bus: DiskBus::Sata };
+        assert_eq!(machine.disks, [disk]);
+        (form.guest_os, form.at) = ("dos".into(), "tomorrow".into());
+        let problem = form.machine().expect_err("unknown");
+        assert!(problem.at("/guest_os").is_some() && problem.at("/scheduled_at").is_some());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The form that changes a machine's settings.
 
 use super::cpu::CpuForm;
-use super::vm::{boot_order, firmware, plain_breaks};
+use super::vm::{boot_order, firmware, guest_os, plain_breaks};
 use crate::fields::{Fields, Reading};
 use crate::wording::boot_value;
 use hostd_types::*;
@@ -11,6 +11,8 @@ use hostd_types::*;
 pub(crate) struct EditForm {
     pub(crate) name: String,
     pub(crate) description: String,
+    /// [`GuestOs::as_str`].
+    pub(crate) guest_os: String,
     pub(crate) cpus: String,
     pub(crate) cpu: CpuForm,
     /// The machine type it is raised to, when that was ticked.
@@ -33,6 +35,7 @@ impl EditForm {
         Self {
             name: vm.spec.name.clone(),
             description: vm.spec.description.clone(),
+            guest_os: vm.spec.guest_os.as_str().into(),
             cpus: vm.spec.cpus.to_string(),
             cpu: CpuForm::of(vm.spec.cpu_mode, vm.spec.topology),
             raise: String::new(),
@@ -53,6 +56,7 @@ impl EditForm {
         Self {
             name: or("name", now.name),
             description: fields.verbatim("description"),
+            guest_os: or("guest_os", now.guest_os),
             cpus: or("cpus", now.cpus),
             cpu: CpuForm::read(fields, now.cpu),
             raise: fields.text("machine_type"),
@@ -80,6 +84,7 @@ impl EditForm {
         let edit = EditVm {
             name: (self.name != vm.spec.name).then(|| self.name.clone()),
             description: (description != vm.spec.description).then_some(description),
+            guest_os: guest_os(&mut reading, &self.guest_os).filter(|os| *os != vm.spec.guest_os),
             cpus: (cpus != vm.spec.cpus).then_some(cpus),
             cpu_mode: (cpu_mode != vm.spec.cpu_mode).then_some(cpu_mode),
             topology: (topology != vm.spec.topology).then_some(topology),
@@ -106,6 +111,7 @@ mod tests {
         assert_eq!(EditForm::of(&vm).edit(&vm), Ok(EditVm::default()));
         let mut form = EditForm::of(&vm);
         form.cpus = "7".into();
+        form.guest_os = "fedora".into();
         form.autostart = !form.autostart;
         form.cdrom = String::new();
         form.cpu = CpuForm { mode: "performance".into(), sockets: "1".into(), threads: "7".into() };
@@ -113,7 +119,7 @@ mod tests {
         let edit = form.edit(&vm).expect("a good form");
         assert_eq!((edit.cpus, edit.autostart), (Some(7), Some(!vm.spec.autostart)));
         assert_eq!(edit.cdrom, vm.spec.cdrom.map(|_| CdromChange::Eject));
-        assert_eq!(edit.name, None);
+        assert_eq!((edit.name.as_ref(), edit.guest_os), (None, Some(GuestOs::Fedora)));
         assert_eq!(edit.cpu_mode, Some(CpuMode::Performance));
         assert_eq!(edit.topology, Some(CpuTopology { sockets: 1, threads: 7 }));
         assert_eq!(edit.machine_type.as_deref(), Some("pc-q35-10.0"));

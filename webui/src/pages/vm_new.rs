@@ -12,7 +12,7 @@ use axum::extract::Query;
 use hostd_core::{HostView, ImageView, NetworkView, VolumeView};
 use hostd_types::HostId;
 use hostd_types::command::VmCommand;
-use hostd_types::{Command, ImageKind, ListParams, PAGE_MAX, Phase, Problem, ProblemKind, VmId};
+use hostd_types::{Command, GuestOs, ImageKind, ListParams, PAGE_MAX, Phase, Problem, ProblemKind, VmId};
 use serde::Deserialize;
 
 /// What the form can choose from.
@@ -48,6 +48,18 @@ impl Choices {
     }
 }
 
+impl Choices {
+    /// What the names of the chosen images tell of the guest.
+    fn guest(&self, form: &VmForm) -> Option<GuestOs> {
+        let over = form.disks.iter().filter(|disk| disk.from == "image").map(|disk| &disk.image);
+        let mut chosen = std::iter::once(&form.cdrom).chain(over);
+        chosen.find_map(|id| {
+            let image = self.isos.iter().chain(&self.disks).find(|i| i.image.id.to_string() == *id)?;
+            GuestOs::of_image(&image.image.spec.name)
+        })
+    }
+}
+
 /// The form.
 #[derive(Template)]
 #[template(path = "vm/new.html")]
@@ -60,6 +72,22 @@ pub(crate) struct NewVmPage {
 page!(NewVmPage, refusal);
 
 impl NewVmPage {
+    /// The parts of the form, which are steps where scripts run.
+    const STEPS: [(&'static str, &'static str); 8] = [
+        ("basics", "Basics"),
+        ("placement", "Placement"),
+        ("hardware", "Hardware"),
+        ("boot", "Boot media"),
+        ("storage", "Storage"),
+        ("network", "Network"),
+        ("options", "Options"),
+        ("review", "Review"),
+    ];
+
+    /// What the maker of the chosen guest asks for.
+    fn wants(&self) -> String {
+        GuestOs::named(&self.form.guest_os).map(|os| crate::wording::wants(os.profile())).unwrap_or_default()
+    }
     /// How many processors there are.
     fn threads(&self) -> String {
         let said =
@@ -114,6 +142,9 @@ pub(crate) async fn show(visit: Visit, Query(begin): Query<Begin>) -> Answer {
         form.disks[0].from = "image".into();
         form.disks[0].image = begin.image;
     }
+    if let Some(os) = choices.guest(&form) {
+        form.adopt(os.profile());
+    }
     Ok(answer(&page_of(&visit, form, choices, None)))
 }
 
@@ -127,11 +158,17 @@ pub(crate) async fn create(submission: Submission) -> Answer {
     let visit = &submission.visit;
     let mut form = VmForm::read(&submission.fields);
     if let Some(button) = submission.fields.find("rows") {
-        form.change(button);
+        if button != "guest" {
+            form.change(button);
+        }
         let host = visit.frame.places.chosen(&form.host, visit.core.host());
         let choices = Choices::load(visit, host).await?;
         if let (true, Some(first)) = (button.starts_with("host-"), choices.networks.first()) {
             form.nics.iter_mut().for_each(|nic| nic.network = first.network.id.to_string());
+        }
+        if button == "guest" {
+            let chosen = GuestOs::named(&form.guest_os).or_else(|| choices.guest(&form));
+            chosen.into_iter().for_each(|os| form.adopt(os.profile()));
         }
         return Ok(answer(&page_of(visit, form, choices, None)));
     }

@@ -60,7 +60,7 @@ fn both_themes_are_there_and_scripts_are_short() {
     assert!(css.contains("[data-theme=\"dark\"]") && css.contains("[data-theme=\"light\"]"));
     assert!(css.lines().count() <= 600);
     assert!(css.contains(":focus-visible") && css.contains("prefers-reduced-motion"));
-    for script in ["live.js", "upload.js"] {
+    for script in ["live.js", "upload.js", "wizard.js"] {
         let file = Static::get(script).expect(script);
         assert!(file.data.iter().filter(|b| **b == b'\n').count() <= 150, "{script}");
     }

@@ -73,6 +73,8 @@ pub(crate) fn vm(name: &str, state: VmState) -> Vm {
             host: host_of(name),
             placement_epoch: 0,
             cpus: 4,
+            guest_os: GuestOs::Debian,
+            scheduled_at: None,
             cpu_mode: CpuMode::Flexible,
             topology: CpuTopology { sockets: 2, threads: 1 },
             machine_type: Some("pc-q35-9.2".into()),
@@ -251,6 +253,7 @@ pub(crate) fn detail(name: &str, state: VmState) -> VmDetail {
         task: None,
         newest_machine_type: Some("pc-q35-10.0".into()),
         pending: Vec::new(),
+        advice: Vec::new(),
         vm,
     }
 }

@@ -33,6 +33,8 @@ pub(crate) fn create(scope: &mut Scope<'_>, id: VmId, host: HostId, asked: &Crea
     let spec = VmSpec {
         name: asked.name.clone(),
         description: asked.description.clone(),
+        guest_os: asked.guest_os.unwrap_or_default(),
+        scheduled_at: asked.scheduled_at,
         host,
         placement_epoch: 0,
         cpus: asked.cpus,
@@ -54,12 +56,13 @@ pub(crate) fn create(scope: &mut Scope<'_>, id: VmId, host: HostId, asked: &Crea
     let subject = vm.subject();
     scope.start_task(&subject, host)?;
     let detail = format!(
-        "CPUs: {}, memory: {} MiB, disks: {}, network cards: {}{}",
+        "CPUs: {}, memory: {} MiB, disks: {}, network cards: {}{}{}",
         asked.cpus,
         asked.memory_mib,
         asked.disks.len(),
         asked.nics.len(),
-        if asked.start { ", start at once" } else { "" }
+        if asked.start { ", start at once" } else { "" },
+        asked.scheduled_at.map(|at| format!(", not before {at}")).unwrap_or_default()
     );
     scope.accepted(&subject, detail)?;
     Ok(Done::started(scope.entry.task, subject))

@@ -13,6 +13,7 @@ pub(crate) fn edit(scope: &mut Scope<'_>, id: VmId, expect: Option<u64>, edit: &
     let EditVm {
         name,
         description,
+        guest_os,
         cpus,
         cpu_mode,
         topology,
@@ -26,6 +27,7 @@ pub(crate) fn edit(scope: &mut Scope<'_>, id: VmId, expect: Option<u64>, edit: &
     let spec = &mut vm.spec;
     set(&mut spec.name, name.as_ref());
     set(&mut spec.description, description.as_ref());
+    set(&mut spec.guest_os, guest_os.as_ref());
     set(&mut spec.cpus, cpus.as_ref());
     set(&mut spec.cpu_mode, cpu_mode.as_ref());
     set(&mut spec.topology, topology.as_ref());
@@ -85,6 +87,7 @@ fn differences(before: &VmSpec, after: &VmSpec) -> Vec<(&'static str, bool)> {
     let all = [
         ("name", true, before.name != after.name),
         ("description", false, before.description != after.description),
+        ("guest", true, before.guest_os != after.guest_os),
         ("CPUs", true, before.cpus != after.cpus),
         ("CPU mode", true, before.cpu_mode != after.cpu_mode),
         ("sockets and threads", true, before.topology != after.topology),

@@ -99,6 +99,8 @@ pub fn create(vm: VmId, host: HostId, name: String) -> Command {
         name,
         description: String::new(),
         cpus: 1,
+        guest_os: None,
+        scheduled_at: None,
         cpu_mode: CpuMode::default(),
         topology: CpuTopology::default(),
         machine_type: None,

@@ -29,6 +29,12 @@ pub(super) fn power(id: VmId, action: PowerAction, deadline_s: u32, now: &Snapsh
 
 /// May the machine be deleted now?
 pub(super) fn delete(id: VmId, now: &Snapshot) -> Result<(), Problem> {
+    if let (Some(vm), Some(moment)) = (&now.vm, now.moment)
+        && vm.planned_for(moment).is_some()
+        && vm.spec.deleting.is_none()
+    {
+        return Ok(()); // nothing of it is made yet
+    }
     let vm = settled(id, now)?;
     if let Some(request) = pending(vm) {
         let detail = format!("{} is busy ({}); wait for it to end.", vm.spec.name, words(request.action));
@@ -52,7 +58,10 @@ pub(super) fn settled(id: VmId, now: &Snapshot) -> Result<&Vm, Problem> {
             Err(Problem::wrong_state(format!("{name} is being deleted; nothing else can be done with it.")))
         }
         Phase::Ready => Ok(vm),
-        Phase::Creating => Err(Problem::wrong_state(format!("{name} is still being made; wait for it."))),
+        Phase::Creating => Err(Problem::wrong_state(match now.moment.and_then(|now| vm.planned_for(now)) {
+            Some(at) => format!("{name} is planned for {at}; until then it can only be deleted."),
+            None => format!("{name} is still being made; wait for it."),
+        })),
         Phase::Deleting => Err(Problem::wrong_state(format!("{name} is being deleted."))),
     }
 }
@@ -177,6 +186,19 @@ mod tests {
         now.vm.as_mut().expect("a machine").status.power_done = 4;
         power(VmId::new(), Reset, 0, &now).expect("no longer pending");
         power(VmId::new(), Shutdown, 3601, &now).expect_err("deadline");
+    }
+
+    #[test]
+    fn a_planned_machine_can_only_be_deleted() {
+        let moment = Timestamp::now();
+        let mut snapshot = Snapshot { moment: Some(moment), ..now(Off) };
+        let vm = snapshot.vm.as_mut().expect("a machine");
+        (vm.status.phase, vm.spec.scheduled_at) = (Phase::Creating, Some(moment.plus_seconds(60)));
+        delete(VmId::new(), &snapshot).expect("nothing is made");
+        let problem = power(VmId::new(), Start, 0, &snapshot).expect_err("not there");
+        assert!(problem.detail.contains("is planned for"), "{problem}");
+        snapshot.moment = Some(moment.plus_seconds(61));
+        delete(VmId::new(), &snapshot).expect_err("it is being made now");
     }
 
     #[test]

@@ -8,6 +8,9 @@ use hostd_types::name::{check_description, check_name};
 use hostd_types::*;
 use std::collections::BTreeSet;
 
+/// How far ahead a machine can be planned, seconds.
+const SCHEDULE_MAX_S: i64 = 366 * 24 * 3600;
+
 /// May this machine be made?
 pub(super) fn create(vm: &CreateVm, now: &Snapshot) -> Result<(), Problem> {
     let mut wrong = Fields::default();
@@ -23,6 +26,9 @@ pub(super) fn create(vm: &CreateVm, now: &Snapshot) -> Result<(), Problem> {
     }
     wrong.check("/memory_mib", check_memory(vm.memory_mib, now));
     wrong.check("/boot", check_boot(&vm.boot));
+    if let (Some(at), Some(moment)) = (vm.scheduled_at, now.moment) {
+        wrong.check("/scheduled_at", check_schedule(at, moment));
+    }
     if vm.disks.len() > DISKS_MAX {
         wrong.add("/disks", format!("A machine holds at most {DISKS_MAX} disks."));
     }
@@ -49,6 +55,7 @@ pub(super) fn edit(id: VmId, edit: &EditVm, now: &Snapshot) -> Result<(), Proble
     let EditVm {
         name,
         description,
+        guest_os,
         cpus,
         cpu_mode,
         topology,
@@ -61,6 +68,7 @@ pub(super) fn edit(id: VmId, edit: &EditVm, now: &Snapshot) -> Result<(), Proble
     } = edit;
     // A form sends every field; only what differs counts as a change.
     let name = name.as_ref().filter(|v| **v != vm.spec.name);
+    let guest_os = guest_os.filter(|v| *v != vm.spec.guest_os);
     let cpus = cpus.filter(|v| *v != vm.spec.cpus);
     let cpu_mode = cpu_mode.filter(|v| *v != vm.spec.cpu_mode);
     let topology = topology.filter(|v| *v != vm.spec.topology);
@@ -99,6 +107,7 @@ pub(super) fn edit(id: VmId, edit: &EditVm, now: &Snapshot) -> Result<(), Proble
     let mut needs_off = Vec::new();
     for (changed, word) in [
         (name.is_some(), "name"),
+        (guest_os.is_some(), "guest"),
         (cpus.is_some(), "CPUs"),
         (cpu_mode.is_some(), "CPU mode"),
         (topology.is_some(), "sockets and threads"),
@@ -130,6 +139,17 @@ fn check_cpus(cpus: u32, now: &Snapshot) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("A machine here can have 1 to {most} CPUs (this host has {} threads).", now.threads))
+}
+
+/// A moment of the coming year.
+fn check_schedule(at: Timestamp, now: Timestamp) -> Result<(), String> {
+    if at <= now {
+        return Err("This moment is over. Give a later one, or none to make the machine now.".into());
+    }
+    if at > now.plus_seconds(SCHEDULE_MAX_S) {
+        return Err("A machine can be planned for the coming year.".into());
+    }
+    Ok(())
 }
 
 fn check_topology(topology: CpuTopology, cpus: u32) -> Result<(), String> {

@@ -43,6 +43,18 @@ fn plain_machines_are_made_and_bad_numbers_refused() {
 }
 
 #[test]
+fn a_machine_is_planned_for_the_coming_year_only() {
+    let moment = Timestamp::now();
+    let now = Snapshot { moment: Some(moment), ..now() };
+    let later = |seconds| move |vm: &mut CreateVm| vm.scheduled_at = Some(moment.plus_seconds(seconds));
+    let mut body = sample::create_vm("web");
+    later(3600)(&mut body);
+    create(&body, &now).expect("in an hour");
+    assert!(refused(later(0), &now, "/scheduled_at").contains("is over"));
+    assert!(refused(later(SCHEDULE_MAX_S + 1), &now, "/scheduled_at").contains("year"));
+}
+
+#[test]
 fn disks_need_room_a_ready_image_or_a_free_volume() {
     let blank = |size_bytes| NewDisk::Blank { size_bytes, format: DiskFormat::Qcow2, bus: DiskBus::Virtio };
     refused(|vm| vm.disks = vec![blank(1 << 30), blank(5)], &now(), "/disks/1/size_bytes");

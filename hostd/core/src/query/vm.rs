@@ -74,7 +74,9 @@ impl Core {
         let here = vm.spec.host == self.host();
         let newest_machine_type = if here { self.0.hypervisor.machine_types().pop() } else { None };
         let pending = pending.into_iter().collect();
-        Ok(VmDetail { vm, disks, nics, cdrom, task, newest_machine_type, pending })
+        let largest = disks.iter().map(|disk| disk.volume.spec.size_bytes).max();
+        let advice = vm.spec.guest_os.profile().shortfalls(vm.spec.cpus, vm.spec.memory_mib, largest);
+        Ok(VmDetail { vm, disks, nics, cdrom, task, newest_machine_type, pending, advice })
     }
 
     async fn nic_view(&self, nic: &VmNic) -> Result<NicView, Problem> {

@@ -3,6 +3,7 @@
 pub mod access;
 pub mod appliance;
 pub mod cluster;
+pub mod guest_os;
 pub mod host;
 pub mod image;
 pub mod network;
@@ -36,6 +37,7 @@ pub fn add_all<C>(routes: Routes<C>) -> Routes<C> {
         .document(signed, routes!(vm::make_ticket))
         .document(signed, routes!(vm::get_screenshot))
         .document(signed, routes!(vm::list_vm_samples))
+        .document(signed, routes!(guest_os::list_guest_profiles))
         .document(signed, routes!(volume::list_volumes, volume::create_volume))
         .document(signed, routes!(volume::get_volume, volume::delete_volume))
         .document(signed, routes!(image::list_images, image::upload_image))

@@ -5,7 +5,7 @@ use crate::definition;
 use crate::drift::drift;
 use crate::observe::SeenDomain;
 use crate::plan::{DiskSource, NicSource};
-use hostd_types::{DiskBus, DiskFormat, NicModel, VmId, VmState, VolumeId};
+use hostd_types::{DiskBus, DiskFormat, GuestOs, NicModel, VmId, VmState, VolumeId};
 use proptest::prelude::*;
 
 fn plan(kvm: bool) -> DomainPlan {
@@ -24,6 +24,7 @@ fn plan(kvm: bool) -> DomainPlan {
         description: "for \"tests\" & <more>\r\nline two".into(),
         generation: 7,
         cpus: 2,
+        guest_os: GuestOs::Other,
         cpu_mode: CpuMode::Flexible,
         topology: CpuTopology::default(),
         machine_type: kvm.then(|| "pc-q35-10.0".into()),
@@ -65,6 +66,8 @@ fn the_xml_is_as_agreed() {
         ..plan(true)
     };
     assert_golden("kvm-performance.xml", &domain_xml(&arranged, &around(&arranged)));
+    let windows = DomainPlan { guest_os: GuestOs::Windows11, ..plan(true) };
+    assert_golden("kvm-windows.xml", &domain_xml(&windows, &around(&windows)));
     let bare = DomainPlan {
         description: String::new(),
         boot: Vec::new(),

@@ -65,9 +65,9 @@ pub fn domain_xml(plan: &DomainPlan, around: &Surroundings) -> String {
         .holding(element("memory").with("unit", "MiB").saying(plan.memory_mib))
         .holding(element("vcpu").with("placement", "static").saying(plan.cpus))
         .holding(boot_firmware(plan))
-        .holding(features(kvm))
+        .holding(features(plan))
         .holding(cpu(plan))
-        .holding(clock(kvm))
+        .holding(clock(plan))
         .holding(element("on_poweroff").saying("destroy"))
         .holding(element("on_reboot").saying("restart"))
         .holding(element("on_crash").saying("destroy"))
@@ -97,13 +97,24 @@ pub fn nvram(vm: hostd_types::VmId) -> PathBuf {
     Path::new(NVRAM_DIR).join(format!("{vm}_VARS.fd"))
 }
 
-fn features(kvm: bool) -> Element {
+fn features(plan: &DomainPlan) -> Element {
     let features = element("features").holding(element("acpi")).holding(element("apic"));
-    if kvm {
-        return features;
+    if plan.kvm {
+        return features.holding_all(plan.guest_os.profile().hyper_v.then(hyper_v));
     }
     let cache = element("tb-cache").with("unit", "MiB").saying(TCG_CACHE_MIB);
     features.holding(element("tcg").holding(cache))
+}
+
+/// What Windows knows to use when it runs on Hyper-V, which KVM plays for it (libvirt's `formatdomain`, hypervisor
+/// features). The synthetic timer needs the synthetic interrupts, and these the virtual processors' index.
+fn hyper_v() -> Element {
+    let on = |name: &'static str| element(name).with("state", "on");
+    element("hyperv")
+        .with("mode", "custom")
+        .holding_all(["relaxed", "vapic"].map(on))
+        .holding(on("spinlocks").with("retries", 8191))
+        .holding_all(["vpindex", "runtime", "synic", "stimer", "reset", "frequencies"].map(on))
 }
 
 fn cpu(plan: &DomainPlan) -> Element {
@@ -122,9 +133,10 @@ fn cpu(plan: &DomainPlan) -> Element {
     cpu.holding(element("topology").with("sockets", sockets).with("cores", cores).with("threads", threads))
 }
 
-fn clock(kvm: bool) -> Element {
-    let clock = element("clock").with("offset", "utc");
-    if !kvm {
+fn clock(plan: &DomainPlan) -> Element {
+    let profile = plan.guest_os.profile();
+    let clock = element("clock").with("offset", if profile.local_time { "localtime" } else { "utc" });
+    if !plan.kvm {
         return clock; // an emulated guest needs the HPET when the host is busy
     }
     let timer = |name: &'static str, key: &'static str, value: &'static str| {
@@ -134,6 +146,7 @@ fn clock(kvm: bool) -> Element {
         .holding(timer("rtc", "tickpolicy", "catchup"))
         .holding(timer("pit", "tickpolicy", "delay"))
         .holding(timer("hpet", "present", "no"))
+        .holding_all(profile.hyper_v.then(|| timer("hypervclock", "present", "yes")))
 }
 
 fn devices(plan: &DomainPlan, around: &Surroundings) -> Element {

@@ -5,6 +5,7 @@ use crate::Core;
 use hostd_types::*;
 use hostd_virt::{DiskSource, DomainPlan, NicSource};
 use std::collections::HashMap;
+use std::time::Duration;
 
 /// The rows a run of the machines' reconciler works with.
 pub(super) struct Wanted {
@@ -62,6 +63,7 @@ impl Wanted {
             name: vm.spec.name.clone(),
             description: vm.spec.description.clone(),
             generation: vm.meta.generation,
+            guest_os: vm.spec.guest_os,
             cpus: vm.spec.cpus,
             cpu_mode: vm.spec.cpu_mode,
             topology: vm.spec.topology,
@@ -74,6 +76,11 @@ impl Wanted {
             cdrom: vm.spec.cdrom.map(|image| pool.image(image)),
             nics: vm.spec.nics.iter().map(nic).collect::<Option<_>>()?,
         })
+    }
+
+    /// How long until the next planned machine is to be made.
+    pub fn next_planned(&self) -> Option<Duration> {
+        self.vms.iter().filter_map(planned_in).min()
     }
 
     /// Whether the disks of `vm` are there.
@@ -129,4 +136,11 @@ impl Wanted {
     pub fn cancelled(&self, task: TaskId) -> bool {
         self.tasks.iter().any(|running| running.id == task && running.cancelling)
     }
+}
+
+/// How long until `vm` is to be made, when that is planned for later.
+pub(crate) fn planned_in(vm: &Vm) -> Option<Duration> {
+    let now = Timestamp::now();
+    let seconds = vm.planned_for(now)?.unix().saturating_sub(now.unix());
+    Some(Duration::from_secs(u64::try_from(seconds).unwrap_or_default()).max(Duration::from_millis(200)))
 }

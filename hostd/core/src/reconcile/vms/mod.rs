@@ -13,6 +13,8 @@ mod gather;
 mod plan;
 mod waits;
 
+pub(crate) use gather::planned_in;
+
 use act::Work;
 use autostart::Autostart;
 use gather::Wanted;
@@ -107,6 +109,7 @@ impl Vms {
             domain,
             drift,
             medium_differs,
+            early: vm.planned_for(Timestamp::now()).is_some(),
             disks: wanted.disks(&self.core, vm),
             networks: wanted.networks(vm, self.core.0.networks_seen.load(Ordering::Acquire)),
             patient: pending(vm).is_some_and(|request| wanted.own(request) && self.patient(vm.id, request)),
@@ -194,7 +197,8 @@ impl Reconcile for Vms {
             }
         }
         summary.changed += self.autostart.run(&self.core, &wanted.vms, &settled).await?;
-        summary.again = self.waits.next().map(|until| until.saturating_duration_since(Instant::now()));
+        let waits = self.waits.next().map(|until| until.saturating_duration_since(Instant::now()));
+        summary.again = waits.into_iter().chain(wanted.next_planned()).min();
         Ok(summary)
     }
 }

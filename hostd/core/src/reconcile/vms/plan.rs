@@ -69,6 +69,8 @@ pub(super) struct Sight<'a> {
     pub drift: Vec<String>,
     /// The medium in the drive is another one.
     pub medium_differs: bool,
+    /// It is to be made later.
+    pub early: bool,
     /// Its new disks.
     pub disks: Parts,
     /// Its networks.
@@ -123,6 +125,7 @@ pub(super) fn plan(sight: &Sight<'_>) -> Option<Step> {
     }
     match vm.status.phase {
         Phase::Deleting => Some(Step::Delete),
+        Phase::Creating if sight.early => None,
         Phase::Creating => match &sight.disks {
             Parts::Failed(problem) => Some(Step::UndoCreate(problem.clone())),
             Parts::Waiting => None,

@@ -12,6 +12,7 @@ struct Case {
     stubborn: bool,
     drift: Vec<String>,
     medium_differs: bool,
+    early: bool,
     disks: Parts,
     networks: Parts,
     patient: bool,
@@ -38,6 +39,7 @@ impl Case {
             stubborn: false,
             drift: Vec::new(),
             medium_differs: false,
+            early: false,
             disks: Parts::Ready,
             networks: Parts::Ready,
             patient: false,
@@ -67,6 +69,7 @@ impl Case {
             domain: self.domain.as_ref(),
             drift: self.drift.clone(),
             medium_differs: self.medium_differs,
+            early: self.early,
             disks: self.disks.clone(),
             networks: self.networks.clone(),
             patient: self.patient,
@@ -195,6 +198,7 @@ fn creation_waits_for_disks_and_is_undone_when_they_fail() {
     };
     assert_eq!(creating(Parts::Ready).step(), Some(Step::Create));
     assert_eq!(creating(Parts::Waiting).step(), None);
+    assert_eq!(creating(Parts::Ready).with(|c| c.early = true).step(), None, "planned for later");
     let full = Problem::new(ProblemKind::Capacity, "full");
     assert_eq!(creating(Parts::Failed(full.clone())).step(), Some(Step::UndoCreate(full)));
 }

@@ -6,13 +6,14 @@ pub(crate) use plan::MISSING;
 use plan::{Step, plan};
 
 use super::jobs::Jobs;
+use super::vms::planned_in;
 use super::{Reconcile, Summary};
 use crate::Core;
 use crate::error::{disk, storage};
 use crate::pool::Pool;
 use hostd_types::command::VolumeCommand;
 use hostd_types::*;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -30,6 +31,18 @@ impl Volumes {
     pub fn new(core: &Core) -> Self {
         let jobs = Jobs::new(AT_ONCE, &core.0.tracker, &core.0.wakes.volumes);
         Self { core: core.clone(), jobs, told: BTreeSet::new() }
+    }
+
+    /// Machines whose new disks are to be made later, and how much later.
+    async fn planned(&self, volumes: &[Volume]) -> Result<BTreeMap<VmId, Duration>, Problem> {
+        let making = volumes.iter().filter(|volume| volume.status.phase == Phase::Creating);
+        let owners: BTreeSet<VmId> = making.filter_map(|volume| volume.spec.vm).collect();
+        let mut planned = BTreeMap::new();
+        for id in owners {
+            let vm = self.core.store().vm(id).await?;
+            planned.extend(vm.as_ref().and_then(planned_in).map(|wait| (id, wait)));
+        }
+        Ok(planned)
     }
 }
 
@@ -50,7 +63,11 @@ impl Reconcile for Volumes {
         let known: BTreeSet<String> = volumes.iter().map(|volume| volume.id.to_string()).collect();
         sweep(&files, &known, &mut self.told);
         let mut summary = Summary { checked: volumes.len(), ..Summary::default() };
-        for volume in volumes.into_iter().filter(|volume| !busy.contains(&volume.id)) {
+        let planned = self.planned(&volumes).await?;
+        summary.again = planned.values().min().copied();
+        let is_due = |volume: &Volume| !volume.spec.vm.is_some_and(|vm| planned.contains_key(&vm));
+        let idle = volumes.into_iter().filter(|volume| !busy.contains(&volume.id));
+        for volume in idle.filter(is_due) {
             let path = self.core.0.pool.volume(volume.id, volume.spec.format);
             let failed = failed.contains(&volume.id);
             if let Some(step) = plan(&volume, path.exists(), failed) {
