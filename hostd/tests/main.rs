@@ -14,6 +14,7 @@ mod api {
     mod access;
     mod cluster;
     mod console;
+    mod customize;
     mod events;
     mod hosts;
     mod images;

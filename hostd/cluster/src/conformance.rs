@@ -107,6 +107,7 @@ fn command() -> impl Strategy<Value = Command> {
             cpu_mode: CpuMode::default(),
             topology: CpuTopology::default(),
             machine_type: None,
+            customization: None,
             memory_mib: 64,
             firmware: Firmware::Bios,
             boot: default_boot(),

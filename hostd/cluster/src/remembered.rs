@@ -56,7 +56,7 @@ fn target(command: &Command) -> String {
         Command::Host(HostCommand::Acknowledge { id, epoch }) => format!("{id} {epoch}"),
         Command::Vm(c) => match c {
             VmCommand::Create { vm, .. } => format!("{} {}", vm.name, digest(&as_asked(vm))),
-            VmCommand::Edit { id, edit, .. } => format!("{id} {}", digest(edit)),
+            VmCommand::Edit { id, edit, .. } => format!("{id} {}", digest(&edit_as_asked(edit))),
             VmCommand::Delete { id, disks, .. } => format!("{id} disks {disks}"),
             VmCommand::Place { id, host, placement_epoch } => format!("{id} {host} {placement_epoch}"),
             VmCommand::Power { id, .. }
@@ -134,10 +134,20 @@ fn as_asked(vm: &CreateVm) -> CreateVm {
         }
     }
     vm.machine_type = None;
+    vm.customization = vm.customization.as_ref().map(Customization::as_asked);
     for nic in &mut vm.nics {
         nic.mac = nic.mac.take().map(|mac| mac.to_ascii_lowercase());
     }
     vm
+}
+
+/// The change without what the host fills in.
+fn edit_as_asked(edit: &EditVm) -> EditVm {
+    let mut edit = edit.clone();
+    if let Some(CustomizationChange::Set { to, .. }) = &mut edit.customization {
+        **to = to.as_asked();
+    }
+    edit
 }
 
 fn digest(what: &impl Serialize) -> String {

@@ -154,6 +154,7 @@ pub fn blank_vm(name: &str) -> CreateVm {
         cpu_mode: CpuMode::default(),
         topology: CpuTopology::default(),
         machine_type: None,
+        customization: None,
         memory_mib: 256,
         firmware: Firmware::Bios,
         boot: default_boot(),

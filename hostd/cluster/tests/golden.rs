@@ -37,6 +37,7 @@ fn vm_commands() -> Vec<Command> {
         cpu_mode: CpuMode::Flexible,
         topology: CpuTopology::default(),
         machine_type: None,
+        customization: None,
         memory_mib: 4096,
         firmware: Firmware::Uefi,
         boot: vec![BootDevice::Network, BootDevice::Disk],
@@ -72,6 +73,33 @@ fn vm_commands() -> Vec<Command> {
         machine_type: Some("pc-q35-10.0".into()),
         ..asked.clone()
     };
+    let customization = Customization {
+        hostname: "{{vm.name}}".into(),
+        resolved_hostname: "web".into(),
+        timezone: "Europe/Berlin".into(),
+        users: vec![GuestUser {
+            name: "ada".into(),
+            sudo: Sudo::NoPassword,
+            shell: "/bin/bash".into(),
+            password: Some(GuestPassword::Hash("$6$salt$hash".into())),
+            ssh_keys: vec!["ssh-ed25519 AAAA".into()],
+        }],
+        packages: vec!["vim".into()],
+        cards: vec![GuestCard {
+            mac: "52:54:00:00:00:01".into(),
+            addresses: vec!["192.0.2.9/24".into()],
+            ..GuestCard::default()
+        }],
+        ..Customization::default()
+    };
+    let customize = EditVm {
+        customization: Some(CustomizationChange::Set {
+            to: Box::new(customization.clone()),
+            run_again: true,
+        }),
+        ..EditVm::default()
+    };
+    let customized = CreateVm { customization: Some(customization), ..asked.clone() };
     let raise = EditVm {
         cpu_mode: Some(CpuMode::Flexible),
         topology: Some(arranged),
@@ -97,6 +125,8 @@ fn vm_commands() -> Vec<Command> {
         Command::Vm(VmCommand::Place { id, host, placement_epoch: 4 }),
         create(id, host, bound),
         edit(id, None, raise),
+        create(id, host, customized),
+        edit(id, None, customize),
     ]
 }
 
@@ -320,6 +350,7 @@ fn belongings(host: HostId) -> Belongings {
         cpu_mode: CpuMode::Flexible,
         topology: CpuTopology::default(),
         machine_type: None,
+        customization: None,
         memory_mib: 512,
         firmware: Firmware::Uefi,
         boot: vec![BootDevice::Disk],
@@ -350,6 +381,12 @@ fn all() -> Vec<(String, Entry)> {
         Command::Audit(_) => "audit".to_owned(),
         Command::Vm(VmCommand::Power { .. }) => "vm.power".to_owned(),
         // What came to a command later has a file of its own.
+        Command::Vm(VmCommand::Create { vm, .. }) if vm.customization.is_some() => {
+            "vm.create.customization".into()
+        }
+        Command::Vm(VmCommand::Edit { edit, .. }) if edit.customization.is_some() => {
+            "vm.edit.customization".into()
+        }
         Command::Vm(VmCommand::Create { .. } | VmCommand::Edit { .. }) if command.level() == HARDWARE => {
             format!("{}.hardware", command.name())
         }
@@ -422,6 +459,11 @@ fn what_a_host_brings_into_an_older_cluster_has_nothing_newer() {
     let spec = &mut newer.vms[0].spec;
     (spec.cpu_mode, spec.machine_type) = (CpuMode::Performance, Some("pc-q35-10.0".into()));
     spec.topology = CpuTopology { sockets: 2, threads: 1 };
+    let newest = {
+        let mut newest = belongings(host);
+        newest.vms[0].spec = VmSpec { customization: Some(Customization::default()), ..spec.clone() };
+        Command::Cluster(ClusterCommand::Import { host, belongings: newest })
+    };
     let newer = Command::Cluster(ClusterCommand::Import { host, belongings: newer });
     let fitted = |level| {
         let mut command = newer.clone();
@@ -429,6 +471,12 @@ fn what_a_host_brings_into_an_older_cluster_has_nothing_newer() {
         command
     };
     assert_eq!((fitted(LEASES), fitted(HARDWARE)), (older, newer.clone()));
+    let mut fewer = newest.clone();
+    fewer.fit(HARDWARE);
+    assert_eq!(fewer, newer);
+    let mut same = newest.clone();
+    same.fit(LIFE);
+    assert_eq!(same, newest);
 }
 
 #[test]

@@ -190,3 +190,33 @@ async fn editing_needs_the_machine_off_except_for_harmless_settings() {
     assert_eq!(f.vm(id).await.spec.cdrom, None);
     assert_eq!(f.cluster.store().vms_with_cdrom(iso).await.unwrap(), []);
 }
+
+#[tokio::test]
+async fn a_customization_runs_under_a_number_of_its_own_and_passwords_stay() {
+    let f = Fixture::new().await;
+    let id = f.ready_vm("web").await;
+    f.ok(vm_report(id, running(), None)).await;
+    let change = |change| edit(id, None, EditVm { customization: Some(change), ..EditVm::default() });
+    let none = f.refused(change(CustomizationChange::RunAgain)).await;
+    assert_eq!(none.kind, ProblemKind::WrongState);
+    let custom = |password| {
+        let user = GuestUser { name: "ada".into(), password, ..GuestUser::default() };
+        Customization { users: vec![user], ..Customization::default() }
+    };
+    let set =
+        |password, run_again| change(CustomizationChange::Set { to: Box::new(custom(password)), run_again });
+    let hash = Some(GuestPassword::Hash("$6$salt$hash".into()));
+    f.ok(set(hash.clone(), false)).await;
+    let of = async |f: &Fixture| f.vm(id).await.spec.customization.unwrap();
+    assert_eq!((of(&f).await.run, &of(&f).await.users[0].password), (2, &hash));
+    f.ok(set(Some(GuestPassword::Kept), false)).await;
+    assert_eq!(f.vm(id).await.meta.generation, 2, "the same as before is no change");
+    f.ok(change(CustomizationChange::RunAgain)).await;
+    assert_eq!(of(&f).await.run, 3);
+    f.ok(set(None, true)).await;
+    assert_eq!((of(&f).await.run, of(&f).await.users[0].password.clone()), (4, None));
+    f.ok(change(CustomizationChange::Remove)).await;
+    assert_eq!(f.vm(id).await.spec.customization, None);
+    f.ok(set(hash, false)).await;
+    assert_eq!(of(&f).await.run, 6, "what was taken away and comes back is another run");
+}

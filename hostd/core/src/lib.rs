@@ -14,6 +14,7 @@ mod admit;
 mod authz;
 mod console;
 mod ctx;
+mod customize;
 mod error;
 mod facts;
 mod faults;
@@ -27,6 +28,7 @@ mod reconcile;
 mod requests;
 mod role;
 mod secret;
+mod seed;
 mod settings;
 mod snapshot;
 mod standing;
@@ -38,6 +40,7 @@ pub mod watchdog;
 
 pub use console::{ConsoleStream, Duplex};
 pub use ctx::{Caller, Ctx};
+pub use customize::{advice as login_advice, zones as time_zones};
 pub use facts::{addresses, hostname};
 pub use federation::{
     Admission, AdmissionPreview, AdmissionRequest, Aged, Certificates, ClusterView, CodeGrant, CodeProof,

@@ -1,7 +1,7 @@
 //! The one write door: authorize, admit, fill, propose. Nothing in the product changes any other way.
 
 use crate::snapshot::Snapshot;
-use crate::{Caller, Core, Ctx, admit, authz};
+use crate::{Caller, Core, Ctx, admit, authz, customize};
 use hostd_cluster::Remembered;
 use hostd_types::command::*;
 use hostd_types::*;
@@ -12,7 +12,11 @@ impl Core {
     ///
     /// # Errors
     /// The refusal, `Conflict` when the request's id was used for something else, or that the state can't be written.
-    pub async fn submit(&self, ctx: &Ctx, command: Command) -> Result<Outcome, Problem> {
+    pub async fn submit(&self, ctx: &Ctx, mut command: Command) -> Result<Outcome, Problem> {
+        if let Err(problem) = self.seal_passwords(&mut command).await {
+            self.audit_refusal(ctx, command.name(), subject_of(&command), &problem).await;
+            return Err(problem);
+        }
         if let Command::Access(AccessCommand::Logout { id }) = &command
             && self.0.isolated.end(*id)
         {
@@ -181,7 +185,7 @@ fn grows(command: &Command) -> bool {
 /// Completes what the caller may leave out: sizes of disks over images, the machine type, addresses' case, deadlines.
 fn fill(command: &mut Command, now: &Snapshot) {
     match command {
-        Command::Vm(VmCommand::Create { vm, .. }) => {
+        Command::Vm(VmCommand::Create { id, vm, .. }) => {
             for disk in &mut vm.disks {
                 fill_disk(disk, now);
             }
@@ -194,7 +198,9 @@ fn fill(command: &mut Command, now: &Snapshot) {
             for nic in &mut vm.nics {
                 nic.mac = nic.mac.take().map(|mac| mac.to_ascii_lowercase());
             }
+            customize::fill_new(*id, vm);
         }
+        Command::Vm(VmCommand::Edit { edit, .. }) => customize::fill_edit(edit, now.vm.as_ref()),
         Command::Vm(VmCommand::Power { deadline_s, .. }) if *deadline_s == 0 => {
             *deadline_s = SHUTDOWN_DEADLINE_S;
         }

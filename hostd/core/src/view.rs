@@ -20,6 +20,9 @@ pub struct VmDetail {
     /// The newest machine type its host has; absent while that does not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest_machine_type: Option<String>,
+    /// What is worth a warning about its settings, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// What takes effect at its next start, in words; nothing is wrong with it until then.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pending: Vec<String>,

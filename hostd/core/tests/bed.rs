@@ -147,6 +147,7 @@ pub fn plain(name: &str) -> CreateVm {
         cpu_mode: CpuMode::default(),
         topology: CpuTopology::default(),
         machine_type: None,
+        customization: None,
         memory_mib: 32,
         firmware: Firmware::Bios,
         boot: default_boot(),

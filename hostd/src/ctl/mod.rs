@@ -4,6 +4,7 @@ mod access;
 mod appliance;
 mod authority;
 mod cluster;
+mod customize;
 mod follow;
 mod given;
 mod image;

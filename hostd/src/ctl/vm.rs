@@ -1,8 +1,9 @@
 //! `qx vm`
 
 use super::lookup::{host, hosts, id, typed_id};
-use super::{Session, Stop, follow, output, serial, size};
+use super::{Session, Stop, customize, follow, output, serial, size};
 use crate::http::body::Placed;
+use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
 use hostd_core::{Aged, Silence};
 use hostd_types::*;
@@ -29,6 +30,8 @@ pub enum Verb {
     Create(Box<Create>),
     /// Change one (most settings only while it is off)
     Edit(Edit),
+    /// Change what its guest is told at its first boot (cloud-init)
+    Customize(Box<customize::Customize>),
     /// Start it
     Start { id: String },
     /// Ask the guest to shut down; the task fails if it does not in time
@@ -142,6 +145,8 @@ pub struct Create {
     /// The host it is made on; this one by default
     #[arg(long = "host", value_name = "HOST")]
     on: Option<String>,
+    #[command(flatten)]
+    guest: customize::Guest,
 }
 
 #[derive(Debug, Args)]
@@ -192,6 +197,7 @@ pub async fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
         Verb::Show { id } => show(session, &id).await,
         Verb::Create(create) => make(session, *create).await,
         Verb::Edit(edit) => change(session, edit).await,
+        Verb::Customize(asked) => customize::run(session, *asked).await,
         Verb::Start { id } => power(session, &id, PowerAction::Start, None).await,
         Verb::Shutdown(d) => power(session, &d.id, PowerAction::Shutdown, Some(d.deadline)).await,
         Verb::Reboot(d) => power(session, &d.id, PowerAction::Reboot, Some(d.deadline)).await,
@@ -272,10 +278,13 @@ async fn show(session: &Session, name: &str) -> Result<(), Stop> {
     output::facts(disks.iter().map(|v| ("Disk", disk(v))));
     output::facts(nics.iter().map(|n| ("Card", nic(n))));
     output::facts(vm.status.drift.iter().map(|d| ("Changed", d.clone())));
+    output::facts(vm.spec.customization.iter().flat_map(customize::facts));
     let pending: Option<Vec<String>> = output::typed(detail["pending"].clone())?;
     output::facts(pending.into_iter().flatten().map(|what| ("At next start", what)));
     let advice: Option<Vec<String>> = output::typed(detail["advice"].clone())?;
     output::facts(advice.into_iter().flatten().map(|what| ("Advice", what)));
+    let warnings: Option<Vec<String>> = output::typed(detail["warnings"].clone())?;
+    output::facts(warnings.into_iter().flatten().map(|warning| ("Warning", warning)));
     Ok(())
 }
 
@@ -334,8 +343,11 @@ async fn make(session: &Session, given: Create) -> Result<(), Stop> {
         None => None,
     };
     let boot: Vec<BootDevice> = given.boot.iter().map(|b| boot_device(*b)).collect();
+    let name = given.name;
+    let (customization, typed) = given.guest.read().await?;
+    let warned = customization.is_some();
     let vm = CreateVm {
-        name: given.name,
+        name: name.clone(),
         description: given.description,
         cpus: given.cpus,
         guest_os: given.guest_os,
@@ -343,6 +355,7 @@ async fn make(session: &Session, given: Create) -> Result<(), Stop> {
         cpu_mode: cpu_mode(given.cpu_mode),
         topology: CpuTopology { sockets: given.sockets, threads: given.threads },
         machine_type: given.machine_type,
+        customization,
         memory_mib: given.memory,
         firmware: given.firmware.map(firmware).or(profile.map(|p| p.firmware)).unwrap_or_default(),
         boot: if boot.is_empty() { default_boot() } else { boot },
@@ -353,8 +366,14 @@ async fn make(session: &Session, given: Create) -> Result<(), Stop> {
         start: given.start,
     };
     let body = Placed { host: host(session, given.on.as_deref()).await?, what: vm };
+    let mut body = serde_json::to_value(&body).context("writing the request")?;
+    customize::put_password(&mut body, "/customization", typed);
     let accepted = session.client.ask(Method::POST, "/api/v1/vms", Some(&body)).await?;
-    follow::accepted(session, accepted).await
+    follow::accepted(session, accepted).await?;
+    match warned {
+        true => customize::warn(session, &format!("/api/v1/vms/{}", id(session, "vms", &name).await?)).await,
+        false => Ok(()),
+    }
 }
 
 async fn change(session: &Session, given: Edit) -> Result<(), Stop> {
@@ -365,6 +384,7 @@ async fn change(session: &Session, given: Edit) -> Result<(), Stop> {
     };
     let boot: Vec<BootDevice> = given.boot.iter().map(|b| boot_device(*b)).collect();
     let edit = EditVm {
+        customization: None,
         name: given.name,
         description: given.description,
         cpus: given.cpus,

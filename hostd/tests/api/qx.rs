@@ -122,3 +122,46 @@ async fn who_has_read_enough_hears_no_complaint() {
         assert!(output.status.success() && output.stderr.is_empty(), "{words:?}: {}", text(&output));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_is_customized_and_its_password_is_no_argument() {
+    let Some(bed) = Bed::start().await else { return };
+    let keys = bed.scratch().join("keys");
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHQfoe28Z2XpyBLVxVZq0nUvgOtuJFTCr6LdQPRWNCbt ada";
+    std::fs::write(&keys, format!("# mine\n{key}\n")).unwrap();
+    let keys = format!("@{}", keys.display());
+    let words =
+        ["vm", "create", "made", "--memory", "32M", "--hostname", "{{vm.name}}", "--cloud-user", "ada"];
+    let user = ["--sudo", "no-password", "--ssh-key", &keys, "--cloud-password", "--ssh-pwauth"];
+    let mut asked = bed.qx_command(&[&words[..], &user].concat());
+    let mut asked =
+        asked.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    asked.stdin.take().unwrap().write_all(b"correct horse\n").unwrap();
+    let made = asked.wait_with_output().unwrap();
+    assert!(!ok(&made).contains("warning"), "{}", text(&made));
+
+    ok(&bed.qx(&[
+        "vm",
+        "customize",
+        "made",
+        "--package",
+        "htop",
+        "--timezone",
+        "Europe/Berlin",
+        "--run-again",
+    ]));
+    let shown = ok(&bed.qx(&["vm", "show", "made"]));
+    for said in ["ada (password set, keys: 1, sudo: no_password)", "htop", "Europe/Berlin", "made"] {
+        assert!(shown.contains(said), "{said}: {shown}");
+    }
+    let json: Value = serde_json::from_str(&ok(&bed.qx(&["vm", "show", "made", "--json"]))).unwrap();
+    let custom = &json["vm"]["spec"]["customization"];
+    assert_eq!((&custom["users"][0]["password"], &custom["ssh_pwauth"]), (&"kept".into(), &true.into()));
+    assert!(!json.to_string().contains("$6$") && !json.to_string().contains("horse"));
+
+    let locked = bed.qx(&["vm", "create", "locked", "--memory", "32M", "--hostname", "x"]);
+    assert!(ok(&locked).contains("warning: Nobody can log in"), "{}", text(&locked));
+    ok(&bed.qx(&["vm", "customize", "locked", "--remove"]));
+    let wrong = bed.qx(&["vm", "create", "no", "--cloud-user", "a", "--cloud-password", "secret"]);
+    assert_eq!(wrong.status.code(), Some(2), "{}", text(&wrong));
+}

@@ -98,6 +98,7 @@ impl Belongings {
         if level < LIFE {
             for vm in &mut self.vms {
                 (vm.spec.guest_os, vm.spec.scheduled_at) = (GuestOs::default(), None);
+                vm.spec.customization = None;
             }
         }
     }

@@ -10,6 +10,7 @@
 pub mod access;
 pub mod cluster;
 pub mod command;
+mod customization;
 pub mod event;
 mod guest_os;
 pub mod host;
@@ -31,6 +32,7 @@ pub mod volume;
 pub use access::*;
 pub use cluster::*;
 pub use command::{Command, Entry, Outcome};
+pub use customization::*;
 pub use event::*;
 pub use guest_os::*;
 pub use host::*;

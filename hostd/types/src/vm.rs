@@ -175,6 +175,9 @@ pub struct VmSpec {
     pub cdrom: Option<ImageId>,
     /// Network cards, in order.
     pub nics: Vec<VmNic>,
+    /// How its guest sets itself up at its first boot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customization: Option<Customization>,
     /// Latest power request.
     pub power: Option<PowerRequest>,
     /// Set when deletion was asked for.

@@ -95,6 +95,9 @@ pub struct CreateVm {
     /// Network cards.
     #[serde(default)]
     pub nics: Vec<NewNic>,
+    /// How its guest sets itself up at its first boot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customization: Option<Customization>,
     /// Start it as soon as it is made.
     #[serde(default)]
     pub start: bool,
@@ -110,7 +113,7 @@ impl CreateVm {
     }
     /// It asks for something that came with [`crate::LIFE`].
     pub(crate) fn has_life(&self) -> bool {
-        self.guest_os.is_some() || self.scheduled_at.is_some()
+        self.guest_os.is_some() || self.scheduled_at.is_some() || self.customization.is_some()
     }
 }
 
@@ -121,7 +124,7 @@ impl EditVm {
     }
     /// It changes something that came with [`crate::LIFE`].
     pub(crate) fn has_life(&self) -> bool {
-        self.guest_os.is_some()
+        self.guest_os.is_some() || self.customization.is_some()
     }
 }
 
@@ -131,7 +134,7 @@ pub fn default_boot() -> Vec<BootDevice> {
 }
 
 /// Body of `PATCH /api/v1/vms/{id}`: absent fields stay. The machine must be off, except for `name`-less changes of
-/// `description`, `autostart` and `cdrom`.
+/// `description`, `autostart`, `cdrom` and `customization`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EditVm {
     /// New name.
@@ -170,6 +173,9 @@ pub struct EditVm {
     /// CD-ROM: `{"eject": true}` or `{"image": id}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cdrom: Option<CdromChange>,
+    /// Another customization: `{"do": "set", "to": {…}}`, `{"do": "run_again"}` or `{"do": "remove"}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customization: Option<CustomizationChange>,
 }
 
 /// What to do with the CD-ROM drive.

@@ -1,6 +1,6 @@
 //! Reading libvirt's domain XML back: only what we set, whoever wrote it.
 
-use crate::domain_xml::NAMESPACE;
+use crate::domain_xml::{NAMESPACE, SEED_FILE};
 use crate::element::Element;
 use crate::plan::{Consoles, DomainShape};
 use hostd_types::{CpuMode, CpuTopology, Firmware};
@@ -34,10 +34,11 @@ pub fn read(xml: &str) -> Result<Definition, String> {
         cpu_mode: domain.child("cpu").and_then(cpu_mode),
         topology: domain.at(&["cpu", "topology"]).and_then(topology),
         machine_type: domain.at(&["os", "type"]).and_then(|t| t.get("machine")).unwrap_or_default().into(),
+        seed: drives("cdrom").any(is_seed),
         memory_mib: domain.child("memory").map_or(0, mebibytes),
         firmware: firmware(&domain),
         disks: drives("disk").filter_map(source_of).collect(),
-        cdrom: drives("cdrom").next().and_then(source_of),
+        cdrom: drives("cdrom").find(|drive| !is_seed(drive)).and_then(source_of),
         nics: devices.all("interface").map(card).collect(),
     };
     Ok(Definition { shape, generation: generation(&domain), consoles: consoles(devices) })
@@ -81,6 +82,10 @@ fn mebibytes(size: &Element) -> u64 {
 fn source_of(drive: &Element) -> Option<PathBuf> {
     let source = drive.child("source")?;
     ["file", "dev", "name", "volume"].iter().find_map(|key| source.get(key)).map(PathBuf::from)
+}
+
+fn is_seed(drive: &Element) -> bool {
+    source_of(drive).is_some_and(|file| file.ends_with(SEED_FILE))
 }
 
 fn card(interface: &Element) -> (String, String) {
@@ -129,7 +134,7 @@ mod tests {
             <a:domain xmlns:a='http://elsewhere' generation='9'/></metadata><devices>\
             <disk type='block'><source dev='/dev/sdb'/></disk>\
             <disk type='network' device='disk'><source name='pool/image'/></disk>\
-            <disk device='cdrom'/><interface type='network'><mac address='52:54:00:AA:00:01'/>\
+            <disk device='cdrom'><source file='/x/cidata.iso'/></disk><disk device='cdrom'/><interface type='network'><mac address='52:54:00:AA:00:01'/>\
             <source network='default'/></interface><graphics type='spice'/></devices></domain>";
         let seen = read(xml).expect("well-formed");
         assert_eq!(seen.generation, None);
@@ -140,6 +145,7 @@ mod tests {
             cpu_mode: Some(CpuMode::Performance),
             topology: Some(CpuTopology { sockets: 2, threads: 1 }),
             machine_type: "pc-q35-9.2".into(),
+            seed: true,
             memory_mib: 2048,
             firmware: Firmware::Uefi,
             disks: vec!["/dev/sdb".into(), "pool/image".into()],

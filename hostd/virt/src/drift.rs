@@ -49,6 +49,17 @@ pub fn drift(plan: &DomainPlan, domain: &SeenDomain) -> Vec<String> {
         let wanted = plan.cdrom.as_deref().map_or_else(|| "nothing".to_owned(), file);
         found.push(format!("the CD-ROM drive {}, wanted {wanted}", medium(&seen.cdrom)));
     }
+    // One that runs got it, or not, at its start.
+    if plan.seed != seen.seed && !domain.state.is_active() {
+        found.push(
+            if plan.seed {
+                "the customization drive is missing"
+            } else {
+                "there is a customization drive, not wanted"
+            }
+            .into(),
+        );
+    }
     cards(plan, seen, &mut found);
     found
 }
@@ -98,6 +109,7 @@ mod tests {
             cpu_mode: CpuMode::Flexible,
             topology: CpuTopology::default(),
             machine_type: Some("pc-q35-10.0".into()),
+            seed: true,
             memory_mib: 1024,
             firmware: Firmware::Bios,
             boot: default_boot(),
@@ -124,6 +136,7 @@ mod tests {
             cpu_mode: None,
             topology: Some(CpuTopology::default()),
             machine_type: "pc-q35-10.0".into(),
+            seed: true,
             memory_mib: 1024,
             firmware: Firmware::Bios,
             disks: vec!["/pool/a.qcow2".into()],
@@ -143,7 +156,8 @@ mod tests {
         let none: Vec<String> = Vec::new();
         assert_eq!(drift_of(&plan(), same(), VmState::Off), none);
         type Change = fn(&mut DomainShape);
-        let cases: [(Change, &[&str]); 11] = [
+        let cases: [(Change, &[&str]); 12] = [
+            (|s| s.seed = false, &["the customization drive is missing"]),
             (|s| s.name = "db".into(), &["the name is db, wanted web"]),
             (|s| s.cpus = 1, &["virtual CPUs are 1, wanted 2"]),
             (
@@ -188,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_machine_that_runs_may_have_another_name() {
-        let renamed = DomainShape { name: "db".into(), cpus: 1, ..same() };
+        let renamed = DomainShape { name: "db".into(), cpus: 1, seed: false, ..same() };
         let told = drift_of(&plan(), renamed, VmState::Running);
         assert_eq!(told, ["virtual CPUs are 1, wanted 2"]);
     }

@@ -24,6 +24,7 @@ mod observe;
 mod offers;
 mod plan;
 mod process;
+mod seed;
 mod stats;
 
 pub use connection::Link;

@@ -178,7 +178,7 @@ impl Shared {
     }
 
     /// Makes a machine's directory, owned by the user QEMU runs as, because QEMU makes the screen's socket in it.
-    async fn make_run_dir(&self, vm: VmId) -> Result<(), VirtError> {
+    pub(crate) async fn make_run_dir(&self, vm: VmId) -> Result<(), VirtError> {
         let user = self.qemu_user().await?;
         let (parent, dir) = (self.settings.run_dir.clone(), self.run_dir(vm));
         let make = move || -> std::io::Result<()> {
@@ -201,7 +201,7 @@ impl Shared {
     }
 
     /// The user and group QEMU runs as, as libvirt's capabilities tell; none: as libvirt itself. Asked once a session.
-    async fn qemu_user(&self) -> Result<Option<(u32, u32)>, VirtError> {
+    pub(crate) async fn qemu_user(&self) -> Result<Option<(u32, u32)>, VirtError> {
         if let Some(known) = *locked(&self.qemu_user) {
             return Ok(known);
         }

@@ -67,6 +67,8 @@ pub struct DomainPlan {
     pub topology: CpuTopology,
     /// The machine type; the newest when absent.
     pub machine_type: Option<String>,
+    /// It has the drive that its customization is read from.
+    pub seed: bool,
     /// Memory, MiB.
     pub memory_mib: u64,
     /// Firmware.
@@ -96,6 +98,8 @@ pub struct DomainShape {
     pub topology: Option<CpuTopology>,
     /// The machine type.
     pub machine_type: String,
+    /// It has the drive that its customization is read from.
+    pub seed: bool,
     /// Memory, MiB.
     pub memory_mib: u64,
     /// Firmware.

@@ -50,6 +50,7 @@ impl Bed {
             cpu_mode: CpuMode::default(),
             topology: CpuTopology::default(),
             machine_type: None,
+            seed: false,
             memory_mib: 32,
             firmware: Firmware::Bios,
             boot: default_boot(),

@@ -94,3 +94,43 @@ pub fn image(line: &str, size: usize) -> Vec<u8> {
     disk[510..512].copy_from_slice(&[0x55, 0xaa]);
     disk
 }
+
+/// Reads one sector of the first CD-ROM drive that has a medium to [`READ_TO`], through the BIOS, before [`CODE`].
+const READER: &[u8] = &[
+    0x31, 0xc0, // 00        xor ax, ax
+    0x8e, 0xd8, // 02        mov ds, ax
+    0x8e, 0xd0, // 04        mov ss, ax
+    0xbc, 0x00, 0x7c, // 06        mov sp, 0x7c00
+    0xb2, 0xe0, // 09        mov dl, 0xe0     ; SeaBIOS' first CD-ROM drive
+    0xbe, 0x1d, 0x7c, // 0b next:  mov si, packet
+    0xb4, 0x42, // 0e        mov ah, 0x42     ; extended read
+    0x52, // 10        push dx
+    0xcd, 0x13, // 11        int 0x13
+    0x5a, // 13        pop dx
+    0x73, 0x19, // 14        jnc done
+    0xfe, 0xc2, // 16        inc dl
+    0x80, 0xfa, 0xe8, // 18        cmp dl, 0xe8
+    0xeb, 0x10, // 1b        jmp more
+    0x10, 0x00, 0x01, 0x00, // 1d packet: 16 bytes, one block,
+    0x00, 0x80, 0x00, 0x00, // 21        to 0000:8000,
+    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, // 25  from this sector  ; patched
+    0x75, 0xdc, // 2d more:  jne next
+];
+
+/// Offset of the sector's number in [`READER`].
+const SECTOR_NUMBER: usize = 0x25;
+/// Where the sector is put.
+const READ_TO: u16 = 0x8000;
+
+/// A raw disk image of `size` bytes whose boot sector prints what `sector` (of 2048 bytes) of the first CD that is in a drive
+/// holds, up to its first zero.
+pub fn cd_reader(sector: u32, size: usize) -> Vec<u8> {
+    let mut disk = vec![0; size.max(512)];
+    disk[..READER.len()].copy_from_slice(READER);
+    disk[SECTOR_NUMBER..SECTOR_NUMBER + 4].copy_from_slice(&sector.to_le_bytes());
+    let code = READER.len();
+    disk[code..code + CODE.len()].copy_from_slice(CODE);
+    disk[code + TEXT_ADDRESS..code + TEXT_ADDRESS + 2].copy_from_slice(&READ_TO.to_le_bytes());
+    disk[510..512].copy_from_slice(&[0x55, 0xaa]);
+    disk
+}

@@ -30,6 +30,8 @@ impl Purpose {
                 "chromium",
                 "chromium-driver",
                 "libfaketime",
+                "cloud-init",
+                "genisoimage",
             ],
         }
     }

@@ -3,6 +3,7 @@
 
 pub(crate) mod cluster;
 pub(crate) mod cpu;
+pub(crate) mod customize;
 pub(crate) mod disk;
 pub(crate) mod network;
 pub(crate) mod token;

@@ -1,6 +1,7 @@
 //! The form of a new machine, and the power buttons.
 
 use super::cpu::CpuForm;
+use super::customize::{CardForm, CustomizeForm};
 use super::disk::DiskForm;
 use crate::fields::{Fields, Reading};
 use hostd_types::*;
@@ -39,6 +40,7 @@ pub(crate) struct VmForm {
     pub(crate) cdrom: String,
     pub(crate) disks: Vec<DiskForm>,
     pub(crate) nics: Vec<NicForm>,
+    pub(crate) customize: CustomizeForm,
 }
 
 impl VmForm {
@@ -62,6 +64,7 @@ impl VmForm {
             cdrom: String::new(),
             disks: vec![DiskForm::default()],
             nics: vec![NicForm { network, model: "virtio".into() }],
+            customize: CustomizeForm::fresh(),
         }
     }
     /// What was sent.
@@ -88,6 +91,7 @@ impl VmForm {
             cdrom: fields.text("cdrom"),
             disks: (0..rows("disks")).map(|index| DiskForm::read(fields, index)).collect(),
             nics: (0..rows("nics")).map(nic).collect(),
+            customize: CustomizeForm::read(fields, "/customization", rows("nics")),
         }
     }
     /// Adds or removes a row, when a button for that was pressed: `disk+`, `disk-1`, `nic+`, `nic-0`; or takes
@@ -115,9 +119,12 @@ impl VmForm {
                 }
                 if let Some(index) = row("nic-").filter(|n| *n < self.nics.len()) {
                     self.nics.remove(index);
+                    self.customize.cards.remove(index);
                 }
             }
         }
+        self.customize.cards.resize(self.nics.len(), CardForm::default());
+        self.customize.change(button);
     }
     /// Takes what the guest's maker asks for: firmware, buses and cards it has drivers for, and at least the least sizes.
     pub(crate) fn adopt(&mut self, profile: &GuestProfile) {
@@ -163,6 +170,8 @@ impl VmForm {
             "" => None,
             id => reading.chosen("/cdrom", id, "an image"),
         };
+        let connected: Vec<bool> = self.nics.iter().map(|nic| !nic.network.is_empty()).collect();
+        let customization = self.customize.customization(&mut reading, &connected);
         let (cpu_mode, topology) = self.cpu.cpu(&mut reading);
         let machine = CreateVm {
             name: self.name.clone(),
@@ -172,6 +181,7 @@ impl VmForm {
             cpu_mode,
             topology,
             machine_type: None,
+            customization,
             memory_mib: reading.bytes("/memory_mib", &self.memory, &self.memory_unit) >> 20,
             firmware: firmware(&self.firmware),
             boot: boot_order(&self.boot),

@@ -85,6 +85,7 @@ impl EditForm {
             name: (self.name != vm.spec.name).then(|| self.name.clone()),
             description: (description != vm.spec.description).then_some(description),
             guest_os: guest_os(&mut reading, &self.guest_os).filter(|os| *os != vm.spec.guest_os),
+            customization: None,
             cpus: (cpus != vm.spec.cpus).then_some(cpus),
             cpu_mode: (cpu_mode != vm.spec.cpu_mode).then_some(cpu_mode),
             topology: (topology != vm.spec.topology).then_some(topology),

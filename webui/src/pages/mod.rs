@@ -13,6 +13,7 @@ pub(crate) mod overview;
 pub(crate) mod tasks;
 pub(crate) mod tokens;
 pub(crate) mod vm;
+pub(crate) mod vm_customization;
 pub(crate) mod vm_delete;
 pub(crate) mod vm_hardware;
 pub(crate) mod vm_new;
@@ -42,6 +43,7 @@ pub(crate) fn routes(routes: Routes<()>) -> Routes<()> {
         .add("/vms/{id}/events", Signed, get(vm::events))
         .add("/vms/{id}/power", Signed, post(vm::power))
         .add("/vms/{id}/hardware", Signed, get(vm_hardware::show))
+        .add("/vms/{id}/customization", Signed, get(vm_customization::show).post(vm_customization::edit))
         .add("/vms/{id}/edit", Signed, post(vm_hardware::edit))
         .add("/vms/{id}/delete", Signed, get(vm_delete::show).post(vm_delete::delete))
         .add_multipart("/images", Signed, get(images::show).post(images::upload).layer(images::no_limit()))

@@ -73,13 +73,14 @@ page!(NewVmPage, refusal);
 
 impl NewVmPage {
     /// The parts of the form, which are steps where scripts run.
-    const STEPS: [(&'static str, &'static str); 8] = [
+    const STEPS: [(&'static str, &'static str); 9] = [
         ("basics", "Basics"),
         ("placement", "Placement"),
         ("hardware", "Hardware"),
         ("boot", "Boot media"),
         ("storage", "Storage"),
         ("network", "Network"),
+        ("customization", "Customization"),
         ("options", "Options"),
         ("review", "Review"),
     ];
@@ -177,7 +178,8 @@ pub(crate) async fn create(submission: Submission) -> Answer {
     let problem = match named_host.and_then(|host| Ok((host, form.machine()?))) {
         Ok((host, vm)) => {
             let id = VmId::new();
-            let said = format!("{} is being created.", vm.name);
+            let advice = vm.customization.as_ref().and_then(hostd_core::login_advice).unwrap_or_default();
+            let said = format!("{} is being created. {advice}", vm.name);
             match submission.submit(Command::Vm(VmCommand::Create { id, host, vm })).await {
                 Ok(outcome) => {
                     // A form sent twice acts once: its first machine is the one to show.

@@ -3,11 +3,13 @@
 use super::every_page::{Pages, choices, events, html, pager};
 use super::sample::*;
 use crate::chart::Chart;
+use crate::forms::customize::CustomizeForm;
 use crate::forms::disk::DiskForm;
 use crate::forms::vm::VmForm;
 use crate::forms::vm_edit::EditForm;
 use crate::page::Refusal;
 use crate::pages::vm::{ConsolePage, VmEventsPage, VmPage};
+use crate::pages::vm_customization::CustomizationPage;
 use crate::pages::vm_delete::DeletePage;
 use crate::pages::vm_hardware::HardwarePage;
 use crate::pages::vm_new::NewVmPage;
@@ -44,6 +46,13 @@ pub(super) fn machine_pages(text: &str) -> Pages {
         let form = EditForm::of(&detail.vm);
         html(HardwarePage { layout, refusal, detail, form, isos: choices(text).isos })
     };
+    let customization = |refusal, custom| {
+        let (layout, mut detail) = page("vm-customization", VmState::Running);
+        detail.vm.spec.customization = custom;
+        detail.warnings = vec![format!("Nobody can log in{text}")];
+        let form = CustomizeForm::of(&detail.vm);
+        html(CustomizationPage { layout, refusal, detail, form, run_again: true, generation: 3 })
+    };
     let delete = |disks: &str, refusal| {
         let (layout, detail) = page("vm", VmState::Running);
         html(DeletePage { layout, refusal, detail, disks: disks.into() })
@@ -74,6 +83,9 @@ pub(super) fn machine_pages(text: &str) -> Pages {
         ("vm-silent", silent()),
         ("vm-hardware", hardware(VmState::Running, Refusal::default())),
         ("vm-hardware-wrong", hardware(VmState::Off, wrong())),
+        ("vm-customization", customization(Refusal::default(), Some(custom(text)))),
+        ("vm-customization-none", customization(Refusal::default(), None)),
+        ("vm-customization-wrong", customization(wrong(), Some(custom(text)))),
         ("vm-delete", delete("keep", Refusal::default())),
         (
             "vm-delete-disks",
@@ -93,6 +105,27 @@ pub(super) fn machine_pages(text: &str) -> Pages {
         ("vm-new", html(new(Refusal::default()))),
         ("vm-new-wrong", html(new(wrong()))),
     ]
+}
+
+fn custom(text: &str) -> Customization {
+    let user = GuestUser {
+        name: format!("ada{text}"),
+        sudo: Sudo::NoPassword,
+        password: Some(GuestPassword::Kept),
+        ssh_keys: vec![format!("ssh-ed25519 AAAA ada@example.org{text}")],
+        ..GuestUser::default()
+    };
+    Customization {
+        hostname: "{{vm.name}}".into(),
+        resolved_hostname: format!("web-1{text}"),
+        timezone: "Europe/Berlin".into(),
+        users: vec![user],
+        packages: vec!["htop".into(), "vim".into()],
+        run_commands: vec![format!("echo hello{text}")],
+        guest_agent: true,
+        run: 1,
+        ..Customization::default()
+    }
 }
 
 #[test]

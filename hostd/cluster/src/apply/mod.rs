@@ -23,6 +23,7 @@ mod task;
 mod unknown;
 mod vm;
 mod vm_create;
+mod vm_customize;
 mod vm_edit;
 mod vm_place;
 mod vm_report;

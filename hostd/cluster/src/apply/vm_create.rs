@@ -41,6 +41,7 @@ pub(crate) fn create(scope: &mut Scope<'_>, id: VmId, host: HostId, asked: &Crea
         cpu_mode: asked.cpu_mode,
         topology: asked.topology,
         machine_type: asked.machine_type.clone(),
+        customization: asked.customization.clone().map(|first| Customization { run: 1, ..first }),
         memory_mib: asked.memory_mib,
         firmware: asked.firmware,
         boot: asked.boot.clone(),

@@ -2,7 +2,7 @@
 
 use super::scope::Scope;
 use super::vm::{check_generation, check_not_deleting};
-use super::{Done, Step};
+use super::{Done, Step, vm_customize};
 use hostd_types::*;
 
 pub(crate) fn edit(scope: &mut Scope<'_>, id: VmId, expect: Option<u64>, edit: &EditVm) -> Step<Done> {
@@ -23,6 +23,7 @@ pub(crate) fn edit(scope: &mut Scope<'_>, id: VmId, expect: Option<u64>, edit: &
         boot,
         autostart,
         cdrom,
+        customization,
     } = edit;
     let spec = &mut vm.spec;
     set(&mut spec.name, name.as_ref());
@@ -44,6 +45,9 @@ pub(crate) fn edit(scope: &mut Scope<'_>, id: VmId, expect: Option<u64>, edit: &
         Some(CdromChange::Insert { image }) => spec.cdrom = Some(*image),
     }
 
+    if let Some(change) = customization {
+        vm_customize::change(&mut vm, change)?;
+    }
     let changed = differences(&before, &vm.spec);
     let while_off: Vec<&str> = changed.iter().filter(|(_, off)| *off).map(|(field, _)| *field).collect();
     if !while_off.is_empty() && (vm.status.state.is_active() || vm.status.phase != Phase::Ready) {
@@ -97,6 +101,7 @@ fn differences(before: &VmSpec, after: &VmSpec) -> Vec<(&'static str, bool)> {
         ("boot order", true, before.boot != after.boot),
         ("autostart", false, before.autostart != after.autostart),
         ("CD-ROM", false, before.cdrom != after.cdrom),
+        ("customization", false, before.customization != after.customization),
     ];
     all.into_iter().filter(|(_, _, differs)| *differs).map(|(field, off, _)| (field, off)).collect()
 }

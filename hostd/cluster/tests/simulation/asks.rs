@@ -104,6 +104,7 @@ pub fn create(vm: VmId, host: HostId, name: String) -> Command {
         cpu_mode: CpuMode::default(),
         topology: CpuTopology::default(),
         machine_type: None,
+        customization: None,
         memory_mib: 64,
         firmware: Firmware::Bios,
         boot: default_boot(),

@@ -45,6 +45,7 @@ pub(super) fn create(vm: &CreateVm, now: &Snapshot) -> Result<(), Problem> {
         wrong.check("/cdrom", check_iso(image, now));
     }
     check_nics(&mut wrong, vm, now);
+    crate::customize::check_new(&mut wrong, vm);
     wrong.done()
 }
 
@@ -65,6 +66,7 @@ pub(super) fn edit(id: VmId, edit: &EditVm, now: &Snapshot) -> Result<(), Proble
         boot,
         autostart: _,
         cdrom,
+        customization,
     } = edit;
     // A form sends every field; only what differs counts as a change.
     let name = name.as_ref().filter(|v| **v != vm.spec.name);
@@ -102,6 +104,9 @@ pub(super) fn edit(id: VmId, edit: &EditVm, now: &Snapshot) -> Result<(), Proble
         && vm.spec.cdrom != Some(*image)
     {
         wrong.check("/cdrom/image", check_iso(*image, now));
+    }
+    if let Some(change) = customization {
+        crate::customize::check_edit(&mut wrong, change, vm);
     }
     wrong.done()?;
     let mut needs_off = Vec::new();

@@ -2,9 +2,17 @@
 
 use super::found;
 use crate::federation::Ask;
-use crate::{Core, NicView, VmDetail};
+use crate::{Core, NicView, VmDetail, customize, seed};
 use hostd_types::*;
 use std::collections::BTreeMap;
+
+/// A machine as it is shown: without secrets.
+fn shown(mut vm: Vm) -> Vm {
+    if let Some(custom) = &mut vm.spec.customization {
+        custom.redact();
+    }
+    vm
+}
 
 impl Core {
     /// A page of machines.
@@ -13,7 +21,7 @@ impl Core {
     /// When the state can't be read or the list's parameters are wrong.
     pub async fn vms(&self, list: &ListParams) -> Result<Page<Vm>, Problem> {
         let mut page = self.store().vms(list).await?;
-        page.items = page.items.into_iter().map(|vm| self.0.isolated_vms.over(vm)).collect();
+        page.items = page.items.into_iter().map(|vm| shown(self.0.isolated_vms.over(vm))).collect();
         Ok(page)
     }
 
@@ -22,6 +30,11 @@ impl Core {
     /// # Errors
     /// `NotFound`.
     pub async fn vm(&self, id: VmId) -> Result<Vm, Problem> {
+        self.whole_vm(id).await.map(shown)
+    }
+
+    /// One machine with its secrets, which nobody is shown.
+    async fn whole_vm(&self, id: VmId) -> Result<Vm, Problem> {
         let vm = self.store().vm(id).await?.map(|vm| self.0.isolated_vms.over(vm));
         found(vm, "virtual machine", id)
     }
@@ -34,9 +47,9 @@ impl Core {
         if let Ok(id) = text.parse() {
             return self.vm(id).await;
         }
-        let shown: String = text.chars().take(name::NAME_MAX).collect();
-        let vm = self.store().vm_named(text).await?.map(|vm| self.0.isolated_vms.over(vm));
-        found(vm, "virtual machine", shown)
+        let cut: String = text.chars().take(name::NAME_MAX).collect();
+        let vm = self.store().vm_named(text).await?.map(|vm| shown(self.0.isolated_vms.over(vm)));
+        found(vm, "virtual machine", cut)
     }
 
     /// One machine with everything its page shows.
@@ -44,7 +57,7 @@ impl Core {
     /// # Errors
     /// `NotFound`.
     pub async fn vm_detail(&self, id: VmId) -> Result<VmDetail, Problem> {
-        let vm = self.vm(id).await?;
+        let vm = self.whole_vm(id).await?;
         if vm.spec.host != self.host() {
             // Without an answer there is still what the rows say.
             match self.vm_detail_there(vm.spec.host, id).await {
@@ -70,13 +83,23 @@ impl Core {
         let about = id.to_string();
         let task = running.into_iter().find(|task| task.subject.id == about);
         let name = self.0.libvirt_names.of(id);
-        let pending = name.map(|name| format!("its name inside libvirt, which is {name} until then"));
+        let mut pending: Vec<String> = name
+            .map(|name| format!("its name inside libvirt, which is {name} until then"))
+            .into_iter()
+            .collect();
         let here = vm.spec.host == self.host();
         let newest_machine_type = if here { self.0.hypervisor.machine_types().pop() } else { None };
-        let pending = pending.into_iter().collect();
         let largest = disks.iter().map(|disk| disk.volume.spec.size_bytes).max();
         let advice = vm.spec.guest_os.profile().shortfalls(vm.spec.cpus, vm.spec.memory_mib, largest);
-        Ok(VmDetail { vm, disks, nics, cdrom, task, newest_machine_type, pending, advice })
+        if here
+            && vm.status.state.is_active()
+            && self.0.hypervisor.seed(id).await.is_ok_and(|has| has != seed::image(&vm))
+        {
+            pending.push("its customization".into());
+        }
+        let warnings = vm.spec.customization.as_ref().and_then(customize::advice).into_iter().collect();
+        let vm = shown(vm);
+        Ok(VmDetail { vm, disks, nics, cdrom, task, newest_machine_type, warnings, pending, advice })
     }
 
     async fn nic_view(&self, nic: &VmNic) -> Result<NicView, Problem> {

