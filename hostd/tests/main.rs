@@ -10,10 +10,10 @@ mod bed;
 mod fleet;
 mod stranger;
 
-mod api {
+pub mod api {
     mod access;
     mod cluster;
-    mod console;
+    pub mod console;
     mod events;
     mod hosts;
     mod images;
@@ -22,6 +22,7 @@ mod api {
     mod problems;
     mod qx;
     mod routes;
+    mod shared;
     mod vm_input;
     mod vms;
     mod volumes;
@@ -32,6 +33,7 @@ mod fault {
     mod connections;
     mod crash;
     mod data_partition;
+    mod hung;
     mod libvirt;
     mod schema;
     mod space;

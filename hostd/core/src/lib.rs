@@ -21,6 +21,7 @@ mod federation;
 mod isolated;
 mod libvirt_name;
 mod live;
+mod picture;
 mod pool;
 mod query;
 mod reconcile;
@@ -36,7 +37,7 @@ mod upload;
 mod view;
 pub mod watchdog;
 
-pub use console::{ConsoleStream, Duplex};
+pub use console::{ConsoleStream, Desk, Duplex, Redeemed};
 pub use ctx::{Caller, Ctx};
 pub use facts::{addresses, hostname};
 pub use federation::{

@@ -4,7 +4,7 @@
 //! only when the state has it, and the state gets it when every host's row says that its version knows it. Of an older
 //! command, `apply` must make the same rows in every version: what it does there changes with a level alone.
 
-use crate::command::{ClusterCommand, HostCommand, TaskCommand, VmCommand};
+use crate::command::{AccessCommand, ClusterCommand, HostCommand, TaskCommand, VmCommand};
 use crate::{Belongings, Command, CpuMode, CpuTopology, Host, HostStatus};
 
 /// The level that knows clusters: their record, join tokens, and who was removed.
@@ -24,6 +24,11 @@ impl Command {
     /// The level from which on every member knows this command.
     pub fn level(&self) -> u16 {
         match self {
+            Command::Access(
+                AccessCommand::ShareConsole { .. }
+                | AccessCommand::OpenLink { .. }
+                | AccessCommand::RevokeLink { .. },
+            ) => LIFE,
             Command::Vm(VmCommand::Create { vm, .. }) if vm.has_hardware() => HARDWARE,
             Command::Vm(VmCommand::Edit { edit, .. }) if edit.has_hardware() => HARDWARE,
             Command::Host(HostCommand::Fence { .. } | HostCommand::Acknowledge { .. })

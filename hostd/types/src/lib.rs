@@ -10,6 +10,7 @@
 pub mod access;
 pub mod cluster;
 pub mod command;
+mod console_link;
 pub mod event;
 pub mod host;
 pub mod ids;
@@ -30,6 +31,7 @@ pub mod volume;
 pub use access::*;
 pub use cluster::*;
 pub use command::{Command, Entry, Outcome};
+pub use console_link::*;
 pub use event::*;
 pub use host::*;
 pub use ids::*;
