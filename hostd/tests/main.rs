@@ -10,10 +10,10 @@ mod bed;
 mod fleet;
 mod stranger;
 
-mod api {
+pub mod api {
     mod access;
     mod cluster;
-    mod console;
+    pub mod console;
     mod customize;
     mod events;
     mod hosts;
@@ -23,6 +23,7 @@ mod api {
     mod problems;
     mod qx;
     mod routes;
+    mod shared;
     mod vm_input;
     mod vm_plan;
     mod vms;
@@ -34,6 +35,7 @@ mod fault {
     mod connections;
     mod crash;
     mod data_partition;
+    mod hung;
     mod libvirt;
     mod schema;
     mod space;

@@ -219,6 +219,7 @@ pub(crate) fn kind(kind: &Kind) -> &'static str {
         Kind::User => "User",
         Kind::Token => "Token",
         Kind::Session => "Session",
+        Kind::ConsoleLink => "Console link",
     }
 }
 
@@ -235,6 +236,7 @@ pub(crate) fn path_of(subject: &Subject) -> String {
         Kind::Event => "/events".into(),
         Kind::Token => "/tokens".into(),
         Kind::User | Kind::Session => "/account".into(),
+        Kind::ConsoleLink => "/vms".into(),
     }
 }
 

@@ -127,6 +127,9 @@ if (watched.length > 0) {
   document.addEventListener("change", () => missed && soon(false));
 }
 
+// A link that is shown as a path becomes one of this host.
+for (const field of document.querySelectorAll("[data-here]")) field.value = location.origin + field.value;
+
 // Copies a secret that is shown once.
 for (const button of document.querySelectorAll("[data-copy]")) {
   button.hidden = false;

@@ -118,6 +118,9 @@ fn target(command: &Command) -> String {
             AccessCommand::Login { session, .. } => session.id.to_string(),
             AccessCommand::Logout { id } => id.to_string(),
             AccessCommand::RevokeToken { id } => id.to_string(),
+            AccessCommand::ShareConsole { vm, control, .. } => digest(&(vm, control)),
+            AccessCommand::OpenLink { secret, .. } => secret.0.clone(),
+            AccessCommand::RevokeLink { id } => id.to_string(),
         },
         Command::Audit(line) => line.subject.as_ref().map_or_else(String::new, |about| about.id.clone()),
     }

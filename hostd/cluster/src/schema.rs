@@ -120,6 +120,11 @@ CREATE UNIQUE INDEX host_node ON host (json_extract(spec, '$.node'));
 
 /// One block for each resource that came with the level.
 const ADD_LIFE: &str = "
+CREATE TABLE console_link (
+    id TEXT PRIMARY KEY, vm TEXT NOT NULL, secret TEXT NOT NULL UNIQUE, pass TEXT UNIQUE, expires INTEGER NOT NULL,
+    body TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX console_link_vm ON console_link (vm);
+CREATE INDEX console_link_expires ON console_link (expires);
 ";
 
 /// Opens or makes state.db for its writer.

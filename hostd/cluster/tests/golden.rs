@@ -227,8 +227,21 @@ fn other_commands() -> Vec<Command> {
             name: "ci".into(),
             user,
             expires_at: at,
-            secret,
+            secret: secret.clone(),
         }),
+        Command::Access(AccessCommand::ShareConsole {
+            id: ConsoleLinkId::from_uuid(uuid(12)),
+            vm: VmId::from_uuid(uuid(1)),
+            control: true,
+            expires_at: at,
+            secret: secret.clone(),
+        }),
+        Command::Access(AccessCommand::OpenLink {
+            secret: secret.clone(),
+            pass: secret,
+            address: "192.0.2.7".into(),
+        }),
+        Command::Access(AccessCommand::RevokeLink { id: ConsoleLinkId::from_uuid(uuid(12)) }),
         Command::Access(AccessCommand::RevokeToken { id: TokenId::from_uuid(uuid(9)) }),
         Command::Audit(audit),
     ]

@@ -4,6 +4,7 @@
 
 mod access;
 mod cluster_record;
+mod console_link;
 mod fixture;
 mod garbled;
 mod golden;

@@ -79,11 +79,15 @@ fn class(command: &Command) -> Class {
             TaskCommand::Prune { .. } => Class::Retain,
         },
         Command::Access(c) => match c {
-            AccessCommand::Logout { .. } | AccessCommand::RevokeToken { .. } => Class::EndAccess,
+            AccessCommand::Logout { .. }
+            | AccessCommand::RevokeToken { .. }
+            | AccessCommand::RevokeLink { .. } => Class::EndAccess,
             AccessCommand::CreateUser { .. }
             | AccessCommand::SetPassword { .. }
             | AccessCommand::Login { .. }
-            | AccessCommand::CreateToken { .. } => Class::MakeAccess,
+            | AccessCommand::CreateToken { .. }
+            | AccessCommand::ShareConsole { .. }
+            | AccessCommand::OpenLink { .. } => Class::MakeAccess,
         },
         Command::Cluster(c) => match c {
             ClusterCommand::Edit { .. }

@@ -22,6 +22,7 @@ mod federation;
 mod isolated;
 mod libvirt_name;
 mod live;
+mod picture;
 mod pool;
 mod query;
 mod reconcile;
@@ -38,7 +39,7 @@ mod upload;
 mod view;
 pub mod watchdog;
 
-pub use console::{ConsoleStream, Duplex};
+pub use console::{ConsoleStream, Desk, Duplex, Redeemed};
 pub use ctx::{Caller, Ctx};
 pub use customize::{advice as login_advice, zones as time_zones};
 pub use facts::{addresses, hostname};

@@ -1,7 +1,7 @@
 //! Starting and stopping: what is opened in which order.
 
 use crate::access::{Hasher, InitialPassword, IsolatedSessions, LastSeen, Limiter};
-use crate::console::{Serials, Tickets};
+use crate::console::{Serials, Tickets, Viewers};
 use crate::error::{chain, internal, net};
 use crate::facts::{Clock, Machine};
 use crate::faults::Faults;
@@ -9,6 +9,7 @@ use crate::federation::{Keeping, Neighbours, Renewals, Wire, keys};
 use crate::isolated::Isolated;
 use crate::libvirt_name::LibvirtNames;
 use crate::live::Live;
+use crate::picture::Pictures;
 use crate::pool::Pool;
 use crate::reconcile::{History, Registry, Wakes};
 use crate::requests::Requests;
@@ -60,6 +61,9 @@ pub(crate) struct Inner {
     pub initial_password: InitialPassword,
     pub tickets: Tickets,
     pub serials: Serials,
+    pub viewers: Viewers,
+    /// Small pictures of screens.
+    pub pictures: Pictures,
     pub history: History,
     pub faults: Faults,
     pub watchdog: crate::watchdog::Known,
@@ -143,6 +147,8 @@ impl Core {
             initial_password: InitialPassword::new(&settings.run_dir),
             tickets: Tickets::default(),
             serials: Serials::new(&tracker, &stop),
+            viewers: Viewers::default(),
+            pictures: Pictures::default(),
             history: History::default(),
             faults: Faults::default(),
             watchdog: crate::watchdog::Known::default(),

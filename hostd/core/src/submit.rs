@@ -308,6 +308,9 @@ fn subject_of(command: &Command) -> Option<Subject> {
             AccessCommand::Logout { id } => named(Kind::Session, id, ""),
             AccessCommand::CreateToken { id, name, .. } => named(Kind::Token, id, name),
             AccessCommand::RevokeToken { id } => named(Kind::Token, id, ""),
+            AccessCommand::ShareConsole { vm, .. } => named(Kind::Vm, vm, ""),
+            AccessCommand::OpenLink { .. } => None,
+            AccessCommand::RevokeLink { id } => named(Kind::ConsoleLink, id, ""),
         },
         Command::Cluster(c) => match c {
             ClusterCommand::Found { id, name, .. } => named(Kind::Cluster, id, name),

@@ -140,13 +140,72 @@ pub enum NoticeLevel {
 }
 
 /// Which console of a machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ConsoleKind {
     /// The screen, as VNC.
     Vnc,
     /// The first serial port, as bytes.
     Serial,
+}
+
+impl ConsoleKind {
+    /// What people call it.
+    pub const fn noun(self) -> &'static str {
+        match self {
+            ConsoleKind::Vnc => "screen",
+            ConsoleKind::Serial => "serial port",
+        }
+    }
+}
+
+/// What a viewer does at a console.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ConsoleMode {
+    /// Controls it as soon as nobody else does.
+    #[default]
+    Control,
+    /// Controls it from now on; whoever did looks on.
+    Take,
+    /// Only looks.
+    Watch,
+}
+
+/// Somebody at a console.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Viewer {
+    /// Identifier, as long as they are there.
+    pub id: ViewerId,
+    /// Who they are.
+    pub who: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// They may control it; a link may allow looking only.
+    pub may_control: bool,
+    /// What they type and click reaches the machine; that of all others does not.
+    pub controls: bool,
+    /// They don't want control.
+    pub watching: bool,
+}
+
+/// Who is at the consoles of a machine, in the order they came.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ConsoleViewers {
+    /// At its screen.
+    pub screen: Vec<Viewer>,
+    /// At its serial port.
+    pub serial: Vec<Viewer>,
+}
+
+impl ConsoleViewers {
+    /// Those at one of them.
+    pub fn at(self, kind: ConsoleKind) -> Vec<Viewer> {
+        match kind {
+            ConsoleKind::Vnc => self.screen,
+            ConsoleKind::Serial => self.serial,
+        }
+    }
 }
 
 /// A one-time ticket for a console's WebSocket.
@@ -156,4 +215,39 @@ pub struct Ticket {
     pub ticket: String,
     /// When it ends.
     pub expires_at: Timestamp,
+}
+
+/// What libvirt has of a machine. Secrets are left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct VmXml {
+    /// Its name inside libvirt; its UUID there is its id.
+    pub name: String,
+    /// How it runs, as domain XML; absent while it is off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live: Option<String>,
+    /// How it will run from its next start on.
+    pub persistent: String,
+}
+
+/// Which log of a machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LogSource {
+    /// That of its QEMU: how it was started, and what it complained about.
+    #[default]
+    Qemu,
+    /// What the guest printed on its serial port.
+    Serial,
+}
+
+/// The last lines of a log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct VmLog {
+    /// Which.
+    pub source: LogSource,
+    /// Its lines, the newest last.
+    pub lines: Vec<String>,
+    /// Why there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
 }

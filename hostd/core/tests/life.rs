@@ -1,7 +1,7 @@
 //! A machine's whole life, as a person lives it with it.
 
 use crate::bed::*;
-use hostd_core::{ConsoleKind, Core};
+use hostd_core::{ConsoleKind, ConsoleMode, Core};
 use hostd_types::command::*;
 use hostd_types::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -33,13 +33,17 @@ fn a_machine_is_made_used_edited_and_deleted() {
 }
 
 async fn consoles(core: &Core, id: VmId) {
-    let ticket = core.console_ticket(&console(), id, ConsoleKind::Serial).await.expect("a ticket");
+    let ticket = core
+        .console_ticket(&console(), id, ConsoleKind::Serial, ConsoleMode::Control)
+        .await
+        .expect("a ticket");
     let mut serial = core.open_console(&ticket.ticket).await.expect("the serial port").io;
     core.open_console(&ticket.ticket).await.expect_err("a ticket opens one console");
     expect(&mut serial, GREETING).await;
     serial.write_all(b"typed here").await.expect("input");
     expect(&mut serial, "typed here").await;
-    let ticket = core.console_ticket(&console(), id, ConsoleKind::Vnc).await.expect("a ticket");
+    let ticket =
+        core.console_ticket(&console(), id, ConsoleKind::Vnc, ConsoleMode::Control).await.expect("a ticket");
     let mut screen = core.open_console(&ticket.ticket).await.expect("the screen").io;
     expect(&mut screen, "RFB 003.008").await;
 }
@@ -60,7 +64,10 @@ async fn expect(io: &mut (impl AsyncReadExt + Unpin), text: &str) {
 
 /// Types until the guest echoes: it has booted.
 async fn answers(core: &Core, id: VmId) {
-    let ticket = core.console_ticket(&console(), id, ConsoleKind::Serial).await.expect("a ticket");
+    let ticket = core
+        .console_ticket(&console(), id, ConsoleKind::Serial, ConsoleMode::Control)
+        .await
+        .expect("a ticket");
     let serial = core.open_console(&ticket.ticket).await.expect("the serial port").io;
     let (mut from, mut to) = tokio::io::split(serial);
     let word = format!("ping {}", RequestId::new());
@@ -93,7 +100,7 @@ async fn powers(core: &Core, id: VmId) {
     powered(core, id, PowerAction::Shutdown).await;
     let vm = becomes(core, id, VmState::Off).await;
     assert_eq!(vm.status.reason.as_deref(), Some("guest shut down"));
-    core.console_ticket(&console(), id, ConsoleKind::Vnc).await.expect_err("off");
+    core.console_ticket(&console(), id, ConsoleKind::Vnc, ConsoleMode::Control).await.expect_err("off");
 }
 
 async fn edits(core: &Core, id: VmId) {

@@ -24,6 +24,23 @@ pub(crate) fn session_secret(headers: &HeaderMap) -> Option<String> {
     CookieJar::from_headers(headers).get(NAME).map(|c| c.value().to_owned()).filter(|v| !v.is_empty())
 }
 
+/// Name of the cookie of whoever opened a link to a console: it opens that machine's consoles and nothing else.
+const LINK: &str = "__Host-quantix-link";
+
+/// `Set-Cookie` value that lets a browser go on with the link it opened.
+pub fn link_cookie(pass: &Secret) -> String {
+    base_of(LINK, pass.reveal().to_owned()).to_string()
+}
+
+/// The pass of a link that a request carries, if it carries one.
+pub(crate) fn link_pass(headers: &HeaderMap) -> Option<String> {
+    CookieJar::from_headers(headers).get(LINK).map(|c| c.value().to_owned()).filter(|v| !v.is_empty())
+}
+
 fn base(value: String) -> Cookie<'static> {
-    Cookie::build((NAME, value)).path("/").secure(true).http_only(true).same_site(SameSite::Strict).build()
+    base_of(NAME, value)
+}
+
+fn base_of(name: &'static str, value: String) -> Cookie<'static> {
+    Cookie::build((name, value)).path("/").secure(true).http_only(true).same_site(SameSite::Strict).build()
 }

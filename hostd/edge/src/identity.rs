@@ -1,13 +1,13 @@
 //! Proving who asks: session cookie, API token, or root on the Unix socket.
 
-use crate::cookie::session_secret;
+use crate::cookie::{link_pass, session_secret};
 use crate::{Peer, Refuse};
 use axum::extract::{ConnectInfo, FromRequestParts, OptionalFromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
 use hostd_core::{Caller, Core, Ctx};
-use hostd_types::{Problem, ProblemKind, RequestId};
+use hostd_types::{ConsoleLink, Problem, ProblemKind, RequestId};
 use std::convert::Infallible;
 use std::net::IpAddr;
 
@@ -32,6 +32,11 @@ impl Csrf {
         self.0.is_empty() || blake3::hash(self.0.as_bytes()) == blake3::hash(given.as_bytes())
     }
 }
+
+/// Extractor: the link to a console that the request's browser opened. Behind `Access::Link` it always succeeds, anywhere
+/// else never.
+#[derive(Debug, Clone)]
+pub struct Guest(pub ConsoleLink);
 
 /// Extractor: where the request came from, for login's rate limit and the session list.
 #[derive(Debug, Clone)]
@@ -99,6 +104,18 @@ pub(crate) async fn identify(core: &Core, parts: &Parts) -> Result<Option<Identi
         )),
         Some(Peer::Network(_)) | None => Ok(None),
     }
+}
+
+/// The link that the sender of these headers opened.
+pub(crate) async fn guest(core: &Core, headers: &HeaderMap) -> Result<Guest, Problem> {
+    let link = match link_pass(headers) {
+        Some(pass) => core.link_of(&pass).await?,
+        None => None,
+    };
+    link.map(Guest).ok_or_else(|| {
+        let detail = "This needs an open link to a console; it was taken back, or its time is over.";
+        Problem::new(ProblemKind::Unauthenticated, detail)
+    })
 }
 
 /// A page keeps itself current: nobody acted, so the session's idle time runs on. Browsers can't add a header to an event
@@ -173,5 +190,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Client {
         let peer = parts.extensions.get::<ConnectInfo<Peer>>().map(|c| c.0);
         let agent = parts.headers.get(header::USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or("unknown");
         Ok(Client { address: peer.and_then(|p| p.address()), agent: agent.chars().take(200).collect() })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Guest {
+    type Rejection = axum::http::StatusCode;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        parts.extensions.get::<Guest>().cloned().ok_or(axum::http::StatusCode::UNAUTHORIZED)
     }
 }

@@ -20,9 +20,9 @@ mod origin;
 mod peer;
 mod routes;
 
-pub use cookie::{clear_session_cookie, session_cookie};
+pub use cookie::{clear_session_cookie, link_cookie, session_cookie};
 pub use form::PageForm;
-pub use identity::{Client, Csrf, Who};
+pub use identity::{Client, Csrf, Guest, Who};
 pub use origin::same_origin;
 pub use peer::Peer;
 pub use routes::{Access, Registered, Routes};

@@ -1,7 +1,7 @@
 //! The router that demands an access rule for every route.
 
 use crate::form::{self, is_form, is_multipart};
-use crate::identity::{Identity, Unasked, identify, log_in_first};
+use crate::identity::{Identity, Unasked, guest, identify, log_in_first};
 use crate::origin::same_origin;
 use crate::{Csrf, Refuse};
 use axum::Router;
@@ -26,6 +26,8 @@ pub enum Access {
     Signed,
     /// Root on the Unix socket only.
     Console,
+    /// Whoever opened a link to a machine's consoles, and nobody else: a login does not count.
+    Link,
 }
 
 /// One registered route.
@@ -190,6 +192,11 @@ impl Door {
         let identity = match self.access {
             Access::Public(_) => {
                 parts.extensions.insert(Unasked { core: self.core.clone(), refuse: self.refuse });
+                None
+            }
+            Access::Link => {
+                let guest = guest(&self.core, &parts.headers).await?;
+                parts.extensions.insert(guest);
                 None
             }
             Access::Signed | Access::Console => {

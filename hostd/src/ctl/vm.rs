@@ -1,11 +1,11 @@
 //! `qx vm`
 
 use super::lookup::{host, hosts, id, typed_id};
-use super::{Session, Stop, customize, follow, output, serial, size};
+use super::{Session, Stop, console, customize, follow, output, serial, size};
 use crate::http::body::Placed;
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
-use hostd_core::{Aged, Silence};
+use hostd_core::{Aged, ConsoleMode, Silence};
 use hostd_types::*;
 use hyper::Method;
 use serde_json::{Value, json};
@@ -54,9 +54,19 @@ pub enum Verb {
         disks: bool,
     },
     /// Connect the terminal to its serial port (Ctrl-] ends it)
-    Serial { id: String },
+    Serial {
+        id: String,
+        /// Take control from whoever has it
+        #[arg(long)]
+        take: bool,
+        /// Only look
+        #[arg(long, conflicts_with = "take")]
+        watch: bool,
+    },
     /// List the operating systems that --os takes, with what they want
     Guests,
+    #[command(flatten)]
+    Console(console::Verb),
 }
 
 #[derive(Debug, Args)]
@@ -210,11 +220,17 @@ pub async fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
             let accepted = session.client.ask(Method::DELETE, &path, None::<&()>).await?;
             follow::accepted(session, accepted).await
         }
-        Verb::Serial { id: name } => {
+        Verb::Serial { id: name, take, watch } => {
             let id = id(session, "vms", &name).await?;
-            serial::connect(session, &id).await
+            let mode = match (take, watch) {
+                (true, _) => ConsoleMode::Take,
+                (_, true) => ConsoleMode::Watch,
+                (false, false) => ConsoleMode::Control,
+            };
+            serial::connect(session, &id, mode).await
         }
         Verb::Guests => guests(session).await,
+        Verb::Console(verb) => console::run(session, verb).await,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The session or token a long connection was opened with: knows when it ends, and nothing of what the connection carries.
 
 use hostd_core::{Caller, Changes, Ctx};
-use hostd_types::{Change, Kind, Timestamp};
+use hostd_types::{Change, ConsoleLink, Kind, Timestamp};
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -22,6 +22,12 @@ impl Credential {
             known_as: Some((kind, id)),
             expires_at: Some(expires_at),
         })
+    }
+
+    /// The link that a console was opened with.
+    pub fn of_link(link: &ConsoleLink) -> Self {
+        let known_as = Some((Kind::ConsoleLink, link.id.to_string()));
+        Self { known_as, expires_at: Some(link.expires_at) }
     }
 
     /// The change is this very session or token, which changes only by its end.

@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
-type Socket = WebSocketStream<tokio_rustls::client::TlsStream<tokio::net::TcpStream>>;
+pub type Socket = WebSocketStream<tokio_rustls::client::TlsStream<tokio::net::TcpStream>>;
 
 /// Opens the console as a page of `origin` would, with the cookie of `browser`.
 async fn open(bed: &Bed, cookie: &str, origin: &str, ticket: &str) -> Result<Socket, Error> {
@@ -18,7 +18,11 @@ async fn open(bed: &Bed, cookie: &str, origin: &str, ticket: &str) -> Result<Soc
 }
 
 async fn open_with(bed: &Bed, fields: &[(&'static str, &str)], ticket: &str) -> Result<Socket, Error> {
-    let address = format!("wss://{}/api/v1/console?ticket={ticket}", bed.host.address());
+    open_at(bed, fields, &format!("/api/v1/console?ticket={ticket}")).await
+}
+
+pub async fn open_at(bed: &Bed, fields: &[(&'static str, &str)], path: &str) -> Result<Socket, Error> {
+    let address = format!("wss://{}{path}", bed.host.address());
     let mut request = address.into_client_request().unwrap();
     for (name, value) in fields {
         request.headers_mut().insert(*name, value.parse().unwrap());
@@ -27,19 +31,19 @@ async fn open_with(bed: &Bed, fields: &[(&'static str, &str)], ticket: &str) -> 
     client_async(request, stream).await.map(|(socket, _)| socket)
 }
 
-async fn ticket(browser: &mut Http, vm: &str, console: &str) -> String {
+pub async fn ticket(browser: &mut Http, vm: &str, console: &str) -> String {
     let path = format!("/api/v1/vms/{vm}/console");
     let ticket = browser.post(&path, &json!({"console": console})).await.unwrap();
     ticket["ticket"].as_str().unwrap().to_owned()
 }
 
-async fn read_until(socket: &mut Socket, what: &[u8]) -> Vec<u8> {
+pub async fn read_until(socket: &mut Socket, what: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let reading = async {
         while !bytes.windows(what.len()).any(|w| w == what) {
             match socket.next().await.unwrap().unwrap() {
                 Message::Binary(more) => bytes.extend_from_slice(&more),
-                Message::Ping(_) | Message::Pong(_) => {}
+                Message::Ping(_) | Message::Pong(_) | Message::Text(_) => {}
                 other => panic!("{other:?} after {:?}", String::from_utf8_lossy(&bytes)),
             }
         }
@@ -48,7 +52,7 @@ async fn read_until(socket: &mut Socket, what: &[u8]) -> Vec<u8> {
     bytes
 }
 
-async fn close_code(socket: &mut Socket) -> u16 {
+pub async fn close_code(socket: &mut Socket) -> u16 {
     let closing = async {
         loop {
             match socket.next().await {

@@ -5,8 +5,15 @@ use hyper::Method;
 use hyper::body::Bytes;
 
 /// Everything that may be public, with the path it is reached by.
-const PUBLIC: [&str; 5] =
-    ["/api/v1/health", "/api/v1/session", "/api/v1/cluster/admission/", "/login", "/assets/"];
+const PUBLIC: [&str; 7] = [
+    "/api/v1/health",
+    "/api/v1/session",
+    "/api/v1/shared/redeem",
+    "/api/v1/cluster/admission/",
+    "/login",
+    "/shared",
+    "/assets/",
+];
 
 #[tokio::test]
 async fn nobody_gets_past_the_door() {
@@ -20,7 +27,11 @@ async fn nobody_gets_past_the_door() {
             continue;
         }
         let id = "0192c1d4-7b1e-7c3a-9d3e-2f6a1b0c4d5e";
-        let there = path.replace("{id}", id).replace("{*rest}", "x").replace("{topic}", "start");
+        let there = path
+            .replace("{id}", id)
+            .replace("{link}", id)
+            .replace("{*rest}", "x")
+            .replace("{topic}", "start");
         assert!(!there.contains('{'), "the test knows no value for {path}");
         for method in [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
             if path == "/api/v1/session" && method == Method::POST {

@@ -76,6 +76,10 @@ ids! {
     UserId,
     /// An API token.
     TokenId,
+    /// A link to a machine's consoles.
+    ConsoleLinkId,
+    /// Somebody at a console, as long as they are.
+    ViewerId,
     /// A browser's session.
     SessionId,
     /// One submitted request; the same id submitted twice acts once.

@@ -4,7 +4,7 @@
 //! only when the state has it, and the state gets it when every host's row says that its version knows it. Of an older
 //! command, `apply` must make the same rows in every version: what it does there changes with a level alone.
 
-use crate::command::{ClusterCommand, HostCommand, TaskCommand, VmCommand};
+use crate::command::{AccessCommand, ClusterCommand, HostCommand, TaskCommand, VmCommand};
 use crate::{Belongings, Command, CpuMode, CpuTopology, GuestOs, Host, HostStatus};
 
 /// The level that knows clusters: their record, join tokens, and who was removed.
@@ -26,6 +26,11 @@ impl Command {
         match self {
             Command::Vm(VmCommand::Create { vm, .. }) if vm.has_life() => LIFE,
             Command::Vm(VmCommand::Edit { edit, .. }) if edit.has_life() => LIFE,
+            Command::Access(
+                AccessCommand::ShareConsole { .. }
+                | AccessCommand::OpenLink { .. }
+                | AccessCommand::RevokeLink { .. },
+            ) => LIFE,
             Command::Vm(VmCommand::Create { vm, .. }) if vm.has_hardware() => HARDWARE,
             Command::Vm(VmCommand::Edit { edit, .. }) if edit.has_hardware() => HARDWARE,
             Command::Host(HostCommand::Fence { .. } | HostCommand::Acknowledge { .. })

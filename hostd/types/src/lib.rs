@@ -10,6 +10,7 @@
 pub mod access;
 pub mod cluster;
 pub mod command;
+mod console_link;
 mod customization;
 pub mod event;
 mod guest_os;
@@ -32,6 +33,7 @@ pub mod volume;
 pub use access::*;
 pub use cluster::*;
 pub use command::{Command, Entry, Outcome};
+pub use console_link::*;
 pub use customization::*;
 pub use event::*;
 pub use guest_os::*;

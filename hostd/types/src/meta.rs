@@ -113,6 +113,8 @@ pub enum Kind {
     Token,
     /// A browser session.
     Session,
+    /// A link to a machine's consoles.
+    ConsoleLink,
 }
 
 impl Kind {
@@ -131,6 +133,7 @@ impl Kind {
             Kind::User => "user",
             Kind::Token => "token",
             Kind::Session => "session",
+            Kind::ConsoleLink => "console_link",
         }
     }
 }

@@ -21,8 +21,9 @@ use virt::error::Error;
 const KEEPALIVE: (i32, u32) = (5, 3);
 /// First and longest pause between two attempts to connect.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
-/// Calls under way at once, by lane: those of people and reconcilers, looks at everything, statistics of each machine.
-const CALLS: [usize; 3] = [16, 4, 8];
+/// Calls under way at once, by lane: those of people and reconcilers, looks at everything, statistics of each machine,
+/// pictures of screens.
+const CALLS: [usize; 4] = [16, 4, 8, 16];
 /// Connections kept open in a lane while nobody uses them.
 const IDLE: usize = 4;
 /// Events kept for a slow receiver.
@@ -104,6 +105,9 @@ pub(crate) struct Shared {
     pub(crate) control: Arc<Lane>,
     pub(crate) observe: Arc<Lane>,
     pub(crate) stats: Arc<Lane>,
+    pub(crate) pictures: Arc<Lane>,
+    /// Machines whose picture is being taken: of one that hangs there is one call that never ends, not many.
+    pub(crate) pictured: Arc<Mutex<std::collections::HashSet<hostd_types::VmId>>>,
     pub(crate) definitions: Mutex<Definitions>,
     pub(crate) loads: Mutex<crate::load::Known>,
     /// Machine types of QEMU.
@@ -121,6 +125,8 @@ impl Shared {
             control: Lane::new(&settings.uri, CALLS[0]),
             observe: Lane::new(&settings.uri, CALLS[1]),
             stats: Lane::new(&settings.uri, CALLS[2]),
+            pictures: Lane::new(&settings.uri, CALLS[3]),
+            pictured: Arc::default(),
             definitions: Mutex::default(),
             loads: Mutex::default(),
             machine_types: Mutex::default(),
@@ -141,7 +147,7 @@ impl Shared {
     fn begin(&self, number: u64) {
         *locked(&self.qemu_user) = None;
         locked(&self.definitions).clear();
-        for lane in [&self.control, &self.observe, &self.stats] {
+        for lane in [&self.control, &self.observe, &self.stats, &self.pictures] {
             lane.begin(number);
         }
     }

@@ -3,8 +3,10 @@
 
 use crate::Hypervisor;
 use crate::call::QUICK;
+use crate::connection::locked;
 use crate::error::VirtError;
 use crate::observe::definition_of;
+use crate::picture;
 use crate::plan::Consoles;
 use hostd_types::VmId;
 use std::sync::Arc;
@@ -15,7 +17,7 @@ use virt::stream::Stream;
 
 /// Largest picture taken, bytes.
 const PICTURE_MAX: usize = 64 << 20;
-const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
+const OPERATION: &str = "take a picture of the screen";
 
 impl Hypervisor {
     /// Where the machine's consoles are; the sockets only while it is active.
@@ -37,13 +39,30 @@ impl Hypervisor {
     /// PNG of the screen, as far as the guest shows one.
     ///
     /// # Errors
-    /// When the machine is not running, or this QEMU makes no PNG.
+    /// When the machine is not running, or shows nothing.
     pub async fn screenshot(&self, vm: VmId) -> Result<Vec<u8>, VirtError> {
-        let picture = self.shared.on_domain("take a picture of the screen", vm, QUICK, take).await?;
-        if picture.starts_with(PNG) {
-            return Ok(picture);
+        let lane = &self.shared.pictures;
+        let take = move |connect: &Connect| take(connect, &connect.lookup_domain_by_uuid(vm.uuid())?);
+        let taken = self.shared.call(lane, OPERATION, QUICK, take).await?;
+        picture::png(taken).map_err(|why| VirtError::local(OPERATION, why))
+    }
+
+    /// The same made small: at most [`picture::SMALL`] pixels wide.
+    ///
+    /// # Errors
+    /// The same; also while an earlier picture of this machine was asked for and has not come.
+    pub async fn thumbnail(&self, vm: VmId) -> Result<Vec<u8>, VirtError> {
+        let under_way = Arc::clone(&self.shared.pictured);
+        if !locked(&under_way).insert(vm) {
+            return Err(VirtError::local(OPERATION, "QEMU has not given the last one yet"));
         }
-        Err(VirtError::local("take a picture of the screen", "this QEMU does not make PNG pictures"))
+        let take = move |connect: &Connect| {
+            let taken = connect.lookup_domain_by_uuid(vm.uuid()).and_then(|domain| take(connect, &domain));
+            locked(&under_way).remove(&vm);
+            Ok(picture::small(&taken?))
+        };
+        let called = self.shared.call(&self.shared.pictures, OPERATION, QUICK, take).await;
+        called?.map_err(|why| VirtError::local(OPERATION, why))
     }
 }
 

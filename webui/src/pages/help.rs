@@ -9,10 +9,11 @@ use axum::extract::Path;
 use hostd_types::{Problem, ProblemKind};
 
 /// Topics in reading order: path, title, one line.
-pub(crate) const TOPICS: [(&str, &str, &str); 12] = [
+pub(crate) const TOPICS: [(&str, &str, &str); 13] = [
     ("getting-started", "Getting started", "From the first login to a running machine"),
     ("machines", "Machines", "States, power, editing, consoles, deleting"),
     ("customization", "Customization", "What a guest sets up at its first boot: cloud-init"),
+    ("consoles", "Consoles", "Screen, serial port, several viewers, links, several machines"),
     ("images", "Images and volumes", "What can be uploaded, and how disks relate to it"),
     ("networks", "Networks", "Private subnets and bridges to the LAN"),
     ("clusters", "Clusters", "Several hosts as one: joining, leaving, and when one is gone"),

@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod cluster;
 pub(crate) mod cluster_move;
+pub(crate) mod console;
 pub(crate) mod events;
 pub(crate) mod help;
 pub(crate) mod host;
@@ -15,6 +16,7 @@ pub(crate) mod tokens;
 pub(crate) mod vm;
 pub(crate) mod vm_customization;
 pub(crate) mod vm_delete;
+pub(crate) mod vm_diagnosis;
 pub(crate) mod vm_hardware;
 pub(crate) mod vm_new;
 pub(crate) mod vms;
@@ -39,8 +41,13 @@ pub(crate) fn routes(routes: Routes<()>) -> Routes<()> {
         .add("/vms/new", Signed, get(vm_new::show))
         .add("/vms/batch", Signed, post(vms::batch))
         .add("/vms/{id}", Signed, get(vm::show))
-        .add("/vms/{id}/console", Signed, get(vm::console))
+        .add("/vms/{id}/console", Signed, get(console::show))
+        .add("/vms/{id}/links", Signed, get(console::back).post(console::share))
+        .add("/vms/{id}/links/{link}/revoke", Signed, post(console::revoke))
+        .add("/consoles", Signed, get(console::dock))
+        .add("/shared", Public("shows nothing without the secret of a link"), get(console::shared))
         .add("/vms/{id}/events", Signed, get(vm::events))
+        .add("/vms/{id}/diagnosis", Signed, get(vm_diagnosis::show))
         .add("/vms/{id}/power", Signed, post(vm::power))
         .add("/vms/{id}/hardware", Signed, get(vm_hardware::show))
         .add("/vms/{id}/customization", Signed, get(vm_customization::show).post(vm_customization::edit))

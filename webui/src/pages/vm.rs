@@ -5,7 +5,7 @@ use crate::chart::Chart;
 use crate::filters;
 use crate::forms::vm::power_action;
 use crate::listing::{Listing, Pager};
-use crate::page::{Page, answer, page};
+use crate::page::{answer, page};
 use crate::submission::Submission;
 use crate::visit::{Layout, OrPage, Section, Theme, Visit};
 use crate::wording::power_said;
@@ -42,23 +42,6 @@ impl VmPage {
     }
 }
 
-/// The consoles.
-#[derive(Template)]
-#[template(path = "vm/console.html")]
-pub(crate) struct ConsolePage {
-    pub(crate) layout: Layout,
-    pub(crate) detail: VmDetail,
-}
-
-impl Page for ConsolePage {
-    fn layout(&self) -> &Layout {
-        &self.layout
-    }
-    fn is_console(&self) -> bool {
-        true
-    }
-}
-
 /// What happened to it.
 #[derive(Template)]
 #[template(path = "vm/events.html")]
@@ -92,17 +75,6 @@ pub(crate) async fn show(visit: Visit, Path(id): Path<String>) -> Answer {
     }))
 }
 
-/// `GET /vms/{id}/console`
-pub(crate) async fn console(visit: Visit, Path(id): Path<String>) -> Answer {
-    let id = visit.id("machine", &id)?;
-    let detail = visit.core.vm_detail(id).await.or_page(&visit)?;
-    let title = format!("{} · Console", detail.vm.spec.name);
-    Ok(answer(&ConsolePage {
-        layout: visit.layout("vm-console", Section::Vms, title).watching(watch(&visit, &detail.vm)),
-        detail,
-    }))
-}
-
 /// `GET /vms/{id}/events`
 pub(crate) async fn events(visit: Visit, Path(id): Path<String>, Query(listing): Query<Listing>) -> Answer {
     let id: VmId = visit.id("machine", &id)?;
@@ -124,7 +96,10 @@ pub(crate) async fn power(Path(id): Path<String>, submission: Submission) -> Res
         Err(error) => return error.into_response(),
     };
     let path = match submission.fields.text("from").as_str() {
-        tab @ ("console" | "hardware" | "events" | "customization") => format!("/vms/{id}/{tab}"),
+        "dock" => super::console::dock_path(&submission.fields),
+        tab @ ("console" | "hardware" | "events" | "customization" | "diagnosis") => {
+            format!("/vms/{id}/{tab}")
+        }
         _ => format!("/vms/{id}"),
     };
     match power_action(&submission.fields) {

@@ -11,7 +11,7 @@ use crate::submission::Submission;
 use crate::visit::{Layout, OrPage, Section, Theme, Visit};
 use askama::Template;
 use axum::extract::Query;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use hostd_types::command::VmCommand;
 use hostd_types::{Command, ListParams, NetworkId, RequestId, SHUTDOWN_DEADLINE_S, Vm, VmId};
 use std::collections::BTreeMap;
@@ -100,6 +100,10 @@ async fn addresses(visit: &Visit) -> Result<BTreeMap<(NetworkId, String), String
 
 /// `POST /vms/batch`: the same action for every ticked machine, each with its own task and its own refusal.
 pub(crate) async fn batch(submission: Submission) -> Response {
+    if submission.fields.text("action") == "consoles" {
+        let chosen: Vec<&str> = submission.fields.all("id").collect();
+        return axum::response::Redirect::to(&format!("/consoles?vms={}", chosen.join(","))).into_response();
+    }
     let action = match power_action(&submission.fields) {
         Ok(action) => action,
         Err(problem) => return submission.refused("/vms", problem),

@@ -5,15 +5,19 @@ use super::sample::*;
 use crate::chart::Chart;
 use crate::forms::customize::CustomizeForm;
 use crate::forms::disk::DiskForm;
+use crate::forms::link::LinkForm;
 use crate::forms::vm::VmForm;
 use crate::forms::vm_edit::EditForm;
 use crate::page::Refusal;
-use crate::pages::vm::{ConsolePage, VmEventsPage, VmPage};
+use crate::pages::console::{ConsolePage, DockPage, Pane, SharedPage};
+use crate::pages::vm::{VmEventsPage, VmPage};
 use crate::pages::vm_customization::CustomizationPage;
 use crate::pages::vm_delete::DeletePage;
+use crate::pages::vm_diagnosis::DiagnosisPage;
 use crate::pages::vm_hardware::HardwarePage;
 use crate::pages::vm_new::NewVmPage;
 use crate::visit::Section;
+use hostd_core::{LogSource, ReconcilerView, VmLog, VmXml};
 use hostd_types::*;
 
 pub(super) fn machine_pages(text: &str) -> Pages {
@@ -59,7 +63,58 @@ pub(super) fn machine_pages(text: &str) -> Pages {
     };
     let console = |state| {
         let (layout, detail) = page("vm-console", state);
-        html(ConsolePage { layout, detail })
+        let refusal = Refusal(Some(problem(ProblemKind::Invalid, text)).filter(|_| !text.is_empty()));
+        let link = |used: Option<ConsoleLinkUse>| ConsoleLink {
+            id: ConsoleLinkId::new(),
+            meta: detail.vm.meta.clone(),
+            vm: detail.vm.id,
+            control: used.is_none(),
+            expires_at: detail.vm.meta.created_at.plus_seconds(3600),
+            used,
+        };
+        let used = ConsoleLinkUse { at: detail.vm.meta.created_at, address: format!("192.0.2.7{text}") };
+        let links = vec![link(None), link(Some(used))];
+        let fresh = Some(format!("/shared#secret{text}"));
+        html(ConsolePage { layout, refusal, detail, links, fresh, form: LinkForm::default() })
+    };
+    let dock = || {
+        let vm = |name: &str, state| vm(&format!("{name}{text}"), state);
+        let pane = |name: &str, state, serial| Pane { vm: vm(name, state), serial, mark: format!("-{name}") };
+        let panes = vec![
+            pane("web-1", VmState::Running, false),
+            pane("old-erp-2012", VmState::Off, false),
+            pane("router", VmState::Running, true),
+        ];
+        let all = vec![vm("mail", VmState::Running)];
+        html(DockPage { layout: layout("consoles", Section::Vms, text), panes, all })
+    };
+    let diagnosis = |ok: bool| {
+        let (layout, detail) = page("vm-diagnosis", VmState::Crashed);
+        let log = |source| VmLog { source, lines: vec![format!("qemu: terminating{text}")], missing: None };
+        let none =
+            |source| VmLog { source, lines: Vec::new(), missing: Some(format!("never started{text}")) };
+        let xml = VmXml {
+            name: name.clone(),
+            live: Some(format!("<domain type='kvm'>{text}</domain>")),
+            persistent: format!("<domain>{text}</domain>"),
+        };
+        let refused = problem(ProblemKind::Unavailable, text);
+        let look = ReconcilerView {
+            name: "virtual machines".into(),
+            last_run: None,
+            last_ms: 1.0,
+            fault: Some(format!("libvirt is away{text}")),
+            summary: String::new(),
+        };
+        html(DiagnosisPage {
+            layout,
+            detail,
+            events: events(text),
+            xml: if ok { Ok(xml) } else { Err(refused.clone()) },
+            qemu: if ok { Ok(log(LogSource::Qemu)) } else { Err(refused) },
+            serial: Ok(none(LogSource::Serial)),
+            look: Some(look).filter(|_| ok),
+        })
     };
     let (events_layout, events_detail) = page("vm-events", VmState::Off);
     let mut form = VmForm::fresh(None);
@@ -93,6 +148,15 @@ pub(super) fn machine_pages(text: &str) -> Pages {
         ),
         ("vm-console", console(VmState::Running)),
         ("vm-console-off", console(VmState::Off)),
+        ("consoles", dock()),
+        ("vm-diagnosis", diagnosis(true)),
+        ("vm-diagnosis-silent", diagnosis(false)),
+        (
+            "shared",
+            html(SharedPage {
+                layout: crate::visit::Frame::default().layout("shared", Section::None, "Console"),
+            }),
+        ),
         (
             "vm-events",
             html(VmEventsPage {

@@ -2,7 +2,7 @@
 
 use super::lookup::refuse;
 use super::scope::Scope;
-use super::{Done, Step};
+use super::{Done, Step, console_link};
 use crate::error::StateError;
 use crate::rows::millis;
 use hostd_types::command::AccessCommand;
@@ -32,6 +32,11 @@ pub(crate) fn apply(scope: &mut Scope<'_>, command: &AccessCommand) -> Step<Done
             create_token(scope, token, secret)
         }
         AccessCommand::RevokeToken { id } => revoke_token(scope, *id),
+        AccessCommand::ShareConsole { id, vm, control, expires_at, secret } => {
+            console_link::share(scope, *id, *vm, *control, *expires_at, secret)
+        }
+        AccessCommand::OpenLink { secret, pass, address } => console_link::open(scope, secret, pass, address),
+        AccessCommand::RevokeLink { id } => console_link::revoke(scope, *id),
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod access;
 mod cluster;
+mod console_link;
 mod event;
 mod host;
 mod image;

@@ -4,6 +4,7 @@ use super::scope::Scope;
 use super::{Done, Step};
 use crate::error::StateError;
 use crate::rows::millis;
+use crate::schema;
 use hostd_types::command::TaskCommand;
 use hostd_types::*;
 use rusqlite::{OptionalExtension, params};
@@ -60,6 +61,11 @@ fn prune(scope: &mut Scope<'_>, before: Timestamp) -> Step<Done> {
         // Until then they tell who joined with them.
         let joins = scope.db.execute("DELETE FROM join_token WHERE expires < ?1", [before_ms])?;
         detail = format!("{detail}, {joins} ended join tokens");
+    }
+    if schema::level(scope.db)? >= LIFE {
+        let links = ended("console_link")?;
+        detail = format!("{detail}, {} ended console links", links.len());
+        links.into_iter().for_each(|id| scope.changed(Kind::ConsoleLink, id));
     }
     for id in sessions {
         scope.changed(Kind::Session, id);

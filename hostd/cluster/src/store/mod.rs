@@ -2,6 +2,7 @@
 
 mod access;
 mod cluster;
+mod console_link;
 mod list;
 mod records;
 mod resources;

@@ -1,18 +1,28 @@
-//! Consoles of machines: a one-time ticket, then a stream of bytes to the screen's or serial port's Unix socket.
+//! Consoles of machines: a one-time ticket or a link, then a stream of bytes to the screen's or serial port's Unix socket.
+//! Several people may be at one console; one of them controls it.
 
+mod desk;
+mod link;
+mod relay;
+mod rfb;
 mod serial;
 mod ticket;
+mod viewers;
 
+pub use desk::Desk;
+pub use link::Redeemed;
 pub(crate) use serial::Serials;
 pub(crate) use ticket::Tickets;
+pub(crate) use viewers::Viewers;
 
 use crate::error::virt;
 use crate::federation::Ask;
-use crate::{ConsoleKind, Core, Ctx, Ticket};
+use crate::{ConsoleKind, ConsoleMode, ConsoleViewers, Core, Ctx, Ticket, Viewer};
 use hostd_types::*;
-use std::path::PathBuf;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::UnixStream;
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::path::Path;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 
 /// A duplex stream of bytes.
 pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -20,20 +30,32 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// An open console; a serial one begins with the recent history.
 pub struct ConsoleStream {
-    /// Which console.
-    pub kind: ConsoleKind,
-    /// Whose.
-    pub vm: VmId,
     /// Its bytes.
     pub io: Box<dyn Duplex>,
+    /// The viewer's place at it.
+    pub desk: Desk,
 }
 
 impl std::fmt::Debug for ConsoleStream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ConsoleStream")
-            .field("kind", &self.kind)
-            .field("vm", &self.vm)
-            .finish_non_exhaustive()
+        f.debug_struct("ConsoleStream").field("desk", &self.desk).finish_non_exhaustive()
+    }
+}
+
+/// Somebody on their way to a console.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Entrant {
+    /// Who.
+    pub viewer: Viewer,
+    /// What they want to do there.
+    pub mode: ConsoleMode,
+}
+
+impl Entrant {
+    /// Somebody called `who` who comes now.
+    pub fn new(who: String, may_control: bool, mode: ConsoleMode) -> Self {
+        let (id, since) = (ViewerId::new(), Timestamp::now());
+        Self { viewer: Viewer { id, who, since, may_control, controls: false, watching: false }, mode }
     }
 }
 
@@ -42,49 +64,100 @@ impl Core {
     ///
     /// # Errors
     /// `NotFound`; `WrongState` when the machine is off.
-    pub async fn console_ticket(&self, ctx: &Ctx, vm: VmId, console: ConsoleKind) -> Result<Ticket, Problem> {
+    pub async fn console_ticket(
+        &self,
+        ctx: &Ctx,
+        vm: VmId,
+        console: ConsoleKind,
+        mode: ConsoleMode,
+    ) -> Result<Ticket, Problem> {
         self.running(vm).await?;
-        Ok(self.0.tickets.issue(vm, console, ctx.actor(self.host())))
+        Ok(self.0.tickets.issue(vm, console, mode, ctx.actor(self.host())))
     }
 
     /// Redeems a ticket; an opened console is audited.
     ///
     /// # Errors
-    /// `Unauthenticated` when it is unknown, used or expired; `WrongState` when the machine went off meanwhile.
+    /// `Unauthenticated` when it is unknown, used or expired; `WrongState` when the machine went off meanwhile;
+    /// `Capacity` when too many look already; `Unavailable` when its host or QEMU does not answer.
     pub async fn open_console(&self, ticket: &str) -> Result<ConsoleStream, Problem> {
-        let (vm, kind, by) = self.0.tickets.redeem(ticket)?;
+        let (vm, kind, mode, by) = self.0.tickets.redeem(ticket)?;
+        let entrant = Entrant::new(by.to_string(), true, mode);
+        self.enter(vm, kind, entrant, by, "console opened".into()).await
+    }
+
+    async fn enter(
+        &self,
+        vm: VmId,
+        kind: ConsoleKind,
+        entrant: Entrant,
+        by: Actor,
+        detail: String,
+    ) -> Result<ConsoleStream, Problem> {
         let machine = self.running(vm).await?;
-        let io = match machine.spec.host == self.host() {
-            true => self.console_here(vm, kind).await?,
-            false => self.console_there(&machine, kind).await?,
+        let desk = Desk::new(self, &machine, kind, &entrant.viewer);
+        let io: Box<dyn Duplex> = match machine.spec.host == self.host() {
+            true => Box::new(self.console_here(vm, kind, entrant).await?),
+            false => self.console_there(&machine, kind, entrant).await?,
         };
         let action = match kind {
             ConsoleKind::Vnc => "vm.screen",
             ConsoleKind::Serial => "vm.serial",
         };
-        let line = command::AuditCommand {
-            action: action.into(),
-            subject: Some(machine.subject()),
-            result: EventResult::Ok,
-            detail: "console opened".into(),
-        };
+        let subject = Some(machine.subject());
+        let line = command::AuditCommand { action: action.into(), subject, result: EventResult::Ok, detail };
         self.audit(by, line).await;
-        Ok(ConsoleStream { kind, vm, io })
+        Ok(ConsoleStream { io, desk })
     }
 
     /// The console of a machine on this host.
-    pub(crate) async fn console_here(&self, vm: VmId, kind: ConsoleKind) -> Result<Box<dyn Duplex>, Problem> {
+    pub(crate) async fn console_here(
+        &self,
+        vm: VmId,
+        kind: ConsoleKind,
+        Entrant { viewer, mode }: Entrant,
+    ) -> Result<DuplexStream, Problem> {
         let machine = self.running(vm).await?;
         let doing = format!("Opening the console of {}", machine.spec.name);
         let found = self.0.hypervisor.consoles(vm).await.map_err(|error| virt(&doing, error))?;
-        Ok(match kind {
-            ConsoleKind::Vnc => Box::new(connect(&machine, "screen", found.vnc).await?),
-            ConsoleKind::Serial => {
-                let socket = found.serial.ok_or_else(|| absent(&machine, "serial port"))?;
-                let open = self.0.serials.open(vm, &socket, found.serial_log.as_deref());
-                Box::new(open.await.map_err(|error| refused(&machine, "serial port", &error))?)
+        let socket = match kind {
+            ConsoleKind::Vnc => found.vnc,
+            ConsoleKind::Serial => found.serial,
+        };
+        let socket = socket.ok_or_else(|| absent(&machine, kind))?;
+        // Before anything is connected: who finds no place costs QEMU nothing.
+        let seat = self.0.viewers.enter((vm, kind), &machine.spec.name, viewer, mode)?;
+        let failed = |error| refused(&machine, kind, &error);
+        match kind {
+            ConsoleKind::Vnc => {
+                let (theirs, work) = relay::screen(relay::greet(&socket).await.map_err(failed)?, seat);
+                self.carry(work);
+                Ok(theirs)
             }
-        })
+            ConsoleKind::Serial => {
+                let port = self.0.serials.open(vm, &socket, found.serial_log.as_deref().map(Path::new));
+                let (theirs, work) = relay::serial(port.await.map_err(failed)?, seat);
+                self.carry(work);
+                Ok(theirs)
+            }
+        }
+    }
+
+    fn carry(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.0.stop.clone();
+        self.0.tracker.spawn(async move { stop.run_until_cancelled(work).await });
+    }
+
+    /// Who is at the consoles of a machine.
+    ///
+    /// # Errors
+    /// `NotFound`; `Unavailable` when its host does not answer.
+    pub async fn viewers(&self, vm: VmId) -> Result<ConsoleViewers, Problem> {
+        let host = self.vm(vm).await?.spec.host;
+        match host == self.host() {
+            true => Ok(self.0.viewers.of(vm)),
+            false => self.ask(host, &Ask::Viewers(vm)).await,
+        }
     }
 
     /// The screen as PNG.
@@ -101,7 +174,7 @@ impl Core {
     }
 
     /// The machine, if it has a screen now.
-    async fn running(&self, id: VmId) -> Result<Vm, Problem> {
+    pub(crate) async fn running(&self, id: VmId) -> Result<Vm, Problem> {
         let vm = self.vm(id).await?;
         let state = vm.status.state;
         let hint = match state {
@@ -114,19 +187,23 @@ impl Core {
     }
 }
 
-async fn connect(vm: &Vm, what: &str, socket: Option<PathBuf>) -> Result<UnixStream, Problem> {
-    let socket = socket.ok_or_else(|| absent(vm, what))?;
-    UnixStream::connect(&socket).await.map_err(|error| refused(vm, what, &error))
+fn absent(vm: &Vm, kind: ConsoleKind) -> Problem {
+    let (name, what) = (&vm.spec.name, kind.noun());
+    Problem::wrong_state(format!("{name} has no {what} at the moment; it may have just gone off."))
 }
 
-fn absent(vm: &Vm, what: &str) -> Problem {
-    Problem::wrong_state(format!("{} has no {what} at the moment; it may have just gone off.", vm.spec.name))
-}
-
-fn refused(vm: &Vm, what: &str, error: &std::io::Error) -> Problem {
+fn refused(vm: &Vm, kind: ConsoleKind, error: &io::Error) -> Problem {
+    let (name, what) = (&vm.spec.name, kind.noun());
     tracing::warn!(vm = %vm.id, %error, "the {what} can't be reached");
-    Problem::new(
-        ProblemKind::Unavailable,
-        format!("The {what} of {} can't be reached: {error}.", vm.spec.name),
-    )
+    let detail = match error.kind() {
+        io::ErrorKind::TimedOut => format!(
+            "QEMU does not answer on the {what} of {name}: it hangs, or waits for storage. The machine's events and its \
+             Diagnosis tell more; Force off ends it."
+        ),
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            format!("The {what} of {name} is gone; the machine just went off.")
+        }
+        _ => format!("The {what} of {name} can't be reached: {error}."),
+    };
+    Problem::new(ProblemKind::Unavailable, detail).retry_after(5)
 }

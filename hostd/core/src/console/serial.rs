@@ -100,7 +100,7 @@ impl Serials {
         let stream = UnixStream::connect(socket).await?;
         // Read after connecting: nothing is missed; what comes in between may be seen twice.
         let history = match log {
-            Some(log) => tail(log).await.unwrap_or_default(),
+            Some(log) => history(log).await,
             None => Vec::new(),
         };
         let (sender, joins) = mpsc::channel(64);
@@ -121,6 +121,17 @@ impl Serials {
         });
         Ok(sender)
     }
+}
+
+/// The last [`HISTORY`] bytes of a log, and of the one before it where libvirt's log daemon began a new one just now.
+async fn history(log: &Path) -> Vec<u8> {
+    let mut newest = tail(log).await.unwrap_or_default();
+    if newest.len() < HISTORY {
+        let mut before = tail(&log.with_added_extension("0")).await.unwrap_or_default();
+        before.append(&mut newest);
+        newest = before.split_off(before.len().saturating_sub(HISTORY));
+    }
+    newest
 }
 
 /// The last [`HISTORY`] bytes of a file.

@@ -1,7 +1,7 @@
 //! One-time tickets: they stand in for the session where a browser can't send more than an address.
 
 use crate::access::{hash_secret, random_secret};
-use crate::{ConsoleKind, Ticket};
+use crate::{ConsoleKind, ConsoleMode, Ticket};
 use hostd_types::*;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -16,6 +16,7 @@ const WAITING_MAX: usize = 1000;
 struct Waiting {
     vm: VmId,
     console: ConsoleKind,
+    mode: ConsoleMode,
     by: Actor,
     until: Instant,
 }
@@ -26,7 +27,7 @@ pub(crate) struct Tickets(Mutex<HashMap<SecretHash, Waiting>>);
 
 impl Tickets {
     /// Makes a ticket for `by`.
-    pub fn issue(&self, vm: VmId, console: ConsoleKind, by: Actor) -> Ticket {
+    pub fn issue(&self, vm: VmId, console: ConsoleKind, mode: ConsoleMode, by: Actor) -> Ticket {
         let now = Instant::now();
         let until = now + Duration::from_secs(VALID_S.unsigned_abs());
         let secret = random_secret();
@@ -36,7 +37,7 @@ impl Tickets {
             let oldest = waiting.iter().min_by_key(|(_, ticket)| ticket.until).map(|(hash, _)| hash.clone());
             oldest.and_then(|hash| waiting.remove(&hash));
         }
-        waiting.insert(hash_secret(secret.reveal()), Waiting { vm, console, by, until });
+        waiting.insert(hash_secret(secret.reveal()), Waiting { vm, console, mode, by, until });
         Ticket { ticket: secret.reveal().to_owned(), expires_at: Timestamp::now().plus_seconds(VALID_S) }
     }
 
@@ -44,10 +45,12 @@ impl Tickets {
     ///
     /// # Errors
     /// `Unauthenticated`.
-    pub fn redeem(&self, ticket: &str) -> Result<(VmId, ConsoleKind, Actor), Problem> {
+    pub fn redeem(&self, ticket: &str) -> Result<(VmId, ConsoleKind, ConsoleMode, Actor), Problem> {
         let found = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&hash_secret(ticket));
         match found {
-            Some(Waiting { vm, console, by, until }) if until > Instant::now() => Ok((vm, console, by)),
+            Some(Waiting { vm, console, mode, by, until }) if until > Instant::now() => {
+                Ok((vm, console, mode, by))
+            }
             Some(_) | None => {
                 let detail = "This console's ticket was used or has expired; open the console again.";
                 Err(Problem::new(ProblemKind::Unauthenticated, detail))
@@ -63,17 +66,20 @@ mod tests {
     #[test]
     fn a_ticket_opens_one_console_once() {
         let (tickets, vm) = (Tickets::default(), VmId::new());
-        let ticket = tickets.issue(vm, ConsoleKind::Serial, Actor::Console).ticket;
-        assert_eq!(tickets.redeem(&ticket).expect("first"), (vm, ConsoleKind::Serial, Actor::Console));
+        let ticket = tickets.issue(vm, ConsoleKind::Serial, ConsoleMode::Take, Actor::Console).ticket;
+        assert_eq!(
+            tickets.redeem(&ticket).expect("first"),
+            (vm, ConsoleKind::Serial, ConsoleMode::Take, Actor::Console)
+        );
         assert_eq!(tickets.redeem(&ticket).expect_err("second").kind, ProblemKind::Unauthenticated);
         tickets.redeem("guess").expect_err("unknown");
-        let late = tickets.issue(vm, ConsoleKind::Vnc, Actor::Console).ticket;
+        let late = tickets.issue(vm, ConsoleKind::Vnc, ConsoleMode::Watch, Actor::Console).ticket;
         for waiting in tickets.0.lock().expect("lock").values_mut() {
             waiting.until = Instant::now();
         }
         tickets.redeem(&late).expect_err("expired");
         for _ in 0..WAITING_MAX + 5 {
-            tickets.issue(vm, ConsoleKind::Vnc, Actor::Console);
+            tickets.issue(vm, ConsoleKind::Vnc, ConsoleMode::Watch, Actor::Console);
         }
         assert_eq!(tickets.0.lock().expect("lock").len(), WAITING_MAX);
     }

@@ -1,6 +1,6 @@
 //! What hosts ask each other: to do something with what is on them, and what only they can see.
 
-use crate::{Caller, Core, Ctx, HostView, VmDetail};
+use crate::{Caller, ConsoleKind, ConsoleMode, Core, Ctx, HostView, LogSource, VmDetail};
 use hostd_cluster::CarryError;
 use hostd_types::*;
 use serde::de::DeserializeOwned;
@@ -38,6 +38,32 @@ pub(crate) enum Ask {
     VmSamples(VmId),
     /// A picture of its screen.
     Screenshot(VmId),
+    /// A small and perhaps some seconds old one.
+    Thumbnail(VmId),
+    /// Who is at its consoles.
+    Viewers(VmId),
+    /// What libvirt has of it.
+    VmXml(VmId),
+    /// The end of one of its logs.
+    VmLog {
+        /// The machine.
+        vm: VmId,
+        /// Which log.
+        source: LogSource,
+        /// How many lines.
+        lines: u32,
+    },
+    /// Change what one of them does.
+    Seat {
+        /// The machine.
+        vm: VmId,
+        /// Which console.
+        console: ConsoleKind,
+        /// Who.
+        viewer: ViewerId,
+        /// What from now on.
+        mode: ConsoleMode,
+    },
     /// A volume's view.
     Volume(VolumeId),
     /// An image's view.
@@ -113,6 +139,11 @@ impl Ask {
             Ask::VmDetail(id) => value(&core.vm_detail(id).await?),
             Ask::VmSamples(id) => value(&core.own_vm_samples(id)),
             Ask::Screenshot(id) => value(&core.screenshot(&Ctx::host(), id).await?),
+            Ask::Thumbnail(id) => value(&core.thumbnail(id).await?),
+            Ask::Viewers(id) => value(&core.viewers(id).await?),
+            Ask::VmXml(id) => value(&core.vm_xml(id).await?),
+            Ask::VmLog { vm, source, lines } => value(&core.vm_log(vm, source, lines).await?),
+            Ask::Seat { vm, console, viewer, mode } => value(&core.0.viewers.set(vm, console, viewer, mode)?),
             Ask::Volume(id) => value(&core.volume(id).await?),
             Ask::Image(id) => value(&core.image(id).await?),
             Ask::Network(id) => value(&core.network(id).await?),
@@ -122,8 +153,14 @@ impl Ask {
 
     const fn within(&self) -> Duration {
         match self {
-            Ask::Submit { .. } | Ask::Screenshot(_) => DO,
+            Ask::Submit { .. }
+            | Ask::Screenshot(_)
+            | Ask::Thumbnail(_)
+            | Ask::VmXml(_)
+            | Ask::Seat { .. } => DO,
             Ask::Knock
+            | Ask::Viewers(_)
+            | Ask::VmLog { .. }
             | Ask::Clock
             | Ask::HostView
             | Ask::HostSamples

@@ -1,8 +1,8 @@
 //! Streams between hosts: a console on one host of a machine on another, and an upload through one host to another.
 
 use super::ask::Asker;
-use crate::console::Duplex;
-use crate::{ConsoleKind, Core, Ctx, UploadRequest, upload};
+use crate::console::{Duplex, Entrant};
+use crate::{ConsoleKind, ConsoleMode, Core, Ctx, UploadRequest, upload};
 use hostd_peer::{Door, LinkError, PeerStream};
 use hostd_types::*;
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,9 @@ enum Opening {
         vm: VmId,
         /// Which console.
         console: ConsoleKind,
+        /// Who is to look at it; absent from older versions.
+        #[serde(default)]
+        entrant: Option<Box<Entrant>>,
     },
     /// A file for the opened host's pool.
     Upload {
@@ -34,7 +37,11 @@ enum Opening {
 /// Serves a stream that another member opens.
 pub(crate) async fn serve(core: &Core, from: NodeId, opening: &[u8], door: Door) {
     match serde_json::from_slice(opening) {
-        Ok(Opening::Console { vm, console }) => serve_console(core, from, vm, console, door).await,
+        Ok(Opening::Console { vm, console, entrant }) => {
+            let another = || Entrant::new("another host".into(), true, ConsoleMode::Control);
+            let entrant = entrant.map_or_else(another, |entrant| *entrant);
+            serve_console(core, from, (vm, console), entrant, door).await;
+        }
         Ok(Opening::Upload { asker, request }) => {
             let Ok(stream) = door.accept().await else { return };
             upload::serve(core, &asker.ctx(), request, stream).await;
@@ -43,8 +50,14 @@ pub(crate) async fn serve(core: &Core, from: NodeId, opening: &[u8], door: Door)
     }
 }
 
-async fn serve_console(core: &Core, from: NodeId, vm: VmId, console: ConsoleKind, door: Door) {
-    match core.console_here(vm, console).await {
+async fn serve_console(
+    core: &Core,
+    from: NodeId,
+    (vm, console): (VmId, ConsoleKind),
+    entrant: Entrant,
+    door: Door,
+) {
+    match core.console_here(vm, console, entrant).await {
         Err(problem) => door.refuse(problem.detail).await,
         Ok(mut here) => {
             let Ok(mut there) = door.accept().await else { return };
@@ -62,9 +75,10 @@ impl Core {
         &self,
         vm: &Vm,
         console: ConsoleKind,
+        entrant: Entrant,
     ) -> Result<Box<dyn Duplex>, Problem> {
         let what = format!("The console of {} can't be opened", vm.spec.name);
-        let opening = Opening::Console { vm: vm.id, console };
+        let opening = Opening::Console { vm: vm.id, console, entrant: Some(Box::new(entrant)) };
         let (_, stream) = self.open_stream(vm.spec.host, &opening, &what).await?;
         Ok(Box::new(stream))
     }

@@ -117,7 +117,7 @@ impl Wakes {
                 self.host.notify_one();
                 self.peers.notify_one();
             }
-            Kind::JoinToken | Kind::Event | Kind::User | Kind::Token | Kind::Session => {}
+            Kind::JoinToken | Kind::Event | Kind::User | Kind::Token | Kind::Session | Kind::ConsoleLink => {}
         }
     }
     pub fn ring_all(&self) {

@@ -125,6 +125,11 @@ impl Reconcile for Samples {
         self.core.0.live.tell(Kind::Host, self.core.host());
         let vms = self.sample_vms(unix).await;
         self.core.0.history.forget_old(unix);
+        if !self.core.is_witness()
+            && let Err(error) = self.core.0.hypervisor.trim_serial_logs().await
+        {
+            tracing::warn!(%error, "serial logs grow");
+        }
         Ok(Summary { checked: vms + 1, ..Summary::default() })
     }
 }

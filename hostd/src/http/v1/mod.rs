@@ -3,6 +3,8 @@
 pub mod access;
 pub mod appliance;
 pub mod cluster;
+pub mod console;
+pub mod diagnosis;
 pub mod guest_os;
 pub mod host;
 pub mod image;
@@ -11,7 +13,7 @@ pub mod task;
 pub mod vm;
 pub mod volume;
 
-use super::{console, stream};
+use super::stream;
 use axum::routing::get;
 use hostd_edge::{Access, Routes};
 use utoipa_axum::routes;
@@ -26,6 +28,8 @@ pub fn add_all<C>(routes: Routes<C>) -> Routes<C> {
     );
     const KNOWS_CODE: Access =
         Access::Public("needs the code that this host shows for ten minutes; it dies after three tries");
+    const HAS_LINK: Access =
+        Access::Public("needs the secret of a link to a console, which it uses up; it is rate-limited");
     let signed = Access::Signed;
     routes
         .document(ALIVE, routes!(appliance::health))
@@ -81,5 +85,14 @@ pub fn add_all<C>(routes: Routes<C>) -> Routes<C> {
         .document(signed, routes!(access::change_password))
         .document(Access::Console, routes!(access::verify))
         .document(Access::Console, routes!(access::reset_password))
-        .add("/api/v1/console", signed, get(console::open))
+        .document(signed, routes!(console::list_viewers))
+        .document(signed, routes!(diagnosis::get_vm_xml))
+        .document(signed, routes!(diagnosis::get_vm_log))
+        .document(signed, routes!(console::get_thumbnail))
+        .document(signed, routes!(console::list_links, console::create_link))
+        .document(signed, routes!(console::revoke_link))
+        .document(HAS_LINK, routes!(console::redeem_link))
+        .document(Access::Link, routes!(console::get_shared))
+        .add("/api/v1/console", signed, get(super::console::open))
+        .add("/api/v1/shared/console", Access::Link, get(super::console::open_shared))
 }

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
-use hostd_core::{Aged, ConsoleKind, Core, Ticket, VmDetail};
+use hostd_core::{Aged, ConsoleKind, ConsoleMode, Core, Ticket, VmDetail};
 use hostd_edge::Who;
 use hostd_types::command::{Command, VmCommand};
 use hostd_types::{CreateVm, EditVm, ListParams, Page, PowerAction, SHUTDOWN_DEADLINE_S, Vm, VmId, VmSample};
@@ -41,6 +41,9 @@ pub struct DeleteParams {
 pub struct OpenConsole {
     /// The screen or the serial port.
     pub console: ConsoleKind,
+    /// What to do there; control, if nobody else does, when absent.
+    #[serde(default)]
+    pub mode: ConsoleMode,
 }
 
 /// Virtual machines
@@ -129,9 +132,9 @@ pub async fn make_ticket(
     State(core): State<Core>,
     Who(ctx): Who,
     Id(id): Id<VmId>,
-    JsonBody(OpenConsole { console }): JsonBody<OpenConsole>,
+    JsonBody(OpenConsole { console, mode }): JsonBody<OpenConsole>,
 ) -> Answer<(StatusCode, Json<Ticket>)> {
-    Ok((StatusCode::CREATED, Json(core.console_ticket(&ctx, id, console).await?)))
+    Ok((StatusCode::CREATED, Json(core.console_ticket(&ctx, id, console, mode).await?)))
 }
 
 /// The screen as it is now

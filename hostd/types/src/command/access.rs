@@ -60,4 +60,31 @@ pub enum AccessCommand {
         /// The token.
         id: TokenId,
     },
+    /// Make a link to a machine's consoles. Needs the level [`LIFE`](crate::LIFE).
+    ShareConsole {
+        /// Its id.
+        id: ConsoleLinkId,
+        /// The machine.
+        vm: VmId,
+        /// Whoever opens it may type.
+        control: bool,
+        /// When it ends.
+        expires_at: Timestamp,
+        /// Hash of its secret.
+        secret: SecretHash,
+    },
+    /// Somebody opened a link: it is used up. Needs the level [`LIFE`](crate::LIFE).
+    OpenLink {
+        /// Hash of its secret.
+        secret: SecretHash,
+        /// Hash of what their browser connects with from now on.
+        pass: SecretHash,
+        /// The address they came from.
+        address: String,
+    },
+    /// Take a link back. Needs the level [`LIFE`](crate::LIFE).
+    RevokeLink {
+        /// The link.
+        id: ConsoleLinkId,
+    },
 }

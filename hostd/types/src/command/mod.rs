@@ -261,6 +261,9 @@ impl Command {
                 AccessCommand::Logout { .. } => "session.logout",
                 AccessCommand::CreateToken { .. } => "token.create",
                 AccessCommand::RevokeToken { .. } => "token.revoke",
+                AccessCommand::ShareConsole { .. } => "vm.share_console",
+                AccessCommand::OpenLink { .. } => "vm.open_link",
+                AccessCommand::RevokeLink { .. } => "vm.revoke_link",
             }
             .into(),
             Command::Cluster(c) => match c {

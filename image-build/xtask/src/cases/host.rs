@@ -46,7 +46,7 @@ async fn chapters(checkout: &Checkout, host: &Host, browser: &Browser) -> Result
     println!("the story is told");
     let vm = story.create("pictured", false).await?;
     story.start(&vm).await?;
-    story.create("web-1", true).await?;
+    let off = story.create("web-1", true).await?;
     let page = shots::create_by_keyboard(browser, "typed-only").await.context("by keyboard alone")?;
     println!("a machine was made by keyboard alone: {page}");
     let read = shots::without_scripts(browser).await.context("without scripts")?;
@@ -58,6 +58,8 @@ async fn chapters(checkout: &Checkout, host: &Host, browser: &Browser) -> Result
         ("vm", format!("/vms/{vm}")),
         ("vm-hardware", format!("/vms/{vm}/hardware")),
         ("vm-console", format!("/vms/{vm}/console")),
+        ("vm-diagnosis", format!("/vms/{vm}/diagnosis")),
+        ("consoles", format!("/consoles?vms={vm},{off}")),
         ("events", "/events".to_owned()),
         ("tokens", "/tokens".to_owned()),
     ];
