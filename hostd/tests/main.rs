@@ -19,6 +19,7 @@ mod api {
     mod images;
     mod networks;
     mod openapi;
+    mod organize;
     mod problems;
     mod qx;
     mod routes;

@@ -231,7 +231,14 @@ async fn of_subject(visit: &Visit, kind: Kind, id: &str) -> Option<HostId> {
         Kind::Image => Some(core.image(id.parse().ok()?).await.ok()?.image.spec.host),
         Kind::Network => Some(core.network(id.parse().ok()?).await.ok()?.network.spec.host),
         Kind::Task => Some(core.task(id.parse().ok()?).await.ok()?.host),
-        Kind::Cluster | Kind::JoinToken | Kind::Event | Kind::User | Kind::Token | Kind::Session => None,
+        Kind::Cluster
+        | Kind::JoinToken
+        | Kind::Event
+        | Kind::User
+        | Kind::Token
+        | Kind::Session
+        | Kind::Folder
+        | Kind::View => None,
     }
 }
 

@@ -169,6 +169,15 @@ pub(crate) fn action(name: &str) -> &str {
         "host.fence" => "Host fenced",
         "host.acknowledge" => "Host takes leases",
         "vm.place" => "Machine placed",
+        "vm.file" => "File machine",
+        "volume.file" => "Tag volume",
+        "image.file" => "Tag image",
+        "network.file" => "Tag network",
+        "folder.create" => "Create folder",
+        "folder.edit" => "Change folder",
+        "folder.delete" => "Delete folder",
+        "view.save" => "Save view",
+        "view.delete" => "Delete view",
         "cluster.found" => "Cluster founded",
         "cluster.raise" => "Newer features on",
         "cluster.edit" => "Edit cluster",
@@ -219,6 +228,8 @@ pub(crate) fn kind(kind: &Kind) -> &'static str {
         Kind::User => "User",
         Kind::Token => "Token",
         Kind::Session => "Session",
+        Kind::Folder => "Folder",
+        Kind::View => "Saved view",
     }
 }
 
@@ -235,6 +246,8 @@ pub(crate) fn path_of(subject: &Subject) -> String {
         Kind::Event => "/events".into(),
         Kind::Token => "/tokens".into(),
         Kind::User | Kind::Session => "/account".into(),
+        Kind::Folder => format!("/folders/{}", subject.id),
+        Kind::View => "/vms".into(),
     }
 }
 

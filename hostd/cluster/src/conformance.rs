@@ -118,6 +118,7 @@ fn command() -> impl Strategy<Value = Command> {
             },
             cdrom: None,
             nics: vec![],
+            filing: NewFiling::default(),
             start,
         },
     };

@@ -120,6 +120,15 @@ CREATE UNIQUE INDEX host_node ON host (json_extract(spec, '$.node'));
 
 /// One block for each resource that came with the level.
 const ADD_LIFE: &str = "
+CREATE TABLE folder (
+    id TEXT PRIMARY KEY, name TEXT NOT NULL COLLATE NOCASE, created INTEGER NOT NULL,
+    parent TEXT NOT NULL, project TEXT NOT NULL,
+    meta TEXT NOT NULL, spec TEXT NOT NULL, status TEXT NOT NULL, UNIQUE (parent, project, name)) WITHOUT ROWID;
+CREATE INDEX vm_folder ON vm (json_extract(spec, '$.filing.folder'));
+
+CREATE TABLE view (
+    id TEXT PRIMARY KEY, user TEXT NOT NULL, list TEXT NOT NULL, name TEXT NOT NULL COLLATE NOCASE,
+    body TEXT NOT NULL, UNIQUE (user, list, name)) WITHOUT ROWID;
 ";
 
 /// Opens or makes state.db for its writer.

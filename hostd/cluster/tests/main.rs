@@ -17,6 +17,7 @@ mod lease;
 mod level;
 mod listing;
 mod network;
+mod organize;
 mod remove;
 mod requests;
 mod restart;

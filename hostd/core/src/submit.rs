@@ -162,6 +162,7 @@ fn changes(command: &Command) -> Option<VmId> {
         | Command::Task(_)
         | Command::Access(_)
         | Command::Cluster(_)
+        | Command::Organize(_)
         | Command::Audit(_) => None,
     }
 }
@@ -175,6 +176,11 @@ fn grows(command: &Command) -> bool {
             | Command::Image(ImageCommand::Create { .. })
             | Command::Network(NetworkCommand::Create { .. })
             | Command::Access(AccessCommand::CreateToken { .. })
+            | Command::Organize(
+                OrganizeCommand::CreateFolder { .. }
+                    | OrganizeCommand::File { .. }
+                    | OrganizeCommand::SaveView { .. }
+            )
     )
 }
 
@@ -212,6 +218,7 @@ fn fill(command: &mut Command, now: &Snapshot) {
         | Command::Task(_)
         | Command::Access(_)
         | Command::Cluster(_)
+        | Command::Organize(_)
         | Command::Audit(_) => {}
     }
 }
@@ -318,6 +325,7 @@ fn subject_of(command: &Command) -> Option<Subject> {
             | ClusterCommand::Recover { host, .. }
             | ClusterCommand::Remove { host } => named(Kind::Host, host, ""),
         },
+        Command::Organize(c) => Some(c.subject()),
         Command::Audit(line) => line.subject.clone(),
     }
 }

@@ -95,6 +95,9 @@ pub struct CreateVm {
     /// Network cards.
     #[serde(default)]
     pub nics: Vec<NewNic>,
+    /// Folder, tags and notes.
+    #[serde(default, skip_serializing_if = "NewFiling::is_default")]
+    pub filing: NewFiling,
     /// Start it as soon as it is made.
     #[serde(default)]
     pub start: bool,
@@ -110,7 +113,7 @@ impl CreateVm {
     }
     /// It asks for something that came with [`crate::LIFE`].
     pub(crate) fn has_life(&self) -> bool {
-        self.guest_os.is_some() || self.scheduled_at.is_some()
+        self.guest_os.is_some() || self.scheduled_at.is_some() || !self.filing.is_default()
     }
 }
 

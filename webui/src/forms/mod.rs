@@ -4,6 +4,7 @@
 pub(crate) mod cluster;
 pub(crate) mod cpu;
 pub(crate) mod disk;
+pub(crate) mod filing;
 pub(crate) mod network;
 pub(crate) mod token;
 pub(crate) mod vm;

@@ -2,6 +2,7 @@
 
 use super::cpu::CpuForm;
 use super::disk::DiskForm;
+use super::filing::FilingForm;
 use crate::fields::{Fields, Reading};
 use hostd_types::*;
 
@@ -39,6 +40,7 @@ pub(crate) struct VmForm {
     pub(crate) cdrom: String,
     pub(crate) disks: Vec<DiskForm>,
     pub(crate) nics: Vec<NicForm>,
+    pub(crate) filing: FilingForm,
 }
 
 impl VmForm {
@@ -62,6 +64,7 @@ impl VmForm {
             cdrom: String::new(),
             disks: vec![DiskForm::default()],
             nics: vec![NicForm { network, model: "virtio".into() }],
+            filing: FilingForm::default(),
         }
     }
     /// What was sent.
@@ -88,6 +91,7 @@ impl VmForm {
             cdrom: fields.text("cdrom"),
             disks: (0..rows("disks")).map(|index| DiskForm::read(fields, index)).collect(),
             nics: (0..rows("nics")).map(nic).collect(),
+            filing: FilingForm::read(fields),
         }
     }
     /// Adds or removes a row, when a button for that was pressed: `disk+`, `disk-1`, `nic+`, `nic-0`; or takes
@@ -164,6 +168,7 @@ impl VmForm {
             id => reading.chosen("/cdrom", id, "an image"),
         };
         let (cpu_mode, topology) = self.cpu.cpu(&mut reading);
+        let filing = self.filing.new_filing(&mut reading);
         let machine = CreateVm {
             name: self.name.clone(),
             description: plain_breaks(&self.description),
@@ -179,6 +184,7 @@ impl VmForm {
             disks,
             cdrom,
             nics,
+            filing,
             start: self.start,
             scheduled_at: moment(&mut reading, &self.at),
         };

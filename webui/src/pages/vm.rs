@@ -31,6 +31,8 @@ pub(crate) struct VmPage {
     pub(crate) detail: VmDetail,
     pub(crate) charts: Vec<Chart>,
     pub(crate) emulation: bool,
+    /// The path of its folder; empty when it is in none.
+    pub(crate) folder: String,
 }
 page!(VmPage);
 
@@ -83,7 +85,12 @@ pub(crate) async fn show(visit: Visit, Path(id): Path<String>) -> Answer {
     };
     let silent = visit.frame.places.silent(&detail.vm.spec.host).is_some();
     let samples = samples.filter(|samples| !(silent && samples.is_empty()));
+    let folder = match detail.vm.spec.filing.folder {
+        Some(id) => visit.core.folder(id).await.or_page(&visit)?.path,
+        None => String::new(),
+    };
     Ok(answer(&VmPage {
+        folder,
         layout: visit.layout("vm", Section::Vms, &detail.vm.spec.name).watching(watch(&visit, &detail.vm)),
         charts: samples.map(|samples| Chart::of_vm(&samples, memory)).unwrap_or_default(),
         emulation: host

@@ -85,6 +85,7 @@ fn machine_pages() -> Pages {
                 detail: lone.clone(),
                 charts: vec![],
                 emulation: false,
+                folder: String::new(),
             }),
         ),
         (

@@ -24,6 +24,7 @@ pub(crate) fn create_vm(name: &str) -> CreateVm {
         disks: Vec::new(),
         cdrom: None,
         nics: Vec::new(),
+        filing: NewFiling::default(),
         start: false,
     }
 }
@@ -52,6 +53,7 @@ pub(crate) fn vm(name: &str) -> Vm {
             cdrom: None,
             nics: Vec::new(),
             power: None,
+            filing: Filing::default(),
             deleting: None,
         },
         status: VmStatus {

@@ -45,6 +45,7 @@ pub(super) fn create(vm: &CreateVm, now: &Snapshot) -> Result<(), Problem> {
         wrong.check("/cdrom", check_iso(image, now));
     }
     check_nics(&mut wrong, vm, now);
+    super::organize::check_new(&mut wrong, &vm.filing);
     wrong.done()
 }
 

@@ -1,6 +1,7 @@
 //! Reads: replicated rows joined with what this host sees at this moment.
 
 mod cluster;
+mod folder;
 mod host;
 mod image;
 mod network;
@@ -10,6 +11,7 @@ mod task;
 mod vm;
 mod volume;
 
+pub use network::Leased;
 #[cfg(test)]
 pub(crate) use notice::tests;
 pub use silence::HostSight;

@@ -117,7 +117,13 @@ impl Wakes {
                 self.host.notify_one();
                 self.peers.notify_one();
             }
-            Kind::JoinToken | Kind::Event | Kind::User | Kind::Token | Kind::Session => {}
+            Kind::JoinToken
+            | Kind::Event
+            | Kind::User
+            | Kind::Token
+            | Kind::Session
+            | Kind::Folder
+            | Kind::View => {}
         }
     }
     pub fn ring_all(&self) {

@@ -7,6 +7,7 @@ mod failover;
 mod fleet;
 mod hundred;
 mod join;
+mod list;
 mod page;
 mod start;
 mod write;
@@ -32,13 +33,14 @@ pub struct Figure {
 }
 
 /// Names that can be asked for; names measured in one go stand together.
-const GROUPS: [(Group, &[&str]); 12] = [
+const GROUPS: [(Group, &[&str]); 13] = [
     (Group::IsoSize, &["iso.bytes"]),
     (Group::BootBios, &["boot.bios"]),
     (Group::BootUefi, &["boot.uefi"]),
     (Group::Idle, &["idle.used_mib", "idle.hostd_rss_mb"]),
     (Group::Pages, &["page.login", "page.vms"]),
     (Group::Api, &["api.vm.p50", "api.vm.p99", "api.list100.p50", "submit.p50"]),
+    (Group::List, &["list.vms2000", "list.vms2000.folder", "list.vms2000.tag"]),
     (Group::Start, &["vm-start.ratio"]),
     (Group::Join, &["join.one", "join.vms50", "join.three"]),
     (
@@ -59,6 +61,7 @@ enum Group {
     Idle,
     Pages,
     Api,
+    List,
     Start,
     Join,
     Write,
@@ -88,6 +91,7 @@ pub async fn measure(checkout: &Checkout, names: &[String]) -> Result<()> {
             Group::Idle => appliance::idle(checkout).await?,
             Group::Pages => page::weights(checkout).await?,
             Group::Api => daemon::api(checkout).await?,
+            Group::List => list::pages(checkout).await?,
             Group::Start => start::ratio(checkout).await?,
             Group::Join => join::times(checkout).await?,
             Group::Write => write::times(checkout).await?,
