@@ -15,6 +15,7 @@ mod api {
     mod cluster;
     mod console;
     mod events;
+    mod history;
     mod hosts;
     mod images;
     mod networks;

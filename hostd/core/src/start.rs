@@ -10,7 +10,7 @@ use crate::isolated::Isolated;
 use crate::libvirt_name::LibvirtNames;
 use crate::live::Live;
 use crate::pool::Pool;
-use crate::reconcile::{History, Registry, Wakes};
+use crate::reconcile::{History, Minutes, Registry, Wakes};
 use crate::requests::Requests;
 use crate::role;
 use crate::{Core, ReconcilerView, Settings};
@@ -61,6 +61,8 @@ pub(crate) struct Inner {
     pub tickets: Tickets,
     pub serials: Serials,
     pub history: History,
+    /// A day of each machine's load.
+    pub minutes: Minutes,
     pub faults: Faults,
     pub watchdog: crate::watchdog::Known,
     /// How keeping this host's certificate goes.
@@ -144,6 +146,7 @@ impl Core {
             tickets: Tickets::default(),
             serials: Serials::new(&tracker, &stop),
             history: History::default(),
+            minutes: Minutes::below(&settings.state_dir),
             faults: Faults::default(),
             watchdog: crate::watchdog::Known::default(),
             keeping: Keeping::default(),

@@ -1,7 +1,7 @@
-//! `qx tag`, and the verbs of `qx vm` that file machines or work on several at once.
+//! `qx tag`, and the verbs of `qx vm` that file machines, show their day, or work on several at once.
 
 use super::lookup::{id, typed_id};
-use super::{Session, Stop, folder, output};
+use super::{Session, Stop, folder, output, size};
 use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand, ValueEnum};
 use hostd_types::*;
@@ -24,6 +24,8 @@ pub enum Verb {
         /// The new notes; - reads them from standard input
         text: Option<String>,
     },
+    /// Its last day, a mean a minute; minutes in which nothing was measured are left out
+    History { id: String },
     /// The same for several machines, each with its own result
     Batch {
         act: Act,
@@ -156,6 +158,7 @@ pub async fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
             let notes = Some(notes.trim_end().to_owned());
             file(session, &path, &EditFiling { notes, ..EditFiling::default() }).await
         }
+        Verb::History { id: name } => history(session, &name).await,
         Verb::Batch { act, ids } => {
             let power = |action| BatchAct::Power { action, deadline_s: None };
             let act = match act {
@@ -172,6 +175,25 @@ pub async fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
             batch(session, &ids, act).await
         }
     }
+}
+
+async fn history(session: &Session, name: &str) -> Result<(), Stop> {
+    let path = format!("/api/v1/vms/{}/history", id(session, "vms", name).await?);
+    let answer: Value = session.client.get(&path).await?;
+    if session.json {
+        output::json(&answer);
+        return Ok(());
+    }
+    let minutes: Vec<VmSample> = output::typed(answer)?;
+    let rate = |bytes: f64| format!("{}/s", size::shown(bytes as u64));
+    let row = |m: VmSample| {
+        let at = Timestamp::from_unix(m.at).to_string();
+        let [read, written, received, sent] = [m.read_bps, m.write_bps, m.rx_bps, m.tx_bps].map(rate);
+        [at, format!("{:.1} %", m.cpu * 100.0), size::shown(m.memory_rss), read, written, received, sent]
+    };
+    let headings = ["MINUTE", "CPU", "MEMORY", "READ", "WRITTEN", "RECEIVED", "SENT"];
+    output::table(headings, minutes.into_iter().map(row));
+    Ok(())
 }
 
 /// Does the same with each machine and prints a line for each; the tasks go on by themselves.

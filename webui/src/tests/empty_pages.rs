@@ -86,6 +86,7 @@ fn machine_pages() -> Pages {
                 charts: vec![],
                 emulation: false,
                 folder: String::new(),
+                day: false,
             }),
         ),
         (

@@ -40,6 +40,7 @@ pub fn add_all<C>(routes: Routes<C>) -> Routes<C> {
         .document(signed, routes!(vm::get_screenshot))
         .document(signed, routes!(vm::list_vm_samples))
         .document(signed, routes!(guest_os::list_guest_profiles))
+        .document(signed, routes!(vm::list_vm_history))
         .document(signed, routes!(filing::batch_vms))
         .document(signed, routes!(filing::file_vm))
         .document(signed, routes!(filing::file_volume))

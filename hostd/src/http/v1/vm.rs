@@ -145,6 +145,13 @@ pub async fn get_screenshot(
     Ok(([(header::CONTENT_TYPE, "image/png")], core.screenshot(&ctx, id).await?))
 }
 
+/// Load of the last day, a mean a minute, newest last; minutes in which nothing was measured are left out
+#[utoipa::path(get, path = "/api/v1/vms/{id}/history", tag = "vms", params(("id" = VmId, Path)), responses(
+    (status = 200, body = Vec<VmSample>), Refusals))]
+pub async fn list_vm_history(State(core): State<Core>, Id(id): Id<VmId>) -> Answer<Json<Vec<VmSample>>> {
+    Ok(Json(core.vm_history(id).await?))
+}
+
 /// Load of the last 30 minutes, a point every 5 seconds, newest last
 #[utoipa::path(get, path = "/api/v1/vms/{id}/samples", tag = "vms", params(("id" = VmId, Path)), responses(
     (status = 200, body = Vec<VmSample>), Refusals))]

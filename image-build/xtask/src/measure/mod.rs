@@ -10,6 +10,7 @@ mod join;
 mod list;
 mod page;
 mod start;
+mod stats;
 mod write;
 
 use crate::checkout::Checkout;
@@ -33,7 +34,7 @@ pub struct Figure {
 }
 
 /// Names that can be asked for; names measured in one go stand together.
-const GROUPS: [(Group, &[&str]); 13] = [
+const GROUPS: [(Group, &[&str]); 14] = [
     (Group::IsoSize, &["iso.bytes"]),
     (Group::BootBios, &["boot.bios"]),
     (Group::BootUefi, &["boot.uefi"]),
@@ -42,6 +43,7 @@ const GROUPS: [(Group, &[&str]); 13] = [
     (Group::Api, &["api.vm.p50", "api.vm.p99", "api.list100.p50", "submit.p50"]),
     (Group::List, &["list.vms2000", "list.vms2000.folder", "list.vms2000.tag"]),
     (Group::Start, &["vm-start.ratio"]),
+    (Group::Stats, &["stats.cpu30"]),
     (Group::Join, &["join.one", "join.vms50", "join.three"]),
     (
         Group::Write,
@@ -63,6 +65,7 @@ enum Group {
     Api,
     List,
     Start,
+    Stats,
     Join,
     Write,
     Failover,
@@ -92,6 +95,7 @@ pub async fn measure(checkout: &Checkout, names: &[String]) -> Result<()> {
             Group::Pages => page::weights(checkout).await?,
             Group::Api => daemon::api(checkout).await?,
             Group::List => list::pages(checkout).await?,
+            Group::Stats => stats::cpu(checkout).await?,
             Group::Start => start::ratio(checkout).await?,
             Group::Join => join::times(checkout).await?,
             Group::Write => write::times(checkout).await?,
