@@ -16,10 +16,12 @@ pub mod api {
     pub mod console;
     mod customize;
     mod events;
+    mod history;
     mod hosts;
     mod images;
     mod networks;
     mod openapi;
+    mod organize;
     mod problems;
     mod qx;
     mod routes;

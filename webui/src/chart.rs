@@ -4,10 +4,30 @@ use crate::deep::Deep;
 use askama::Template;
 use hostd_types::{HostSample, Timestamp, VmSample};
 
-/// Seconds a chart shows.
-const WINDOW_S: i64 = 1800;
-/// Seconds without a point after which the line breaks: nobody measured then.
-const GAP_S: i64 = 30;
+/// How much time a chart shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span {
+    /// Seconds it shows.
+    window_s: i64,
+    /// Seconds without a point after which the line breaks: nobody measured then.
+    gap_s: i64,
+    /// Where it begins.
+    from: &'static str,
+    /// What it is called.
+    said: &'static str,
+}
+
+impl Span {
+    /// Half an hour, of a point every 5 s.
+    pub(crate) const RECENT: Self =
+        Self { window_s: 1800, gap_s: 30, from: "30 min ago", said: "last 30 minutes" };
+    /// A day, of a point every [`DAY_STEP_S`].
+    pub(crate) const DAY: Self =
+        Self { window_s: 86_400, gap_s: 2 * DAY_STEP_S, from: "24 h ago", said: "last 24 hours" };
+}
+
+/// Seconds of a day that are drawn as one point: a chart has no more room.
+const DAY_STEP_S: i64 = 180;
 /// Width and height of the drawing's own units; CSS gives the real size.
 const WIDTH: f64 = 600.0;
 const HEIGHT: f64 = 120.0;
@@ -33,6 +53,9 @@ impl Scale {
     }
 }
 
+/// Names and points of a chart's lines.
+type Lines = Vec<(&'static str, Vec<(i64, f64)>)>;
+
 /// One line of a chart.
 #[derive(Debug, Clone)]
 struct Series {
@@ -51,48 +74,47 @@ pub(crate) struct Chart {
     title: &'static str,
     top: String,
     middle: String,
-    from: String,
+    span: Span,
     series: Vec<Series>,
 }
 
 impl askama::filters::HtmlSafe for Chart {}
 
 impl Chart {
-    fn new(title: &'static str, scale: Scale, top: f64, lines: Vec<(&'static str, Vec<(i64, f64)>)>) -> Self {
+    fn new(title: &'static str, scale: Scale, top: f64, lines: Lines) -> Self {
         let end = lines.iter().filter_map(|(_, p)| p.last().map(|p| p.0)).max();
-        let end = end.unwrap_or_else(|| Timestamp::now().unix());
-        let begin = end - WINDOW_S;
+        Self::over(Span::RECENT, end.unwrap_or_else(|| Timestamp::now().unix()), title, scale, top, lines)
+    }
+    /// A chart of `span` that ends at `end`.
+    fn over(span: Span, end: i64, title: &'static str, scale: Scale, top: f64, lines: Lines) -> Self {
+        let begin = end - span.window_s;
         let top = if top > 0.0 {
             top
         } else {
             round_up(lines.iter().flat_map(|(_, p)| p).map(|p| p.1).fold(0.0, f64::max))
         };
         let series = lines.into_iter().filter(|(_, p)| !p.is_empty()).map(|(name, points)| {
-            let (line, area) = paths(&points, begin, top);
+            let (line, area) = paths(&points, span, begin, top);
+            // What was measured long before the end is not how it is now.
+            let now = points.last().filter(|p| end - p.0 <= span.gap_s);
             let values = || points.iter().map(|p| p.1);
             let average = values().sum::<f64>() / points.len() as f64;
             Series {
                 name,
                 line,
                 area,
-                now: scale.write(points.last().map_or(0.0, |p| p.1)),
+                now: now.map_or_else(|| "–".into(), |p| scale.write(p.1)),
                 average: scale.write(average),
                 peak: scale.write(values().fold(0.0, f64::max)),
             }
         });
-        Self {
-            title,
-            top: scale.write(top),
-            middle: scale.write(top / 2.0),
-            from: "30 min ago".into(),
-            series: series.collect(),
-        }
+        Self { title, top: scale.write(top), middle: scale.write(top / 2.0), span, series: series.collect() }
     }
     /// What a screen reader says.
     fn summary(&self) -> String {
         let said = |s: &Series| format!("{} now {}, average {}, peak {}", s.name, s.now, s.average, s.peak);
         let lines: Vec<_> = self.series.iter().map(said).collect();
-        format!("{}, last 30 minutes: {}.", self.title, lines.join("; "))
+        format!("{}, {}: {}.", self.title, self.span.said, lines.join("; "))
     }
     /// Load of the host's processors.
     pub(crate) fn host_cpu(samples: &[HostSample]) -> Self {
@@ -109,32 +131,47 @@ impl Chart {
         let tx = samples.iter().map(|s| (s.at, s.tx_bps)).collect();
         Self::new("Network", Scale::Rate, 0.0, vec![("Received", rx), ("Sent", tx)])
     }
-    /// The four charts of a machine with `memory` bytes.
+    /// The four charts of a machine with `memory` bytes, of its last half hour.
     pub(crate) fn of_vm(samples: &[VmSample], memory: u64) -> Vec<Self> {
+        let end = samples.last().map_or_else(|| Timestamp::now().unix(), |sample| sample.at);
+        Self::of_vm_over(Span::RECENT, end, samples, memory)
+    }
+    /// The same of its last day, which ends at `now`, from means of minutes.
+    pub(crate) fn of_vm_day(minutes: &[VmSample], memory: u64, now: i64) -> Vec<Self> {
+        Self::of_vm_over(Span::DAY, now, &thinned(minutes), memory)
+    }
+    fn of_vm_over(span: Span, end: i64, samples: &[VmSample], memory: u64) -> Vec<Self> {
         let line = |value: fn(&VmSample) -> f64| samples.iter().map(|s| (s.at, value(s))).collect::<Vec<_>>();
         let most = samples.iter().map(|s| s.memory_rss).max().unwrap_or(0).max(memory);
+        let held = vec![("Held", line(|s| s.memory_rss as f64))];
+        let disk = vec![("Read", line(|s| s.read_bps)), ("Written", line(|s| s.write_bps))];
+        let network = vec![("Received", line(|s| s.rx_bps)), ("Sent", line(|s| s.tx_bps))];
         vec![
-            Self::new("CPU", Scale::Share, 1.0, vec![("CPU", line(|s| s.cpu))]),
-            Self::new(
-                "Memory held on the host",
-                Scale::Bytes,
-                most as f64,
-                vec![("Held", line(|s| s.memory_rss as f64))],
-            ),
-            Self::new(
-                "Disk",
-                Scale::Rate,
-                0.0,
-                vec![("Read", line(|s| s.read_bps)), ("Written", line(|s| s.write_bps))],
-            ),
-            Self::new(
-                "Network",
-                Scale::Rate,
-                0.0,
-                vec![("Received", line(|s| s.rx_bps)), ("Sent", line(|s| s.tx_bps))],
-            ),
+            Self::over(span, end, "CPU", Scale::Share, 1.0, vec![("CPU", line(|s| s.cpu))]),
+            Self::over(span, end, "Memory held on the host", Scale::Bytes, most as f64, held),
+            Self::over(span, end, "Disk", Scale::Rate, 0.0, disk),
+            Self::over(span, end, "Network", Scale::Rate, 0.0, network),
         ]
     }
+}
+
+/// Means of what a day's chart draws as one point; where nothing was measured there is none.
+fn thinned(minutes: &[VmSample]) -> Vec<VmSample> {
+    let step = |minute: &VmSample| minute.at.div_euclid(DAY_STEP_S);
+    let mean = |run: &[VmSample]| {
+        let each = run.len() as f64;
+        let of = |value: fn(&VmSample) -> f64| run.iter().map(value).sum::<f64>() / each;
+        VmSample {
+            at: step(&run[0]) * DAY_STEP_S,
+            cpu: of(|m| m.cpu),
+            memory_rss: of(|m| m.memory_rss as f64) as u64,
+            read_bps: of(|m| m.read_bps),
+            write_bps: of(|m| m.write_bps),
+            rx_bps: of(|m| m.rx_bps),
+            tx_bps: of(|m| m.tx_bps),
+        }
+    };
+    minutes.chunk_by(|a, b| step(a) == step(b)).map(mean).collect()
 }
 
 /// The next 1, 2 or 5 times a power of 1024 or 10, so that the top of the axis is a plain number.
@@ -152,13 +189,13 @@ fn round_up(value: f64) -> f64 {
 }
 
 /// The line and the area under it; both broken where nothing was measured.
-fn paths(points: &[(i64, f64)], begin: i64, top: f64) -> (String, String) {
+fn paths(points: &[(i64, f64)], span: Span, begin: i64, top: f64) -> (String, String) {
     let (mut line, mut area) = (String::new(), String::new());
-    for run in points.chunk_by(|a, b| b.0 - a.0 <= GAP_S) {
+    for run in points.chunk_by(|a, b| b.0 - a.0 <= span.gap_s) {
         let mut first = None;
         let mut last = 0.0;
         for (at, value) in run.iter().filter(|p| p.0 >= begin) {
-            let x = (at - begin) as f64 * WIDTH / WINDOW_S as f64;
+            let x = (at - begin) as f64 * WIDTH / span.window_s as f64;
             let y = HEIGHT - (value / top).clamp(0.0, 1.0) * HEIGHT;
             match first {
                 None => {
@@ -263,9 +300,23 @@ mod tests {
     #[test]
     fn a_pause_in_the_measurements_breaks_the_line() {
         let points: Vec<_> = [0, 5, 10, 600, 605].map(|at| (at, 0.5)).into();
-        let (line, area) = paths(&points, 0, 1.0);
+        let (line, area) = paths(&points, Span::RECENT, 0, 1.0);
         assert_eq!(line.matches('M').count(), 2);
         assert_eq!(area.matches('Z').count(), 2);
+    }
+
+    #[test]
+    fn a_day_is_drawn_to_its_end_with_what_is_missing_left_out() {
+        let now = 1_800_000_000;
+        let minute = |m: i64| VmSample { at: now - m * 60, cpu: 0.5, ..VmSample::default() };
+        // Measured in the first hours, then the host was off, then for ten minutes, then the machine was off.
+        let minutes: Vec<_> = (1200..1440).rev().chain((60..70).rev()).map(minute).collect();
+        let drawn = thinned(&minutes);
+        assert!(drawn.len() <= 86 && drawn.iter().all(|m| (m.cpu - 0.5).abs() < 1e-9));
+        let charts = Chart::of_vm_day(&minutes, 1 << 30, now);
+        assert_eq!(charts[0].series[0].line.matches('M').count(), 2, "{}", charts[0].series[0].line);
+        assert!(!charts[0].series[0].line.contains("L600"), "the last hour is empty");
+        assert!(charts[0].to_string().contains("24 h ago"));
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! A list's address: filter, order and page, from the query and into links.
 
-use crate::error::query_value;
-use hostd_types::{ListParams, PAGE_DEFAULT, Page};
+use crate::error::{PageError, query_value};
+use crate::visit::{OrPage, Visit};
+use hostd_types::{ListName, ListParams, PAGE_DEFAULT, Page, SavedView, Tag};
 use serde::Deserialize;
 
 /// The query of a list page; anything that makes no sense counts as absent.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
+#[serde(from = "Vec<(String, String)>")]
 pub(crate) struct Listing {
     /// Text the name contains.
     pub(crate) q: String,
@@ -14,6 +15,12 @@ pub(crate) struct Listing {
     pub(crate) state: String,
     /// Host to show.
     pub(crate) host: String,
+    /// Tags to show, separated by commas.
+    pub(crate) tag: String,
+    /// Folder to show; `top` for machines in none.
+    pub(crate) folder: String,
+    /// `true`: with the folders below.
+    pub(crate) below: String,
     /// Column to order by.
     pub(crate) sort: String,
     /// `true`: descending.
@@ -24,6 +31,34 @@ pub(crate) struct Listing {
     pub(crate) limit: String,
     /// Only what concerns this resource (events).
     pub(crate) subject: String,
+    /// The list, when views of it can be saved.
+    pub(crate) list: Option<ListName>,
+    /// What the reader saved of this list.
+    pub(crate) views: Vec<SavedView>,
+}
+
+impl From<Vec<(String, String)>> for Listing {
+    fn from(pairs: Vec<(String, String)>) -> Self {
+        let mut listing = Self::default();
+        for (name, value) in pairs {
+            match name.as_str() {
+                "q" => listing.q = value,
+                "state" => listing.state = value,
+                "host" => listing.host = value,
+                "tag" if listing.tag.is_empty() => listing.tag = value,
+                "tag" => listing.tag = format!("{},{value}", listing.tag),
+                "folder" => listing.folder = value,
+                "below" => listing.below = value,
+                "sort" => listing.sort = value,
+                "desc" => listing.desc = value,
+                "cursor" => listing.cursor = value,
+                "limit" => listing.limit = value,
+                "subject" => listing.subject = value,
+                _ => {}
+            }
+        }
+        listing
+    }
 }
 
 impl Listing {
@@ -36,13 +71,17 @@ impl Listing {
             q: some(&self.q),
             state: some(&self.state),
             host: self.host.parse().ok(),
+            tag: some(&self.tag),
+            folder: self.folder.parse().ok(),
+            below: self.below == "true",
             sort: some(&self.sort),
             desc: self.desc == "true",
         }
     }
     /// Something narrows the list down.
     pub(crate) fn is_filtered(&self) -> bool {
-        ![self.q.trim(), &self.state, &self.host, &self.subject].iter().all(|text| text.is_empty())
+        let narrow = [self.q.trim(), &self.state, &self.host, self.tag.trim(), &self.folder, &self.subject];
+        !narrow.iter().all(|text| text.is_empty())
     }
     /// The link to `path` with these values and `cursor`.
     fn link(&self, path: &str, cursor: &str) -> String {
@@ -50,6 +89,9 @@ impl Listing {
             ("q", self.q.as_str()),
             ("state", &self.state),
             ("host", &self.host),
+            ("tag", &self.tag),
+            ("folder", &self.folder),
+            ("below", &self.below),
             ("sort", &self.sort),
             ("desc", &self.desc),
             ("limit", &self.limit),
@@ -62,6 +104,46 @@ impl Listing {
             .map(|(k, v)| format!("{k}={}", query_value(v)))
             .collect();
         if said.is_empty() { path.to_owned() } else { format!("{path}?{}", said.join("&")) }
+    }
+    /// The same list with what the reader saved of `list`.
+    pub(crate) async fn with_views(self, visit: &Visit, list: ListName) -> Result<Self, PageError> {
+        let mut views = visit.core.views(&visit.ctx).await.or_page(visit)?;
+        views.retain(|view| view.list == list);
+        Ok(Self { list: Some(list), views, ..self })
+    }
+    /// What is listed has tags.
+    pub(crate) fn has_tags(&self) -> bool {
+        !matches!(self.list, Some(ListName::Tasks | ListName::Events))
+    }
+    /// Filter and order, as they are saved.
+    pub(crate) fn query(&self) -> String {
+        Self { limit: String::new(), ..self.clone() }.link("", "").trim_start_matches('?').to_owned()
+    }
+    /// The view is what is shown.
+    pub(crate) fn shows(&self, view: &SavedView) -> bool {
+        self.query() == view.query
+    }
+    /// The fields that a search keeps: names and values.
+    pub(crate) fn kept(&self) -> Vec<(&'static str, &str)> {
+        let all = [
+            ("state", self.state.as_str()),
+            ("host", &self.host),
+            ("folder", &self.folder),
+            ("below", &self.below),
+            ("sort", &self.sort),
+            ("desc", &self.desc),
+            ("limit", &self.limit),
+            ("subject", &self.subject),
+        ];
+        all.into_iter().filter(|(_, value)| !value.is_empty()).collect()
+    }
+    /// The same list of what has this tag.
+    pub(crate) fn tagged(&self, path: &str, key: &str, value: &str) -> String {
+        Self { tag: Tag(key, value).to_string(), ..self.clone() }.link(path, "")
+    }
+    /// The same list of what is in `folder`, with what is below when `below` is `true`.
+    pub(crate) fn in_folder(&self, path: &str, folder: &str, below: &str) -> String {
+        Self { folder: folder.into(), below: below.into(), ..self.clone() }.link(path, "")
     }
     /// The same list in `state`.
     pub(crate) fn in_state(&self, path: &str, state: &str) -> String {
@@ -124,6 +206,22 @@ mod tests {
         assert_eq!(pager.said, "2 of 5 machines");
         assert!(pager.next.expect("a next page").ends_with("cursor=x%20y"));
         assert!(pager.first.is_none());
+    }
+
+    #[test]
+    fn any_address_is_read_and_what_makes_no_sense_left_out() {
+        let read = |query: &str| {
+            let uri = format!("/vms?{query}").parse().expect("an address");
+            axum::extract::Query::<Listing>::try_from_uri(&uri).expect("any query").0
+        };
+        let listing = read("tag=env%3Dprod&tag=web&q=a&q=b&odd=1&folder=nowhere&below=true");
+        assert_eq!((listing.tag.as_str(), listing.q.as_str()), ("env=prod,web", "b"));
+        assert!(listing.is_filtered() && listing.params().below && listing.params().folder.is_none());
+        assert_eq!(read(&listing.query()).query(), listing.query());
+        assert_eq!(
+            listing.tagged("/vms", "owner", "Ann"),
+            "/vms?q=b&tag=owner%3DAnn&folder=nowhere&below=true"
+        );
     }
 
     #[test]

@@ -237,7 +237,9 @@ async fn of_subject(visit: &Visit, kind: Kind, id: &str) -> Option<HostId> {
         | Kind::User
         | Kind::Token
         | Kind::Session
-        | Kind::ConsoleLink => None,
+        | Kind::ConsoleLink
+        | Kind::Folder
+        | Kind::View => None,
     }
 }
 

@@ -169,6 +169,15 @@ pub(crate) fn action(name: &str) -> &str {
         "host.fence" => "Host fenced",
         "host.acknowledge" => "Host takes leases",
         "vm.place" => "Machine placed",
+        "vm.file" => "File machine",
+        "volume.file" => "Tag volume",
+        "image.file" => "Tag image",
+        "network.file" => "Tag network",
+        "folder.create" => "Create folder",
+        "folder.edit" => "Change folder",
+        "folder.delete" => "Delete folder",
+        "view.save" => "Save view",
+        "view.delete" => "Delete view",
         "cluster.found" => "Cluster founded",
         "cluster.raise" => "Newer features on",
         "cluster.edit" => "Edit cluster",
@@ -220,6 +229,8 @@ pub(crate) fn kind(kind: &Kind) -> &'static str {
         Kind::Token => "Token",
         Kind::Session => "Session",
         Kind::ConsoleLink => "Console link",
+        Kind::Folder => "Folder",
+        Kind::View => "Saved view",
     }
 }
 
@@ -237,6 +248,8 @@ pub(crate) fn path_of(subject: &Subject) -> String {
         Kind::Token => "/tokens".into(),
         Kind::User | Kind::Session => "/account".into(),
         Kind::ConsoleLink => "/vms".into(),
+        Kind::Folder => format!("/folders/{}", subject.id),
+        Kind::View => "/vms".into(),
     }
 }
 

@@ -119,6 +119,7 @@ fn command() -> impl Strategy<Value = Command> {
             },
             cdrom: None,
             nics: vec![],
+            filing: NewFiling::default(),
             start,
         },
     };

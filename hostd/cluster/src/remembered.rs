@@ -122,7 +122,19 @@ fn target(command: &Command) -> String {
             AccessCommand::OpenLink { secret, .. } => secret.0.clone(),
             AccessCommand::RevokeLink { id } => id.to_string(),
         },
+        Command::Organize(c) => organized(c),
         Command::Audit(line) => line.subject.as_ref().map_or_else(String::new, |about| about.id.clone()),
+    }
+}
+
+fn organized(command: &OrganizeCommand) -> String {
+    match command {
+        OrganizeCommand::CreateFolder { folder, .. } => digest(folder),
+        OrganizeCommand::EditFolder { id, edit, .. } => format!("{id} {}", digest(edit)),
+        OrganizeCommand::DeleteFolder { id, move_up } => format!("{id} {move_up}"),
+        OrganizeCommand::File { id, filing, .. } => format!("{id} {}", digest(filing)),
+        OrganizeCommand::SaveView { user, view, .. } => digest(&(user, view)),
+        OrganizeCommand::DeleteView { id, .. } => id.to_string(),
     }
 }
 

@@ -184,6 +184,19 @@ impl Resource for Network {
     columns!();
 }
 
+impl Resource for Folder {
+    const TABLE: &'static str = "folder";
+    const KIND: Kind = Kind::Folder;
+    const NOUN: &'static str = "folder";
+    const EXTRA: &'static [&'static str] = &["parent", "project"];
+    const SORT: &'static [Sort] = &[text("name", "name")];
+    fn extra(&self) -> Vec<Value> {
+        let parent = self.spec.parent.map_or_else(String::new, |id| id.to_string());
+        vec![parent.into(), self.meta.project.clone().into()]
+    }
+    columns!();
+}
+
 /// Name of a phase in the column that lists filter by.
 pub(crate) const fn phase_name(phase: Phase) -> &'static str {
     match phase {

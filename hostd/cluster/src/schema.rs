@@ -125,6 +125,15 @@ CREATE TABLE console_link (
     body TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX console_link_vm ON console_link (vm);
 CREATE INDEX console_link_expires ON console_link (expires);
+CREATE TABLE folder (
+    id TEXT PRIMARY KEY, name TEXT NOT NULL COLLATE NOCASE, created INTEGER NOT NULL,
+    parent TEXT NOT NULL, project TEXT NOT NULL,
+    meta TEXT NOT NULL, spec TEXT NOT NULL, status TEXT NOT NULL, UNIQUE (parent, project, name)) WITHOUT ROWID;
+CREATE INDEX vm_folder ON vm (json_extract(spec, '$.filing.folder'));
+
+CREATE TABLE view (
+    id TEXT PRIMARY KEY, user TEXT NOT NULL, list TEXT NOT NULL, name TEXT NOT NULL COLLATE NOCASE,
+    body TEXT NOT NULL, UNIQUE (user, list, name)) WITHOUT ROWID;
 ";
 
 /// Opens or makes state.db for its writer.

@@ -162,6 +162,7 @@ pub fn blank_vm(name: &str) -> CreateVm {
         disks: vec![],
         cdrom: None,
         nics: vec![],
+        filing: NewFiling::default(),
         start: false,
     }
 }

@@ -53,6 +53,7 @@ fn vm_commands() -> Vec<Command> {
             mac: Some("52:54:00:00:00:01".into()),
             model: NicModel::E1000,
         }],
+        filing: NewFiling::default(),
         start: true,
     };
     let change = EditVm {
@@ -372,6 +373,7 @@ fn belongings(host: HostId) -> Belongings {
         cdrom: Some(image.id),
         nics: vec![VmNic { network: network.id, mac: "52:54:00:00:00:01".into(), model: NicModel::Virtio }],
         power: Some(PowerRequest { seq: 3, action: PowerAction::Start, task, at, deadline_s: 60 }),
+        filing: Filing::default(),
         deleting: Some(Deletion { disks: true, task }),
     };
     let vm = Vm { id: vm, meta, spec, status: running() };
@@ -380,7 +382,9 @@ fn belongings(host: HostId) -> Belongings {
 
 /// Every command with the name of its file.
 fn all() -> Vec<(String, Entry)> {
-    let commands = [vm_commands(), storage_commands(), other_commands(), cluster_commands()].concat();
+    let commands =
+        [vm_commands(), storage_commands(), other_commands(), cluster_commands(), organize_commands()]
+            .concat();
     let by = Actor::User { id: UserId::from_uuid(uuid(7)), name: "admin".into(), token: Some("ci".into()) };
     let entry = |command: Command| Entry {
         version: ENTRY_VERSION,
@@ -403,9 +407,43 @@ fn all() -> Vec<(String, Entry)> {
         Command::Vm(VmCommand::Create { .. } | VmCommand::Edit { .. }) if command.level() == HARDWARE => {
             format!("{}.hardware", command.name())
         }
+        Command::Vm(VmCommand::Create { vm, .. }) if vm.filing != NewFiling::default() => {
+            "vm.create.filing".into()
+        }
         named => named.name(),
     };
     commands.into_iter().map(|c| (file(&c), entry(c))).collect()
+}
+
+/// Folders, tags, notes and saved views.
+fn organize_commands() -> Vec<Command> {
+    let (folder, view) = (FolderId::from_uuid(uuid(13)), ViewId::from_uuid(uuid(14)));
+    let user = Some(UserId::from_uuid(uuid(7)));
+    let tags = [("env".to_owned(), "prod".to_owned()), ("web".to_owned(), String::new())];
+    let filing = EditFiling {
+        folder: Some(FolderPlace(Some(folder))),
+        set: tags.clone().into(),
+        remove: vec!["old".into()],
+        notes: Some("two\nlines".into()),
+    };
+    let filed = CreateVm {
+        filing: NewFiling { folder: Some(folder), tags: tags.into(), notes: "n".into() },
+        ..blank_vm("web")
+    };
+    let view_of = SaveView { name: "Mine".into(), list: ListName::Vms, query: "q=a".into() };
+    let made = CreateFolder { name: "Web tier".into(), parent: Some(folder) };
+    let moved = EditFolder { name: Some("Web".into()), parent: Some(FolderPlace(None)) };
+    let organize = [
+        OrganizeCommand::CreateFolder { id: folder, folder: made },
+        OrganizeCommand::EditFolder { id: folder, expect: Some(3), edit: moved },
+        OrganizeCommand::DeleteFolder { id: folder, move_up: true },
+        OrganizeCommand::File { kind: Kind::Vm, id: uuid(1).to_string(), filing },
+        OrganizeCommand::SaveView { id: view, user, view: view_of },
+        OrganizeCommand::DeleteView { id: view, user },
+    ];
+    let mut commands: Vec<Command> = organize.into_iter().map(Command::Organize).collect();
+    commands.push(create(VmId::from_uuid(uuid(1)), HostId::from_uuid(uuid(2)), filed));
+    commands
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -472,6 +510,7 @@ fn what_a_host_brings_into_an_older_cluster_has_nothing_newer() {
     let spec = &mut newer.vms[0].spec;
     (spec.cpu_mode, spec.machine_type) = (CpuMode::Performance, Some("pc-q35-10.0".into()));
     spec.topology = CpuTopology { sockets: 2, threads: 1 };
+    spec.filing.notes = "n".into();
     let newest = {
         let mut newest = belongings(host);
         newest.vms[0].spec = VmSpec { customization: Some(Customization::default()), ..spec.clone() };
@@ -483,10 +522,14 @@ fn what_a_host_brings_into_an_older_cluster_has_nothing_newer() {
         command.fit(level);
         command
     };
-    assert_eq!((fitted(LEASES), fitted(HARDWARE)), (older, newer.clone()));
+    let mut unfiled = newer.clone();
+    if let Command::Cluster(ClusterCommand::Import { belongings, .. }) = &mut unfiled {
+        belongings.vms[0].spec.filing = Filing::default();
+    }
+    assert_eq!((fitted(LEASES), fitted(HARDWARE), fitted(LIFE)), (older, unfiled.clone(), newer.clone()));
     let mut fewer = newest.clone();
     fewer.fit(HARDWARE);
-    assert_eq!(fewer, newer);
+    assert_eq!(fewer, unfiled);
     let mut same = newest.clone();
     same.fit(LIFE);
     assert_eq!(same, newest);

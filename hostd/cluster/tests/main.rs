@@ -18,6 +18,7 @@ mod lease;
 mod level;
 mod listing;
 mod network;
+mod organize;
 mod remove;
 mod requests;
 mod restart;

@@ -22,6 +22,9 @@ enum Role {
 enum Class {
     /// Machines, volumes, images, networks and their tasks.
     Operate,
+    /// Folders, and what is filed in them. Rights at a folder belong here: the class tells that the command is about where
+    /// something is filed, the command tells which folder.
+    Organize,
     /// Ending sessions and tokens.
     EndAccess,
     /// Making credentials; only this crate builds such commands, after checking a password or the caller.
@@ -103,6 +106,7 @@ fn class(command: &Command) -> Class {
             | ClusterCommand::Join { .. }
             | ClusterCommand::Import { .. } => Class::Report,
         },
+        Command::Organize(_) => Class::Organize,
         Command::Audit(_) => Class::Audit,
     }
 }
@@ -110,12 +114,12 @@ fn class(command: &Command) -> Class {
 /// The table. A host also operates: autostart starts machines, the first start makes a network.
 const fn may(role: Role, class: Class) -> bool {
     match (role, class) {
-        (Role::Administrator | Role::Console, Class::Operate | Class::EndAccess) => true,
+        (Role::Administrator | Role::Console, Class::Operate | Class::Organize | Class::EndAccess) => true,
         (Role::Administrator | Role::Console, Class::MakeAccess | Class::Report) => false,
         (Role::Administrator | Role::Console, Class::Retain | Class::Audit) => false,
         (Role::Host, Class::Operate | Class::Report | Class::Retain | Class::Audit) => true,
         (Role::Host, Class::MakeAccess) => true,
-        (Role::Host, Class::EndAccess) => false,
+        (Role::Host, Class::EndAccess | Class::Organize) => false,
     }
 }
 
@@ -129,6 +133,13 @@ pub(crate) fn authorize(ctx: &Ctx, command: &Command) -> Result<(), Problem> {
         Caller::Console => Role::Console,
         Caller::Host => Role::Host,
     };
+    if let Command::Organize(
+        OrganizeCommand::SaveView { user, .. } | OrganizeCommand::DeleteView { user, .. },
+    ) = command
+        && *user != ctx.user()
+    {
+        return Err(Problem::new(ProblemKind::Forbidden, "Saved views are their user's alone."));
+    }
     if may(role, class(command)) {
         return Ok(());
     }

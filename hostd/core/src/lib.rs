@@ -12,6 +12,7 @@
 mod access;
 mod admit;
 mod authz;
+mod batch;
 mod console;
 mod ctx;
 mod customize;
@@ -52,7 +53,7 @@ pub use federation::{
 pub use hostd_cluster::{ClusterHealth, Destination};
 pub use hostd_virt::kvm_probe_child;
 pub use live::Changes;
-pub use query::HostSight;
+pub use query::{HostSight, Leased};
 pub use secret::Secret;
 pub use settings::Settings;
 pub use upload::{Upload, UploadRequest};

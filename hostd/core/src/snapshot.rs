@@ -79,6 +79,7 @@ impl Snapshot {
             | Command::Host(_)
             | Command::Access(_)
             | Command::Cluster(_)
+            | Command::Organize(_)
             | Command::Audit(_) => {}
         }
         Ok(now)

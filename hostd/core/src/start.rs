@@ -11,7 +11,7 @@ use crate::libvirt_name::LibvirtNames;
 use crate::live::Live;
 use crate::picture::Pictures;
 use crate::pool::Pool;
-use crate::reconcile::{History, Registry, Wakes};
+use crate::reconcile::{History, Minutes, Registry, Wakes};
 use crate::requests::Requests;
 use crate::role;
 use crate::{Core, ReconcilerView, Settings};
@@ -65,6 +65,8 @@ pub(crate) struct Inner {
     /// Small pictures of screens.
     pub pictures: Pictures,
     pub history: History,
+    /// A day of each machine's load.
+    pub minutes: Minutes,
     pub faults: Faults,
     pub watchdog: crate::watchdog::Known,
     /// How keeping this host's certificate goes.
@@ -150,6 +152,7 @@ impl Core {
             viewers: Viewers::default(),
             pictures: Pictures::default(),
             history: History::default(),
+            minutes: Minutes::below(&settings.state_dir),
             faults: Faults::default(),
             watchdog: crate::watchdog::Known::default(),
             keeping: Keeping::default(),

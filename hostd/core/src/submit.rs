@@ -166,6 +166,7 @@ fn changes(command: &Command) -> Option<VmId> {
         | Command::Task(_)
         | Command::Access(_)
         | Command::Cluster(_)
+        | Command::Organize(_)
         | Command::Audit(_) => None,
     }
 }
@@ -179,6 +180,11 @@ fn grows(command: &Command) -> bool {
             | Command::Image(ImageCommand::Create { .. })
             | Command::Network(NetworkCommand::Create { .. })
             | Command::Access(AccessCommand::CreateToken { .. })
+            | Command::Organize(
+                OrganizeCommand::CreateFolder { .. }
+                    | OrganizeCommand::File { .. }
+                    | OrganizeCommand::SaveView { .. }
+            )
     )
 }
 
@@ -218,6 +224,7 @@ fn fill(command: &mut Command, now: &Snapshot) {
         | Command::Task(_)
         | Command::Access(_)
         | Command::Cluster(_)
+        | Command::Organize(_)
         | Command::Audit(_) => {}
     }
 }
@@ -327,6 +334,7 @@ fn subject_of(command: &Command) -> Option<Subject> {
             | ClusterCommand::Recover { host, .. }
             | ClusterCommand::Remove { host } => named(Kind::Host, host, ""),
         },
+        Command::Organize(c) => Some(c.subject()),
         Command::Audit(line) => line.subject.clone(),
     }
 }

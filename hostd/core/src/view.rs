@@ -56,6 +56,22 @@ pub struct VolumeView {
     pub image_name: Option<String>,
 }
 
+/// A folder with where it is and what is in it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct FolderView {
+    /// The folder.
+    #[serde(flatten)]
+    pub folder: Folder,
+    /// Its name and those above it: `/Production/Web`.
+    pub path: String,
+    /// Folders from the top down to it, from 1.
+    pub depth: u32,
+    /// Machines in it alone.
+    pub vms: u64,
+    /// Machines in it and in all below.
+    pub vms_in_all: u64,
+}
+
 /// An image with its uses.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ImageView {

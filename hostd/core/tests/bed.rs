@@ -155,6 +155,7 @@ pub fn plain(name: &str) -> CreateVm {
         disks: Vec::new(),
         cdrom: None,
         nics: Vec::new(),
+        filing: NewFiling::default(),
         start: false,
     }
 }

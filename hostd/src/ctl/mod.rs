@@ -7,6 +7,8 @@ mod cluster;
 mod console;
 mod customize;
 mod far;
+mod filing;
+mod folder;
 mod follow;
 mod given;
 mod image;
@@ -57,6 +59,14 @@ enum Verb {
     /// Virtual machines
     #[command(subcommand)]
     Vm(vm::Verb),
+    /// Folders of machines
+    #[command(subcommand)]
+    Folder(folder::Verb),
+    /// Saved views of lists
+    #[command(subcommand)]
+    View(folder::ViewVerb),
+    /// Set and remove tags of a machine, volume, image or network
+    Tag(filing::TagVerb),
     /// Disk images and ISOs
     #[command(subcommand)]
     Image(image::Verb),
@@ -122,6 +132,9 @@ pub async fn main(ctl: Ctl) -> ExitCode {
     let done = match ctl.verb {
         Verb::Status => appliance::status(&session).await,
         Verb::Vm(verb) => vm::run(&session, verb).await,
+        Verb::Folder(verb) => folder::run(&session, verb).await,
+        Verb::View(verb) => folder::run_view(&session, verb).await,
+        Verb::Tag(given) => filing::tag(&session, given).await,
         Verb::Image(verb) => image::run(&session, verb).await,
         Verb::Volume(verb) => volume::run(&session, verb).await,
         Verb::Network(verb) => network::run(&session, verb).await,

@@ -1,7 +1,7 @@
 //! `qx vm`
 
 use super::lookup::{host, hosts, id, typed_id};
-use super::{Session, Stop, console, customize, follow, output, serial, size};
+use super::{Session, Stop, console, customize, filing, follow, output, serial, size};
 use crate::http::body::Placed;
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
@@ -23,6 +23,8 @@ pub enum Verb {
         /// Only those on this host
         #[arg(long)]
         host: Option<String>,
+        #[command(flatten)]
+        filter: filing::Filter,
     },
     /// Show one
     Show { id: String },
@@ -67,6 +69,8 @@ pub enum Verb {
     Guests,
     #[command(flatten)]
     Console(console::Verb),
+    #[command(flatten)]
+    Filing(filing::Verb),
 }
 
 #[derive(Debug, Args)]
@@ -146,6 +150,8 @@ pub struct Create {
     /// A card on this network (may be repeated)
     #[arg(long = "network")]
     networks: Vec<String>,
+    #[command(flatten)]
+    filing: filing::New,
     /// Start it as soon as it is made
     #[arg(long)]
     start: bool,
@@ -203,7 +209,10 @@ pub struct Edit {
 
 pub async fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
     match verb {
-        Verb::List { query, state, host } => list(session, query, state, host.as_deref()).await,
+        Verb::List { query, state, host, filter } => {
+            list(session, query, state, host.as_deref(), filter).await
+        }
+        Verb::Filing(verb) => filing::run(session, verb).await,
         Verb::Show { id } => show(session, &id).await,
         Verb::Create(create) => make(session, *create).await,
         Verb::Edit(edit) => change(session, edit).await,
@@ -239,9 +248,11 @@ async fn list(
     query: Option<String>,
     state: Option<String>,
     on: Option<&str>,
+    filter: filing::Filter,
 ) -> Result<(), Stop> {
     let host = host(session, on).await?;
-    let params = ListParams { limit: Some(PAGE_MAX), q: query, state, host, ..ListParams::default() };
+    let mut params = ListParams { limit: Some(PAGE_MAX), q: query, state, host, ..ListParams::default() };
+    filter.fill(session, &mut params).await?;
     let page = output::list(session, "vms", &params).await?;
     let hosts = hosts(session).await?;
     output::page(session, page, ["NAME", "HOST", "STATE", "CPUS", "MEMORY", "ID"], |row: Aged<Vm>| {
@@ -288,6 +299,7 @@ async fn show(session: &Session, name: &str) -> Result<(), Stop> {
         ("Machine type", vm.spec.machine_type.clone().unwrap_or_else(|| "the newest at each start".into())),
         ("Memory", size::shown(vm.spec.memory_mib << 20)),
         ("Firmware", format!("{:?}", vm.spec.firmware).to_lowercase()),
+        ("Tags", tags_text(&vm.meta.labels)),
         ("Autostart", if vm.spec.autostart { "yes" } else { "no" }.into()),
         ("CD-ROM", detail["cdrom"]["spec"]["name"].as_str().unwrap_or("empty").into()),
     ]);
@@ -379,6 +391,7 @@ async fn make(session: &Session, given: Create) -> Result<(), Stop> {
         disks,
         cdrom,
         nics,
+        filing: given.filing.read(session).await?,
         start: given.start,
     };
     let body = Placed { host: host(session, given.on.as_deref()).await?, what: vm };

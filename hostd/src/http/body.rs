@@ -224,10 +224,25 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
     type Rejection = Fault;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
+        if let Some(uri) = parts.uri.query().and_then(|query| with_one_tag(parts.uri.path(), query)) {
+            parts.uri = uri;
+        }
         Query::<T>::from_request_parts(parts, state).await.map(|q| Params(q.0)).map_err(|rejection| {
             Fault::unreadable(StatusCode::BAD_REQUEST, format!("{}.", rejection.body_text()))
         })
     }
+}
+
+/// The address with the values of a repeated `tag` as one, separated by commas; nothing when there is at most one.
+fn with_one_tag(path: &str, query: &str) -> Option<axum::http::Uri> {
+    let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query).ok()?;
+    let (tags, mut rest): (Vec<_>, Vec<_>) = pairs.into_iter().partition(|(name, _)| name == "tag");
+    if tags.len() < 2 {
+        return None;
+    }
+    let tags: Vec<String> = tags.into_iter().map(|(_, value)| value).collect();
+    rest.push(("tag".into(), tags.join(",")));
+    format!("{path}?{}", serde_urlencoded::to_string(rest).ok()?).parse().ok()
 }
 
 #[cfg(test)]
@@ -261,6 +276,14 @@ mod tests {
         let flat = r#"{"name":"n","mode":"nat","subnet":"10.0.0.0/24","nic":"eth0"}"#;
         assert_eq!(pointers::<CreateNetwork>(flat), ["/nic"]);
     }
+
+    #[test]
+    fn a_repeated_tag_is_one_list_of_tags() {
+        let uri = with_one_tag("/api/v1/vms", "tag=env%3Dprod&q=a+b&tag=web").expect("another address");
+        assert_eq!(uri.to_string(), "/api/v1/vms?q=a+b&tag=env%3Dprod%2Cweb");
+        assert_eq!(with_one_tag("/", "tag=web&q=a"), None);
+    }
+
     #[test]
     fn a_host_may_be_named_beside_any_fields() {
         let read = |body: serde_json::Value| placed::<CreateVolume>(body);

@@ -31,6 +31,26 @@ async fn the_whole_story_by_command_line() {
     let listed: Value = serde_json::from_str(&ok(&bed.qx(&["vm", "list", "--json"]))).unwrap();
     assert_eq!(listed["items"][0]["spec"]["cpus"], 2);
     assert!(shown.contains("2 (performance; sockets: 2, cores: 1, threads: 1)"), "{shown}");
+    ok(&bed.qx(&["folder", "create", "/Production"]));
+    ok(&bed.qx(&["folder", "create", "/Production/Web tier"]));
+    ok(&bed.qx(&["vm", "move", "web", "--folder", "/production/web tier"]));
+    ok(&bed.qx(&["tag", "vm", "web", "env=prod", "front"]));
+    ok(&bed.qx(&["tag", "image", "boot", "os=none"]));
+    ok(&bed.qx(&["vm", "notes", "web", "Call Ann first."]));
+    assert!(ok(&bed.qx(&["vm", "notes", "web"])).contains("Call Ann"));
+    let filtered =
+        ["vm", "list", "--folder", "/Production", "--below", "--tag", "env=prod", "--tag", "front"];
+    assert!(ok(&bed.qx(&filtered)).contains("web"));
+    assert!(!ok(&bed.qx(&["vm", "list", "--folder", "/Production"])).contains("web"));
+    assert!(ok(&bed.qx(&["folder", "list"])).contains("/Production/Web tier"));
+    ok(&bed.qx(&["folder", "rename", "/Production/Web tier", "Web"]));
+    ok(&bed.qx(&["folder", "move", "/Production/Web", "/"]));
+    assert_eq!(bed.qx(&["folder", "delete", "/Web"]).status.code(), Some(1));
+    ok(&bed.qx(&["folder", "delete", "/Web", "--move-up"]));
+    ok(&bed.qx(&["view", "save", "vms", "Mine", "tag=env%3Dprod"]));
+    assert!(ok(&bed.qx(&["view", "list"])).contains("Mine"));
+    ok(&bed.qx(&["view", "delete", "mine"]));
+    assert!(text(&bed.qx(&["vm", "batch", "start", "web"])).contains("web"));
     ok(&bed.qx(&["vm", "force-off", "web"]));
     ok(&bed.qx(&["vm", "delete", "web", "--disks"]));
     ok(&bed.qx(&["image", "delete", "boot"]));

@@ -82,6 +82,10 @@ ids! {
     ViewerId,
     /// A browser's session.
     SessionId,
+    /// A folder of machines.
+    FolderId,
+    /// A saved view of a list.
+    ViewId,
     /// One submitted request; the same id submitted twice acts once.
     RequestId,
 }

@@ -5,7 +5,7 @@
 //! command, `apply` must make the same rows in every version: what it does there changes with a level alone.
 
 use crate::command::{AccessCommand, ClusterCommand, HostCommand, TaskCommand, VmCommand};
-use crate::{Belongings, Command, CpuMode, CpuTopology, GuestOs, Host, HostStatus};
+use crate::{Belongings, Command, CpuMode, CpuTopology, Filing, GuestOs, Host, HostStatus};
 
 /// The level that knows clusters: their record, join tokens, and who was removed.
 pub const FEDERATION: u16 = 2;
@@ -30,7 +30,8 @@ impl Command {
                 AccessCommand::ShareConsole { .. }
                 | AccessCommand::OpenLink { .. }
                 | AccessCommand::RevokeLink { .. },
-            ) => LIFE,
+            )
+            | Command::Organize(_) => LIFE,
             Command::Vm(VmCommand::Create { vm, .. }) if vm.has_hardware() => HARDWARE,
             Command::Vm(VmCommand::Edit { edit, .. }) if edit.has_hardware() => HARDWARE,
             Command::Host(HostCommand::Fence { .. } | HostCommand::Acknowledge { .. })
@@ -86,6 +87,7 @@ impl Command {
             | Command::Task(_)
             | Command::Access(_)
             | Command::Cluster(_)
+            | Command::Organize(_)
             | Command::Audit(_) => {}
         }
     }
@@ -104,6 +106,7 @@ impl Belongings {
             for vm in &mut self.vms {
                 (vm.spec.guest_os, vm.spec.scheduled_at) = (GuestOs::default(), None);
                 vm.spec.customization = None;
+                vm.spec.filing = Filing::default();
             }
         }
     }

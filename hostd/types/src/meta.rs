@@ -44,12 +44,15 @@ impl fmt::Display for Actor {
     }
 }
 
+/// The project of everything until there are others.
+pub const DEFAULT_PROJECT: &str = "default";
+
 /// Bookkeeping of a resource, written by `apply` alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Meta {
     /// Project the resource belongs to.
     pub project: String,
-    /// Free key/value labels.
+    /// Its tags: a value for each key, which may be empty.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
     /// Counts changes of the spec, from 1; `If-Match` compares it.
@@ -68,7 +71,7 @@ impl Meta {
     /// The metadata of a resource created by `by` at `at`.
     pub fn created(at: Timestamp, by: &Actor) -> Self {
         Self {
-            project: "default".into(),
+            project: DEFAULT_PROJECT.into(),
             labels: BTreeMap::new(),
             generation: 1,
             created_at: at,
@@ -115,6 +118,10 @@ pub enum Kind {
     Session,
     /// A link to a machine's consoles.
     ConsoleLink,
+    /// A folder.
+    Folder,
+    /// A saved view.
+    View,
 }
 
 impl Kind {
@@ -134,6 +141,8 @@ impl Kind {
             Kind::Token => "token",
             Kind::Session => "session",
             Kind::ConsoleLink => "console_link",
+            Kind::Folder => "folder",
+            Kind::View => "view",
         }
     }
 }

@@ -48,6 +48,30 @@ pub fn check_hostname(name: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Checks what people call something that stands in no path of a file or URL (a folder, a saved view): 1 to 63 characters,
+/// no slash, no control characters, no blanks around it.
+///
+/// # Errors
+/// A sentence that says what is wrong and what is allowed.
+pub fn check_title(name: &str) -> Result<(), String> {
+    let rule = "use 1 to 63 characters, no slash, no blank at either end";
+    let length = name.chars().count();
+    if length == 0 {
+        return Err(format!("A name is needed: {rule}."));
+    }
+    if length > NAME_MAX {
+        return Err(format!("The name is {length} characters long: {rule}."));
+    }
+    let odd = |c: &char| c.is_control() || *c == '/' || matches!(c, '\u{fffe}' | '\u{ffff}');
+    if let Some(bad) = name.chars().find(odd) {
+        return Err(format!("The character {bad:?} is not allowed: {rule}."));
+    }
+    if name.trim() != name || matches!(name, "." | "..") {
+        return Err(format!("{name:?} can't be a name: {rule}."));
+    }
+    Ok(())
+}
+
 /// Checks free text: at most 4096 bytes, no control characters but line breaks and tabs.
 ///
 /// # Errors
@@ -77,6 +101,16 @@ mod tests {
         }
         for good in ["a", "Rack-7", "9", &"x".repeat(63)] {
             check_hostname(good).expect(good);
+        }
+    }
+
+    #[test]
+    fn titles_may_have_blanks_and_no_slashes() {
+        for bad in ["", " a", "a ", "a/b", "a\nb", ".", "..", &"x".repeat(64)] {
+            assert!(check_title(bad).expect_err(bad).contains("1 to 63 characters"));
+        }
+        for good in ["Web tier", "Büro (2)", "🦀", &"ü".repeat(63)] {
+            check_title(good).expect(good);
         }
     }
 

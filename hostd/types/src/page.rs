@@ -1,6 +1,6 @@
 //! Lists: cursor paging, filter and order, the same for every resource.
 
-use crate::HostId;
+use crate::{FolderPlace, HostId, Problem, TagFilter};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -23,6 +23,15 @@ pub struct ListParams {
     pub state: Option<String>,
     /// Only rows of this host; lists of what is on no host do not look at it.
     pub host: Option<HostId>,
+    /// Only rows with this tag: `env=prod`, or `env` for any value. May be repeated; all must match. Lists of what has no
+    /// tags do not look at it.
+    pub tag: Option<String>,
+    /// Machines in this folder alone, or in none (`top`).
+    #[param(value_type = Option<String>)]
+    pub folder: Option<FolderPlace>,
+    /// Machines in the folders below, too.
+    #[serde(default)]
+    pub below: bool,
     /// Column to order by; each list documents its own, `name` always works.
     pub sort: Option<String>,
     /// Order descending.
@@ -31,6 +40,14 @@ pub struct ListParams {
 }
 
 impl ListParams {
+    /// The tags asked for.
+    ///
+    /// # Errors
+    /// `Invalid` at `/tag`.
+    pub fn tags(&self) -> Result<Vec<TagFilter>, Problem> {
+        let text = self.tag.as_deref().unwrap_or_default();
+        TagFilter::parse_all(text).map_err(|detail| Problem::field("/tag", detail))
+    }
     /// Rows at most, within the allowed range.
     pub fn limit(&self) -> u32 {
         self.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX)

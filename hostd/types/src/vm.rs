@@ -180,6 +180,9 @@ pub struct VmSpec {
     pub customization: Option<Customization>,
     /// Latest power request.
     pub power: Option<PowerRequest>,
+    /// Its folder and its notes.
+    #[serde(default, skip_serializing_if = "Filing::is_default")]
+    pub filing: Filing,
     /// Set when deletion was asked for.
     pub deleting: Option<Deletion>,
 }

@@ -98,6 +98,9 @@ pub struct CreateVm {
     /// How its guest sets itself up at its first boot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customization: Option<Customization>,
+    /// Folder, tags and notes.
+    #[serde(default, skip_serializing_if = "NewFiling::is_default")]
+    pub filing: NewFiling,
     /// Start it as soon as it is made.
     #[serde(default)]
     pub start: bool,
@@ -113,7 +116,10 @@ impl CreateVm {
     }
     /// It asks for something that came with [`crate::LIFE`].
     pub(crate) fn has_life(&self) -> bool {
-        self.guest_os.is_some() || self.scheduled_at.is_some() || self.customization.is_some()
+        self.guest_os.is_some()
+            || self.scheduled_at.is_some()
+            || self.customization.is_some()
+            || !self.filing.is_default()
     }
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod cluster;
 pub(crate) mod cpu;
 pub(crate) mod customize;
 pub(crate) mod disk;
+pub(crate) mod filing;
 pub(crate) mod link;
 pub(crate) mod network;
 pub(crate) mod token;

@@ -3,6 +3,7 @@
 use super::cpu::CpuForm;
 use super::customize::{CardForm, CustomizeForm};
 use super::disk::DiskForm;
+use super::filing::FilingForm;
 use crate::fields::{Fields, Reading};
 use hostd_types::*;
 
@@ -41,6 +42,7 @@ pub(crate) struct VmForm {
     pub(crate) disks: Vec<DiskForm>,
     pub(crate) nics: Vec<NicForm>,
     pub(crate) customize: CustomizeForm,
+    pub(crate) filing: FilingForm,
 }
 
 impl VmForm {
@@ -65,6 +67,7 @@ impl VmForm {
             disks: vec![DiskForm::default()],
             nics: vec![NicForm { network, model: "virtio".into() }],
             customize: CustomizeForm::fresh(),
+            filing: FilingForm::default(),
         }
     }
     /// What was sent.
@@ -92,6 +95,7 @@ impl VmForm {
             disks: (0..rows("disks")).map(|index| DiskForm::read(fields, index)).collect(),
             nics: (0..rows("nics")).map(nic).collect(),
             customize: CustomizeForm::read(fields, "/customization", rows("nics")),
+            filing: FilingForm::read(fields),
         }
     }
     /// Adds or removes a row, when a button for that was pressed: `disk+`, `disk-1`, `nic+`, `nic-0`; or takes
@@ -173,6 +177,7 @@ impl VmForm {
         let connected: Vec<bool> = self.nics.iter().map(|nic| !nic.network.is_empty()).collect();
         let customization = self.customize.customization(&mut reading, &connected);
         let (cpu_mode, topology) = self.cpu.cpu(&mut reading);
+        let filing = self.filing.new_filing(&mut reading);
         let machine = CreateVm {
             name: self.name.clone(),
             description: plain_breaks(&self.description),
@@ -189,6 +194,7 @@ impl VmForm {
             disks,
             cdrom,
             nics,
+            filing,
             start: self.start,
             scheduled_at: moment(&mut reading, &self.at),
         };

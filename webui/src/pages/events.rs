@@ -24,6 +24,7 @@ page!(EventsPage);
 
 /// `GET /events`
 pub(crate) async fn show(visit: Visit, Query(listing): Query<Listing>) -> Answer {
+    let listing = listing.with_views(&visit, hostd_types::ListName::Events).await?;
     let subject = Some(listing.subject.as_str()).filter(|s| !s.is_empty());
     let page = visit.core.events(&listing.params(), subject).await.or_page(&visit)?;
     let mut layout = visit.layout("events", Section::Events, "Events");

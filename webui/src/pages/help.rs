@@ -9,11 +9,16 @@ use axum::extract::Path;
 use hostd_types::{Problem, ProblemKind};
 
 /// Topics in reading order: path, title, one line.
-pub(crate) const TOPICS: [(&str, &str, &str); 13] = [
+pub(crate) const TOPICS: [(&str, &str, &str); 14] = [
     ("getting-started", "Getting started", "From the first login to a running machine"),
     ("machines", "Machines", "States, power, editing, consoles, deleting"),
     ("customization", "Customization", "What a guest sets up at its first boot: cloud-init"),
     ("consoles", "Consoles", "Screen, serial port, several viewers, links, several machines"),
+    (
+        "folders",
+        "Folders, tags and notes",
+        "Finding machines again, saved views, and doing the same with many",
+    ),
     ("images", "Images and volumes", "What can be uploaded, and how disks relate to it"),
     ("networks", "Networks", "Private subnets and bridges to the LAN"),
     ("clusters", "Clusters", "Several hosts as one: joining, leaving, and when one is gone"),

@@ -70,6 +70,7 @@ async fn page_of(
 
 /// `GET /images`
 pub(crate) async fn show(visit: Visit, Query(listing): Query<Listing>) -> Answer {
+    let listing = listing.with_views(&visit, hostd_types::ListName::Images).await?;
     let form = ImageForm { host: visit.core.host().to_string(), ..ImageForm::default() };
     Ok(answer(&page_of(&visit, listing, form, None).await?))
 }

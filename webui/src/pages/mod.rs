@@ -5,18 +5,22 @@ pub(crate) mod cluster;
 pub(crate) mod cluster_move;
 pub(crate) mod console;
 pub(crate) mod events;
+pub(crate) mod folders;
 pub(crate) mod help;
 pub(crate) mod host;
 pub(crate) mod images;
 pub(crate) mod login;
 pub(crate) mod networks;
 pub(crate) mod overview;
+pub(crate) mod saved;
 pub(crate) mod tasks;
 pub(crate) mod tokens;
 pub(crate) mod vm;
+pub(crate) mod vm_batch;
 pub(crate) mod vm_customization;
 pub(crate) mod vm_delete;
 pub(crate) mod vm_diagnosis;
+pub(crate) mod vm_filing;
 pub(crate) mod vm_hardware;
 pub(crate) mod vm_new;
 pub(crate) mod vms;
@@ -39,7 +43,7 @@ pub(crate) fn routes(routes: Routes<()>) -> Routes<()> {
         .add("/", Signed, get(overview::show))
         .add("/vms", Signed, get(vms::show).post(vm_new::create))
         .add("/vms/new", Signed, get(vm_new::show))
-        .add("/vms/batch", Signed, post(vms::batch))
+        .add("/vms/batch", Signed, post(vm_batch::act))
         .add("/vms/{id}", Signed, get(vm::show))
         .add("/vms/{id}/console", Signed, get(console::show))
         .add("/vms/{id}/links", Signed, get(console::back).post(console::share))
@@ -53,6 +57,13 @@ pub(crate) fn routes(routes: Routes<()>) -> Routes<()> {
         .add("/vms/{id}/customization", Signed, get(vm_customization::show).post(vm_customization::edit))
         .add("/vms/{id}/edit", Signed, post(vm_hardware::edit))
         .add("/vms/{id}/delete", Signed, get(vm_delete::show).post(vm_delete::delete))
+        .add("/vms/{id}/filing", Signed, get(vm_filing::show).post(vm_filing::edit))
+        .add("/folders", Signed, get(folders::show).post(folders::create))
+        .add("/folders/{id}", Signed, get(folders::show_one).post(folders::edit))
+        .add("/folders/{id}/delete", Signed, post(folders::delete))
+        .add("/views", Signed, post(saved::save))
+        .add("/views/{id}/delete", Signed, post(saved::delete))
+        .add("/tags", Signed, post(saved::tag))
         .add_multipart("/images", Signed, get(images::show).post(images::upload).layer(images::no_limit()))
         .add("/images/{id}/delete", Signed, post(images::delete))
         .add("/volumes", Signed, get(volumes::show).post(volumes::create))

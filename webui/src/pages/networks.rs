@@ -57,6 +57,7 @@ async fn respond(
 
 /// `GET /networks`
 pub(crate) async fn show(visit: Visit, Query(listing): Query<Listing>) -> Answer {
+    let listing = listing.with_views(&visit, hostd_types::ListName::Networks).await?;
     respond(&visit, listing, NetworkForm::default(), false, None).await
 }
 

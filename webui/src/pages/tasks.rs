@@ -37,6 +37,7 @@ page!(TaskPage);
 
 /// `GET /tasks`
 pub(crate) async fn show(visit: Visit, Query(listing): Query<Listing>) -> Answer {
+    let listing = listing.with_views(&visit, hostd_types::ListName::Tasks).await?;
     let page = visit.core.tasks(&listing.params()).await.or_page(&visit)?;
     let pager = listing.pager("/tasks", &page, "task");
     let on_top = listing.state.is_empty() && listing.cursor.is_empty();

@@ -31,6 +31,10 @@ pub(crate) struct VmPage {
     pub(crate) detail: VmDetail,
     pub(crate) charts: Vec<Chart>,
     pub(crate) emulation: bool,
+    /// The charts are of a day.
+    pub(crate) day: bool,
+    /// The path of its folder; empty when it is in none.
+    pub(crate) folder: String,
 }
 page!(VmPage);
 
@@ -53,22 +57,47 @@ pub(crate) struct VmEventsPage {
 }
 page!(VmEventsPage);
 
+/// How much time the charts show.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+pub(crate) struct Asked {
+    /// `day`; anything else is half an hour.
+    span: String,
+}
+
 /// `GET /vms/{id}`
-pub(crate) async fn show(visit: Visit, Path(id): Path<String>) -> Answer {
+pub(crate) async fn show(visit: Visit, Path(id): Path<String>, Query(asked): Query<Asked>) -> Answer {
     let id = visit.id("machine", &id)?;
+    let day = asked.span == "day";
     let detail = visit.core.vm_detail(id).await.or_page(&visit)?;
     // Of a host that does not answer nothing is known.
     let host = visit.core.host_view(detail.vm.spec.host).await.ok();
     let memory = detail.vm.spec.memory_mib << 20;
-    let samples = match detail.vm.status.state.is_active() {
+    let samples = match detail.vm.status.state.is_active() && !day {
         true => Some(visit.core.vm_samples(id).await.or_page(&visit)?),
         false => None,
     };
     let silent = visit.frame.places.silent(&detail.vm.spec.host).is_some();
     let samples = samples.filter(|samples| !(silent && samples.is_empty()));
+    let charts = match samples {
+        // A host that does not answer tells no history either; the page says so.
+        None if day && !silent => {
+            let minutes = visit.core.vm_history(id).await.unwrap_or_default();
+            Chart::of_vm_day(&minutes, memory, hostd_types::Timestamp::now().unix())
+        }
+        Some(samples) => Chart::of_vm(&samples, memory),
+        None => Vec::new(),
+    };
+    let folder = match detail.vm.spec.filing.folder {
+        // It may be deleted at this moment.
+        Some(id) => visit.core.folder(id).await.map(|view| view.path).unwrap_or_default(),
+        None => String::new(),
+    };
     Ok(answer(&VmPage {
+        folder,
         layout: visit.layout("vm", Section::Vms, &detail.vm.spec.name).watching(watch(&visit, &detail.vm)),
-        charts: samples.map(|samples| Chart::of_vm(&samples, memory)).unwrap_or_default(),
+        charts,
+        day,
         emulation: host
             .is_some_and(|h| matches!(h.facts.acceleration, hostd_types::Acceleration::Emulation { .. })),
         detail,

@@ -23,6 +23,8 @@ pub(crate) struct Choices {
     pub(crate) volumes: Vec<VolumeView>,
     pub(crate) networks: Vec<NetworkView>,
     pub(crate) host: Option<HostView>,
+    /// Value and path of each folder.
+    pub(crate) folders: Vec<(String, String)>,
 }
 
 impl Choices {
@@ -43,6 +45,7 @@ impl Choices {
             isos,
             volumes: visit.core.volumes(&all).await.or_page(visit)?.items.into_iter().filter(free).collect(),
             networks,
+            folders: crate::forms::filing::options(&visit.core.folders().await.or_page(visit)?),
             host: visit.core.host_view(host).await.ok(),
         })
     }
@@ -76,6 +79,7 @@ impl NewVmPage {
     const STEPS: [(&'static str, &'static str); 9] = [
         ("basics", "Basics"),
         ("placement", "Placement"),
+        ("filing", "Folder"),
         ("hardware", "Hardware"),
         ("boot", "Boot media"),
         ("storage", "Storage"),

@@ -42,6 +42,7 @@ async fn respond(visit: &Visit, listing: Listing, form: VolumeForm, problem: Opt
 
 /// `GET /volumes`
 pub(crate) async fn show(visit: Visit, Query(listing): Query<Listing>) -> Answer {
+    let listing = listing.with_views(&visit, hostd_types::ListName::Volumes).await?;
     let form = VolumeForm { host: visit.core.host().to_string(), ..VolumeForm::default() };
     respond(&visit, listing, form, None).await
 }

@@ -85,6 +85,8 @@ fn machine_pages() -> Pages {
                 detail: lone.clone(),
                 charts: vec![],
                 emulation: false,
+                folder: String::new(),
+                day: false,
             }),
         ),
         (

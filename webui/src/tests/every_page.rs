@@ -1,6 +1,7 @@
 //! One of each page.
 
 use super::cluster::{cluster_pages, three};
+use super::filing_pages::filing_pages;
 use super::list_pages::list_pages;
 use super::machine_pages::machine_pages;
 use super::sample::*;
@@ -47,7 +48,8 @@ pub(super) fn row(n: i64, name: &str, state: VmState) -> Row {
 
 pub(super) fn vms_page(rows: Vec<Row>, layout: crate::visit::Layout, listing: Listing) -> VmsPage {
     let counts = if rows.is_empty() { Default::default() } else { counts() };
-    VmsPage { layout, rows, counts, pager: pager(true), listing }
+    let folders = if rows.is_empty() { Vec::new() } else { folders(&listing.q) };
+    VmsPage { layout, rows, counts, folders, pager: pager(true), listing }
 }
 
 /// A list of `n` running machines.
@@ -84,6 +86,7 @@ pub(super) fn choices(text: &str) -> Choices {
         volumes: vec![volume(&format!("data{text}"), None)],
         networks: vec![network(&format!("default{text}"))],
         host: Some(host(text, true)),
+        folders: vec![(FolderId::new().to_string(), format!("/Production{text}"))],
     }
 }
 
@@ -191,5 +194,6 @@ fn single_pages(text: &str) -> Pages {
 
 /// Every page with something on it; `text` stands in every name and sentence.
 pub(super) fn full(text: &str) -> Pages {
-    [single_pages(text), list_pages(text), machine_pages(text), cluster_pages(text)].concat()
+    [single_pages(text), list_pages(text), machine_pages(text), filing_pages(text), cluster_pages(text)]
+        .concat()
 }

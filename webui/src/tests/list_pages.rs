@@ -61,7 +61,7 @@ fn resource_pages(text: &str) -> Pages {
             html(vms_page(
                 rows(text),
                 lay("vms", Section::Vms),
-                Listing { q: text.to_owned(), ..Listing::default() },
+                with_views(ListName::Vms, Listing { q: text.to_owned(), ..Listing::default() }, text),
             )),
         ),
         (

@@ -37,13 +37,20 @@ pub(super) fn machine_pages(text: &str) -> Pages {
             detail.task = Some(task("vm.reboot", &name, TaskState::Running));
         }
         let charts = if state.is_active() { Chart::of_vm(&vm_samples(1), 4 << 30) } else { Vec::new() };
-        html(VmPage { layout, detail, charts, emulation: true })
+        html(VmPage { layout, detail, charts, emulation: true, day: false, folder: format!("/Web{text}") })
     };
     let silent = || {
         let (layout, mut detail) = page("vm", VmState::Running);
         detail.vm.spec.host = HOSTS[2];
         (detail.vm.status.drift, detail.pending) = Default::default();
-        html(VmPage { layout, detail, charts: Vec::new(), emulation: false })
+        html(VmPage {
+            layout,
+            detail,
+            charts: Vec::new(),
+            emulation: false,
+            day: false,
+            folder: String::new(),
+        })
     };
     let hardware = |state, refusal| {
         let (layout, detail) = page("vm-hardware", state);

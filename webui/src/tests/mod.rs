@@ -4,6 +4,7 @@ mod assets;
 pub(crate) mod cluster;
 mod empty_pages;
 mod every_page;
+mod filing_pages;
 mod list_pages;
 mod machine_pages;
 mod markup;

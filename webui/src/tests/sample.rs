@@ -59,7 +59,9 @@ pub(crate) fn actor(name: &str) -> Actor {
 }
 
 pub(crate) fn meta() -> Meta {
-    Meta::created(Timestamp::now().plus_seconds(-86_400 * 3), &actor("admin"))
+    let mut meta = Meta::created(Timestamp::now().plus_seconds(-86_400 * 3), &actor("admin"));
+    meta.labels = [("env".into(), "prod".into()), ("web".into(), String::new())].into();
+    meta
 }
 
 /// A machine with two disks' worth of spec.
@@ -91,6 +93,7 @@ pub(crate) fn vm(name: &str, state: VmState) -> Vm {
                 model: NicModel::Virtio,
             }],
             power: None,
+            filing: Filing { folder: None, notes: format!("Call {name} first") },
             deleting: None,
         },
         status: VmStatus { phase: Phase::Ready, state, ..VmStatus::default() },
@@ -374,4 +377,42 @@ pub(crate) fn session() -> Session {
         address: "192.168.4.77".into(),
         agent: format!("Firefox {HOSTILE}"),
     }
+}
+
+/// Two folders, one in the other.
+pub(crate) fn folders(text: &str) -> Vec<FolderView> {
+    let view = |name: String, parent: Option<FolderId>, path: String, depth| FolderView {
+        folder: Folder {
+            id: FolderId::new(),
+            meta: meta(),
+            spec: FolderSpec { name, parent },
+            status: FolderStatus {},
+        },
+        path,
+        depth,
+        vms: 2,
+        vms_in_all: 5 - u64::from(depth),
+    };
+    let top = view(format!("Production{text}"), None, format!("/Production{text}"), 1);
+    let id = top.folder.id;
+    vec![top, view(format!("Web tier{text}"), Some(id), format!("/Production{text}/Web tier{text}"), 2)]
+}
+
+/// A list that somebody saved views of.
+pub(crate) fn with_views(
+    list: ListName,
+    listing: crate::listing::Listing,
+    text: &str,
+) -> crate::listing::Listing {
+    let view = |name: String, query: String| SavedView {
+        id: ViewId::new(),
+        user: Some(UserId::new()),
+        name,
+        list,
+        query,
+        saved_at: Timestamp::now(),
+    };
+    let shown = listing.query();
+    let views = vec![view(format!("Mine{text}"), shown), view("Running".into(), "state=running".into())];
+    crate::listing::Listing { list: Some(list), views, ..listing }
 }

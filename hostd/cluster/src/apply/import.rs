@@ -5,6 +5,7 @@ use super::scope::Scope;
 use super::{Done, Step};
 use crate::clash::{MOVING, Present, clashes};
 use crate::rows::Resource;
+use crate::schema;
 use hostd_types::*;
 use std::collections::BTreeMap;
 
@@ -43,7 +44,10 @@ pub(crate) fn import(scope: &mut Scope<'_>, host: HostId, belongings: &Belonging
     for vm in belongings.vms.iter().filter(|vm| !plan.present.has(*vm)) {
         plug_in(scope, vm)?;
     }
+    let folders = folders(scope)?;
     let vms = bring(scope, &mut plan, &belongings.vms, |vm| {
+        // Folders are the cluster's, and stay behind.
+        vm.spec.filing.folder = vm.spec.filing.folder.filter(|id| folders.contains(&id.to_string()));
         if let Some(power) = &mut vm.spec.power {
             power.task = NO_TASK;
         }
@@ -95,6 +99,14 @@ fn present(scope: &Scope<'_>) -> Step<Present> {
         }
     }
     Ok(present)
+}
+
+/// The folders there are.
+fn folders(scope: &Scope<'_>) -> Step<Vec<String>> {
+    if schema::level(scope.db)? < LIFE {
+        return Ok(Vec::new());
+    }
+    scope.names("SELECT id FROM folder WHERE id <> ?1", "")
 }
 
 /// Writes the rows that are not there yet; tells how many. `settle` takes out what stayed behind and gives the name.

@@ -8,6 +8,7 @@ mod access;
 mod cluster;
 mod console_link;
 mod event;
+mod folder;
 mod host;
 mod image;
 mod import;
@@ -16,6 +17,7 @@ mod join_token;
 mod lease;
 mod lookup;
 mod network;
+mod organize;
 mod remove;
 mod request;
 mod rotation;
@@ -188,6 +190,7 @@ fn dispatch(scope: &mut Scope<'_>) -> Step<Done> {
         Command::Task(command) => task::apply(scope, command),
         Command::Access(command) => access::apply(scope, command),
         Command::Cluster(command) => cluster::apply(scope, command),
+        Command::Organize(command) => organize::apply(scope, command),
         Command::Audit(command) => event::audit(scope, command),
     }
 }

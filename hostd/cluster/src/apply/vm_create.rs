@@ -3,7 +3,7 @@
 use super::lookup::refuse;
 use super::scope::Scope;
 use super::volume::POOL;
-use super::{Done, Step};
+use super::{Done, Step, folder};
 use crate::clash::suffixed;
 use hostd_types::*;
 use rusqlite::params;
@@ -14,6 +14,9 @@ pub(crate) fn create(scope: &mut Scope<'_>, id: VmId, host: HostId, asked: &Crea
     scope.free_name::<Vm>(&asked.name)?;
     if let Some(image) = asked.cdrom {
         scope.usable_image(image, ImageKind::Iso, host, "/cdrom")?;
+    }
+    if asked.filing.folder.is_some() {
+        folder::path(scope, asked.filing.folder, "/filing/folder")?;
     }
     let mut disks = Vec::with_capacity(asked.disks.len());
     for (index, disk) in asked.disks.iter().enumerate() {
@@ -50,9 +53,11 @@ pub(crate) fn create(scope: &mut Scope<'_>, id: VmId, host: HostId, asked: &Crea
         cdrom: asked.cdrom,
         nics,
         power,
+        filing: Filing { folder: asked.filing.folder, notes: asked.filing.notes.clone() },
         deleting: None,
     };
-    let vm = Vm { id, meta: scope.created(), spec, status: VmStatus::default() };
+    let meta = Meta { labels: asked.filing.tags.clone(), ..scope.created() };
+    let vm = Vm { id, meta, spec, status: VmStatus::default() };
     scope.insert(&vm)?;
     let subject = vm.subject();
     scope.start_task(&subject, host)?;

@@ -4,7 +4,7 @@ use crate::error::read_failed;
 use crate::rows::Sort;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hostd_types::{ListParams, Problem, ProblemKind};
+use hostd_types::{FolderPlace, ListParams, Problem, ProblemKind};
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Arguments, AssertSqlSafe, Row, SqlitePool};
@@ -20,12 +20,22 @@ pub(crate) struct Listing<'a> {
     pub(crate) state: Option<&'static str>,
     /// Column [`ListParams::host`] compares with.
     pub(crate) host: Option<&'static str>,
+    /// Rows have tags, in the column `meta`.
+    pub(crate) tags: bool,
+    /// Rows are in folders, by the column `spec`.
+    pub(crate) folders: bool,
     pub(crate) sorts: &'static [Sort],
     /// Descending when the client names no order.
     pub(crate) newest_first: bool,
     /// Only rows with this value in this column.
     pub(crate) only: Option<(&'static str, &'a str)>,
 }
+
+/// The folder of a machine, as the index has it.
+const FOLDER: &str = "json_extract(spec, '$.filing.folder')";
+/// A folder and all below it.
+const BELOW: &str = "WITH RECURSIVE tree (id) AS (VALUES (?) UNION ALL SELECT folder.id FROM folder \
+                     JOIN tree ON folder.parent = tree.id) SELECT id FROM tree";
 
 /// Rows of one page.
 pub(crate) struct Rows {
@@ -75,6 +85,30 @@ fn containing(text: &str) -> String {
     pattern
 }
 
+/// Conditions of tags and folders, each with what is bound in it.
+fn filing(listing: &Listing<'_>, params: &ListParams) -> Result<Vec<(String, Vec<String>)>, Problem> {
+    let mut conditions = Vec::new();
+    let tags = if listing.tags { params.tags()? } else { Vec::new() };
+    for tag in tags {
+        // A key has no quotes in it.
+        let label = format!("$.labels.\"{}\"", tag.key);
+        conditions.push(match tag.value {
+            None => ("json_type(meta, ?) IS NOT NULL".into(), vec![label]),
+            Some(value) => ("json_extract(meta, ?) = ?".into(), vec![label, value]),
+        });
+    }
+    if let (true, Some(FolderPlace(place))) = (listing.folders, params.folder) {
+        match place.map(|id| id.to_string()) {
+            // Everything is below the top.
+            None if params.below => {}
+            None => conditions.push((format!("{FOLDER} IS NULL"), Vec::new())),
+            Some(id) if params.below => conditions.push((format!("{FOLDER} IN ({BELOW})"), vec![id])),
+            Some(id) => conditions.push((format!("{FOLDER} = ?"), vec![id])),
+        }
+    }
+    Ok(conditions)
+}
+
 /// The page that `params` asks for.
 pub(crate) async fn page(
     pool: &SqlitePool,
@@ -110,6 +144,10 @@ pub(crate) async fn page(
     if let (Some(column), Some(host)) = (listing.host, params.host) {
         wheres.push(format!("{column} = ?"));
         bind(host.to_string())?;
+    }
+    for (condition, bound) in filing(listing, params)? {
+        wheres.push(condition);
+        bound.into_iter().try_for_each(&mut bind)?;
     }
     let filter = if wheres.is_empty() { String::new() } else { format!(" WHERE {}", wheres.join(" AND ")) };
     let table = listing.table;

@@ -4,6 +4,7 @@ mod access;
 mod cluster;
 mod console_link;
 mod list;
+mod organize;
 mod records;
 mod resources;
 
@@ -77,6 +78,8 @@ impl Store {
             key: "id",
             state: T::EXTRA.iter().find(|c| **c == "state").copied(),
             host: T::EXTRA.iter().find(|c| **c == "host").copied(),
+            tags: true,
+            folders: T::KIND == Kind::Vm,
             sorts: T::SORT,
             newest_first: false,
             only: None,

@@ -29,6 +29,11 @@ impl Store {
 
     /// A page of machines. Orders: name, state, cpus, memory, created. `state` is a [`VmState`]'s name.
     pub async fn vms(&self, list: &ListParams) -> Result<Page<Vm>, Problem> {
+        let in_folder = list.folder.is_some_and(|FolderPlace(folder)| folder.is_some());
+        if in_folder && self.level().await? < LIFE {
+            // There are no folders yet.
+            return Ok(Page { items: Vec::new(), total: 0, next: None });
+        }
         self.page(list).await
     }
 
@@ -111,6 +116,36 @@ impl Store {
     /// The networks of a host.
     pub async fn networks_on(&self, host: HostId) -> Result<Vec<Network>, Problem> {
         self.all("host = ?", host.to_string()).await
+    }
+
+    /// Number of machines with a card plugged into each network; networks without are absent.
+    pub async fn vms_by_network(&self) -> Result<BTreeMap<NetworkId, u64>, Problem> {
+        let sql = "SELECT network, count(DISTINCT vm) FROM nic GROUP BY network";
+        self.counted(sql).await
+    }
+
+    /// Number of volumes layered over each image; images without are absent.
+    pub async fn volumes_by_image(&self) -> Result<BTreeMap<ImageId, u64>, Problem> {
+        self.counted("SELECT image, count(*) FROM volume WHERE image IS NOT NULL GROUP BY image").await
+    }
+
+    /// Number of machines with each image in the CD-ROM drive; images without are absent.
+    pub async fn vms_by_cdrom(&self) -> Result<BTreeMap<ImageId, u64>, Problem> {
+        self.counted("SELECT cdrom, count(*) FROM vm WHERE cdrom IS NOT NULL GROUP BY cdrom").await
+    }
+
+    /// Ids with a number each.
+    async fn counted<T: std::str::FromStr<Err = BadId> + Ord>(
+        &self,
+        sql: &'static str,
+    ) -> Result<BTreeMap<T, u64>, Problem> {
+        let rows = sqlx::query(sql).fetch_all(&self.0).await.map_err(read_failed)?;
+        let count = |row: &sqlx::sqlite::SqliteRow| {
+            let id: &str = row.try_get(0).map_err(read_failed)?;
+            let number: i64 = row.try_get(1).map_err(read_failed)?;
+            Ok((id.parse().map_err(read_failed)?, number.unsigned_abs()))
+        };
+        rows.iter().map(count).collect()
     }
 
     /// Machines with a card plugged into this network.

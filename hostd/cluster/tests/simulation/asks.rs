@@ -112,6 +112,7 @@ pub fn create(vm: VmId, host: HostId, name: String) -> Command {
         disks: vec![],
         cdrom: None,
         nics: vec![],
+        filing: NewFiling::default(),
         start: false,
     };
     Command::Vm(VmCommand::Create { id: vm, host, vm: asked })

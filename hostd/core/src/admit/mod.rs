@@ -7,6 +7,7 @@ mod cluster;
 mod host;
 mod image;
 mod network;
+mod organize;
 mod power;
 mod task;
 mod vm;
@@ -64,6 +65,7 @@ pub(crate) fn admit(command: &Command, now: &Snapshot) -> Result<(), Problem> {
             | NetworkCommand::Deleted { .. }
             | NetworkCommand::CreateFailed { .. } => Ok(()),
         },
+        Command::Organize(c) => organize::organize(c),
         Command::Task(c) => match c {
             TaskCommand::Cancel { id } => task::cancel(*id, now),
             TaskCommand::Tell { .. } | TaskCommand::Prune { .. } => Ok(()),

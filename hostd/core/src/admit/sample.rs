@@ -25,6 +25,7 @@ pub(crate) fn create_vm(name: &str) -> CreateVm {
         disks: Vec::new(),
         cdrom: None,
         nics: Vec::new(),
+        filing: NewFiling::default(),
         start: false,
     }
 }
@@ -54,6 +55,7 @@ pub(crate) fn vm(name: &str) -> Vm {
             cdrom: None,
             nics: Vec::new(),
             power: None,
+            filing: Filing::default(),
             deleting: None,
         },
         status: VmStatus {

@@ -46,6 +46,7 @@ pub(super) fn create(vm: &CreateVm, now: &Snapshot) -> Result<(), Problem> {
     }
     check_nics(&mut wrong, vm, now);
     crate::customize::check_new(&mut wrong, vm);
+    super::organize::check_new(&mut wrong, &vm.filing);
     wrong.done()
 }
 

@@ -36,6 +36,8 @@ pub(crate) enum Ask {
     VmDetail(VmId),
     /// That machine's load.
     VmSamples(VmId),
+    /// The day of that machine's load.
+    VmHistory(VmId),
     /// A picture of its screen.
     Screenshot(VmId),
     /// A small and perhaps some seconds old one.
@@ -138,6 +140,7 @@ impl Ask {
             Ask::HostSamples => value(&core.own_samples()),
             Ask::VmDetail(id) => value(&core.vm_detail(id).await?),
             Ask::VmSamples(id) => value(&core.own_vm_samples(id)),
+            Ask::VmHistory(id) => value(&core.own_vm_history(id).await?),
             Ask::Screenshot(id) => value(&core.screenshot(&Ctx::host(), id).await?),
             Ask::Thumbnail(id) => value(&core.thumbnail(id).await?),
             Ask::Viewers(id) => value(&core.viewers(id).await?),
@@ -166,6 +169,7 @@ impl Ask {
             | Ask::HostSamples
             | Ask::VmDetail(_)
             | Ask::VmSamples(_)
+            | Ask::VmHistory(_)
             | Ask::Volume(_)
             | Ask::Image(_)
             | Ask::Network(_)

@@ -50,6 +50,7 @@ impl Core {
             | Command::Host(_)
             | Command::Access(_)
             | Command::Cluster(_)
+            | Command::Organize(_)
             | Command::Audit(_) => None,
         })
     }

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod diagnosis;
+mod folder;
 mod host;
 mod image;
 mod network;
@@ -11,6 +12,7 @@ mod task;
 mod vm;
 mod volume;
 
+pub use network::Leased;
 #[cfg(test)]
 pub(crate) use notice::tests;
 pub use silence::HostSight;

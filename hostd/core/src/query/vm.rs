@@ -1,6 +1,7 @@
 //! Reads of machines.
 
 use super::found;
+use crate::error::internal;
 use crate::federation::Ask;
 use crate::{Core, NicView, VmDetail, customize, seed};
 use hostd_types::*;
@@ -133,6 +134,27 @@ impl Core {
             return Ok(self.own_vm_samples(id));
         }
         Ok(self.ask(host, &Ask::VmSamples(id)).await.unwrap_or_default())
+    }
+
+    /// The last day of a machine's load, a mean a minute, newest last. Minutes in which nothing was measured are left out.
+    ///
+    /// # Errors
+    /// `NotFound`; `Unavailable` when it is on another host that does not answer.
+    pub async fn vm_history(&self, id: VmId) -> Result<Vec<VmSample>, Problem> {
+        let host = self.vm(id).await?.spec.host;
+        if host == self.host() {
+            self.own_vm_history(id).await
+        } else {
+            self.ask(host, &Ask::VmHistory(id)).await
+        }
+    }
+
+    /// The same of a machine on this host.
+    pub(crate) async fn own_vm_history(&self, id: VmId) -> Result<Vec<VmSample>, Problem> {
+        let (minutes, now) = (self.0.minutes.clone(), Timestamp::now().unix());
+        let failed = |error: &dyn std::fmt::Display| internal("The machine's history can't be read", error);
+        let read = tokio::task::spawn_blocking(move || minutes.read(id, now)).await;
+        read.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
     }
 
     /// Load of a machine on this host.

@@ -9,6 +9,7 @@ mod host;
 mod images;
 mod jobs;
 mod leases;
+mod minutes;
 mod networks;
 mod peers;
 mod reach;
@@ -17,6 +18,7 @@ mod samples;
 mod vms;
 mod volumes;
 
+pub(crate) use minutes::Minutes;
 pub(crate) use samples::History;
 
 use crate::{Core, ReconcilerView};
@@ -117,7 +119,14 @@ impl Wakes {
                 self.host.notify_one();
                 self.peers.notify_one();
             }
-            Kind::JoinToken | Kind::Event | Kind::User | Kind::Token | Kind::Session | Kind::ConsoleLink => {}
+            Kind::JoinToken
+            | Kind::Event
+            | Kind::User
+            | Kind::Token
+            | Kind::Session
+            | Kind::ConsoleLink
+            | Kind::Folder
+            | Kind::View => {}
         }
     }
     pub fn ring_all(&self) {

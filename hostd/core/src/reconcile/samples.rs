@@ -1,7 +1,10 @@
-//! Load of the host and its machines, every five seconds, kept for half an hour in memory.
+//! Load of the host and its machines, every five seconds, kept for half an hour in memory; of machines a mean a minute
+//! for a day on the disk.
 
+use super::minutes::Gathered;
 use super::{Reconcile, Summary};
 use crate::Core;
+use crate::error::internal;
 use crate::facts::{Counters, rates};
 use hostd_types::*;
 use hostd_virt::SeenLoad;
@@ -67,11 +70,30 @@ pub(super) struct Samples {
     core: Core,
     counters: Counters,
     loads: HashMap<VmId, (Instant, SeenLoad)>,
+    gathered: Gathered,
 }
 
 impl Samples {
     pub fn new(core: &Core) -> Self {
-        Self { core: core.clone(), counters: Counters::read(), loads: HashMap::new() }
+        Self {
+            core: core.clone(),
+            counters: Counters::read(),
+            loads: HashMap::new(),
+            gathered: Gathered::default(),
+        }
+    }
+
+    /// Writes what a minute came to, and forgets machines that are gone.
+    async fn keep(&self, means: Vec<(VmId, VmSample)>) -> Result<(), Problem> {
+        let vms = self.core.store().vms_on(self.core.host()).await?.into_iter().map(|vm| vm.id).collect();
+        let minutes = self.core.0.minutes.clone();
+        let written =
+            tokio::task::spawn_blocking(move || minutes.write(&means).and_then(|()| minutes.keep(&vms)));
+        match written.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(internal("The history of machines can't be written", error)),
+            Err(error) => Err(internal("The history of machines can't be written", error)),
+        }
     }
 
     async fn sample_vms(&mut self, unix: i64) -> usize {
@@ -86,6 +108,7 @@ impl Samples {
             let vm = load.vm;
             if let Some((at, before)) = self.loads.get(&vm) {
                 let sample = vm_rates(before, &load, now.saturating_duration_since(*at), unix);
+                self.gathered.add(vm, &sample);
                 self.core.0.history.add_vm(vm, sample);
                 self.core.0.live.tell(Kind::Vm, vm);
             }
@@ -123,6 +146,9 @@ impl Reconcile for Samples {
         self.core.0.history.add_host(rates(&self.counters, &now, unix));
         self.counters = now;
         self.core.0.live.tell(Kind::Host, self.core.host());
+        if let Some(means) = self.gathered.begin(unix) {
+            self.keep(means).await?;
+        }
         let vms = self.sample_vms(unix).await;
         self.core.0.history.forget_old(unix);
         if !self.core.is_witness()

@@ -5,6 +5,8 @@ pub mod appliance;
 pub mod cluster;
 pub mod console;
 pub mod diagnosis;
+pub mod filing;
+pub mod folder;
 pub mod guest_os;
 pub mod host;
 pub mod image;
@@ -43,6 +45,16 @@ pub fn add_all<C>(routes: Routes<C>) -> Routes<C> {
         .document(signed, routes!(vm::list_vm_samples))
         .document(signed, routes!(guest_os::list_guest_profiles))
         .document(signed, routes!(vm::list_time_zones))
+        .document(signed, routes!(vm::list_vm_history))
+        .document(signed, routes!(filing::batch_vms))
+        .document(signed, routes!(filing::file_vm))
+        .document(signed, routes!(filing::file_volume))
+        .document(signed, routes!(filing::file_image))
+        .document(signed, routes!(filing::file_network))
+        .document(signed, routes!(filing::list_views, filing::save_view))
+        .document(signed, routes!(filing::delete_view))
+        .document(signed, routes!(folder::list_folders, folder::create_folder))
+        .document(signed, routes!(folder::get_folder, folder::edit_folder, folder::delete_folder))
         .document(signed, routes!(volume::list_volumes, volume::create_volume))
         .document(signed, routes!(volume::get_volume, volume::delete_volume))
         .document(signed, routes!(image::list_images, image::upload_image))

@@ -6,11 +6,13 @@
 
 mod access;
 mod cluster;
+mod organize;
 mod storage;
 mod vm;
 
 pub use access::AccessCommand;
 pub use cluster::ClusterCommand;
+pub use organize::OrganizeCommand;
 pub use storage::{ImageCommand, VolumeCommand};
 pub use vm::{TaskEnd, VmCommand};
 
@@ -68,6 +70,8 @@ pub enum Command {
     Access(AccessCommand),
     /// About the cluster itself.
     Cluster(ClusterCommand),
+    /// About folders, tags, notes and saved views.
+    Organize(OrganizeCommand),
     /// A line for the audit trail alone: a refusal, or something observed.
     Audit(AuditCommand),
 }
@@ -281,6 +285,7 @@ impl Command {
                 ClusterCommand::StepRotation { .. } => "cluster.step_rotation",
             }
             .into(),
+            Command::Organize(c) => c.name(),
             Command::Audit(c) => c.action.clone(),
         }
     }

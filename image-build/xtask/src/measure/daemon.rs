@@ -30,13 +30,26 @@ pub async fn host(checkout: &Checkout) -> Result<(tempfile::TempDir, Host)> {
 
 /// Creates `count` machines that stay off, and waits until every one of them is ready.
 pub async fn machines(host: &Host, count: usize) -> Result<()> {
+    machines_of(
+        host,
+        count,
+        |index| json!({"name": format!("machine-{index:04}"), "cpus": 1, "memory_mib": 64}),
+    )
+    .await
+}
+
+/// The same, made of what `body` says of each.
+pub async fn machines_of(
+    host: &Host,
+    count: usize,
+    body: impl Fn(usize) -> Value + Clone + Send + 'static,
+) -> Result<()> {
     let mut workers = Vec::new();
     for worker in 0..CONNECTIONS {
-        let mut console = host.console();
+        let (mut console, body) = (host.console(), body.clone());
         workers.push(tokio::spawn(async move {
             for index in (worker..count).step_by(CONNECTIONS) {
-                let vm = json!({"name": format!("machine-{index:04}"), "cpus": 1, "memory_mib": 64});
-                console.post("/api/v1/vms", &vm).await?;
+                console.post("/api/v1/vms", &body(index)).await?;
             }
             anyhow::Ok(())
         }));

@@ -8,8 +8,10 @@ mod failover;
 mod fleet;
 mod hundred;
 mod join;
+mod list;
 mod page;
 mod start;
+mod stats;
 mod write;
 
 use crate::checkout::Checkout;
@@ -33,15 +35,17 @@ pub struct Figure {
 }
 
 /// Names that can be asked for; names measured in one go stand together.
-const GROUPS: [(Group, &[&str]); 13] = [
+const GROUPS: [(Group, &[&str]); 15] = [
     (Group::IsoSize, &["iso.bytes"]),
     (Group::BootBios, &["boot.bios"]),
     (Group::BootUefi, &["boot.uefi"]),
     (Group::Idle, &["idle.used_mib", "idle.hostd_rss_mb"]),
     (Group::Pages, &["page.login", "page.vms"]),
     (Group::Api, &["api.vm.p50", "api.vm.p99", "api.list100.p50", "submit.p50"]),
+    (Group::List, &["list.vms2000", "list.vms2000.folder", "list.vms2000.tag"]),
     (Group::Start, &["vm-start.ratio"]),
     (Group::Console, &["console.first_frame"]),
+    (Group::Stats, &["stats.cpu30"]),
     (Group::Join, &["join.one", "join.vms50", "join.three"]),
     (
         Group::Write,
@@ -61,8 +65,10 @@ enum Group {
     Idle,
     Pages,
     Api,
+    List,
     Start,
     Console,
+    Stats,
     Join,
     Write,
     Failover,
@@ -91,6 +97,8 @@ pub async fn measure(checkout: &Checkout, names: &[String]) -> Result<()> {
             Group::Idle => appliance::idle(checkout).await?,
             Group::Pages => page::weights(checkout).await?,
             Group::Api => daemon::api(checkout).await?,
+            Group::List => list::pages(checkout).await?,
+            Group::Stats => stats::cpu(checkout).await?,
             Group::Start => start::ratio(checkout).await?,
             Group::Console => console::first_frame(checkout).await?,
             Group::Join => join::times(checkout).await?,
