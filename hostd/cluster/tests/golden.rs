@@ -510,29 +510,19 @@ fn what_a_host_brings_into_an_older_cluster_has_nothing_newer() {
     let spec = &mut newer.vms[0].spec;
     (spec.cpu_mode, spec.machine_type) = (CpuMode::Performance, Some("pc-q35-10.0".into()));
     spec.topology = CpuTopology { sockets: 2, threads: 1 };
+    let hardware = newer.clone();
+    let spec = &mut newer.vms[0].spec;
+    (spec.guest_os, spec.scheduled_at) = (GuestOs::Debian, Some(Timestamp::from_unix(1_900_000_000)));
+    spec.customization = Some(Customization::default());
     spec.filing.notes = "n".into();
-    let newest = {
-        let mut newest = belongings(host);
-        newest.vms[0].spec = VmSpec { customization: Some(Customization::default()), ..spec.clone() };
-        Command::Cluster(ClusterCommand::Import { host, belongings: newest })
-    };
-    let newer = Command::Cluster(ClusterCommand::Import { host, belongings: newer });
+    let import = |belongings| Command::Cluster(ClusterCommand::Import { host, belongings });
     let fitted = |level| {
-        let mut command = newer.clone();
+        let mut command = import(newer.clone());
         command.fit(level);
         command
     };
-    let mut unfiled = newer.clone();
-    if let Command::Cluster(ClusterCommand::Import { belongings, .. }) = &mut unfiled {
-        belongings.vms[0].spec.filing = Filing::default();
-    }
-    assert_eq!((fitted(LEASES), fitted(HARDWARE), fitted(LIFE)), (older, unfiled.clone(), newer.clone()));
-    let mut fewer = newest.clone();
-    fewer.fit(HARDWARE);
-    assert_eq!(fewer, unfiled);
-    let mut same = newest.clone();
-    same.fit(LIFE);
-    assert_eq!(same, newest);
+    let of_all = (fitted(LEASES), fitted(HARDWARE), fitted(LIFE));
+    assert_eq!(of_all, (older, import(hardware), import(newer.clone())));
 }
 
 #[test]

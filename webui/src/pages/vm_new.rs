@@ -76,7 +76,7 @@ page!(NewVmPage, refusal);
 
 impl NewVmPage {
     /// The parts of the form, which are steps where scripts run.
-    const STEPS: [(&'static str, &'static str); 9] = [
+    const STEPS: [(&'static str, &'static str); 10] = [
         ("basics", "Basics"),
         ("placement", "Placement"),
         ("filing", "Folder"),

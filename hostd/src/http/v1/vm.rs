@@ -152,6 +152,8 @@ pub async fn get_screenshot(
 #[utoipa::path(get, path = "/api/v1/timezones", tag = "vms", responses((status = 200, body = Vec<String>), Refusals))]
 pub async fn list_time_zones() -> Json<&'static [&'static str]> {
     Json(hostd_core::time_zones())
+}
+
 /// Load of the last day, a mean a minute, newest last; minutes in which nothing was measured are left out
 #[utoipa::path(get, path = "/api/v1/vms/{id}/history", tag = "vms", params(("id" = VmId, Path)), responses(
     (status = 200, body = Vec<VmSample>), Refusals))]
