@@ -194,6 +194,7 @@ async fn editing_needs_the_machine_off_except_for_harmless_settings() {
 #[tokio::test]
 async fn a_customization_runs_under_a_number_of_its_own_and_passwords_stay() {
     let f = Fixture::new().await;
+    f.ok(raise(LEVEL)).await;
     let id = f.ready_vm("web").await;
     f.ok(vm_report(id, running(), None)).await;
     let change = |change| edit(id, None, EditVm { customization: Some(change), ..EditVm::default() });

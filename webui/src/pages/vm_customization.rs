@@ -48,7 +48,7 @@ pub(crate) async fn show(visit: Visit, Path(id): Path<String>) -> Answer {
     Ok(answer(&page_of(&visit, detail, form, None)))
 }
 
-/// `POST /vms/{id}/customization`: saves, runs again, takes away, or shows the form with another row.
+/// `POST /vms/{id}/customization`: saves, takes away, or shows the form with another row.
 pub(crate) async fn edit(Path(id): Path<String>, submission: Submission) -> Answer {
     let (visit, fields) = (&submission.visit, &submission.fields);
     let id: VmId = visit.id("machine", &id)?;
@@ -58,18 +58,9 @@ pub(crate) async fn edit(Path(id): Path<String>, submission: Submission) -> Answ
         let edit = EditVm { customization: Some(change), ..EditVm::default() };
         Command::Vm(VmCommand::Edit { id, expect, edit })
     };
-    match fields.text("do").as_str() {
-        "run_again" => {
-            let said = "The guest sets itself up again when it boots the next time.";
-            return Ok(submission.act(command(None, CustomizationChange::RunAgain), &path, said).await);
-        }
-        "remove" => {
-            let change = CustomizationChange::Remove;
-            return Ok(submission
-                .act(command(None, change), &path, "The customization was taken away.")
-                .await);
-        }
-        _ => {}
+    if fields.text("do") == "remove" {
+        let change = CustomizationChange::Remove;
+        return Ok(submission.act(command(None, change), &path, "The customization was taken away.").await);
     }
     let mut form = CustomizeForm::read(fields, "/customization/to", detail.vm.spec.nics.len());
     let run_again = fields.ticked("run_again");
