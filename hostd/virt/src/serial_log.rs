@@ -34,7 +34,7 @@ fn trim_all(run_dir: &Path) -> io::Result<usize> {
     for machine in std::fs::read_dir(run_dir).into_iter().flatten().flatten() {
         match trim(&machine.path().join("serial.log")) {
             Ok(done) => trimmed += usize::from(done),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
             Err(error) => failed = Some(error),
         }
     }
