@@ -22,6 +22,7 @@ mod api {
     mod problems;
     mod qx;
     mod routes;
+    pub mod snapshots;
     mod vm_input;
     mod vms;
     mod volumes;
@@ -33,8 +34,9 @@ mod fault {
     mod crash;
     mod data_partition;
     mod libvirt;
+    mod merge;
     mod schema;
-    mod space;
+    pub mod space;
 }
 
 mod cluster {

@@ -120,6 +120,11 @@ CREATE UNIQUE INDEX host_node ON host (json_extract(spec, '$.node'));
 
 /// One block for each resource that came with the level.
 const ADD_LIFE: &str = "
+CREATE TABLE snapshot (
+    id TEXT PRIMARY KEY, name TEXT NOT NULL COLLATE NOCASE, created INTEGER NOT NULL,
+    vm TEXT NOT NULL, host TEXT NOT NULL, state TEXT NOT NULL,
+    meta TEXT NOT NULL, spec TEXT NOT NULL, status TEXT NOT NULL, UNIQUE (vm, name)) WITHOUT ROWID;
+CREATE INDEX snapshot_host ON snapshot (host);
 ";
 
 /// Opens or makes state.db for its writer.

@@ -21,6 +21,7 @@ mod federation;
 mod isolated;
 mod libvirt_name;
 mod live;
+mod merges;
 mod pool;
 mod query;
 mod reconcile;

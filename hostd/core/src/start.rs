@@ -9,6 +9,7 @@ use crate::federation::{Keeping, Neighbours, Renewals, Wire, keys};
 use crate::isolated::Isolated;
 use crate::libvirt_name::LibvirtNames;
 use crate::live::Live;
+use crate::merges::Merges;
 use crate::pool::Pool;
 use crate::reconcile::{History, Registry, Wakes};
 use crate::requests::Requests;
@@ -62,6 +63,7 @@ pub(crate) struct Inner {
     pub serials: Serials,
     pub history: History,
     pub faults: Faults,
+    pub merges: Merges,
     pub watchdog: crate::watchdog::Known,
     /// How keeping this host's certificate goes.
     pub keeping: Keeping,
@@ -145,6 +147,7 @@ impl Core {
             serials: Serials::new(&tracker, &stop),
             history: History::default(),
             faults: Faults::default(),
+            merges: Merges::default(),
             watchdog: crate::watchdog::Known::default(),
             keeping: Keeping::default(),
             renewals: Renewals::new()?,

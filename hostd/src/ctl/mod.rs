@@ -14,6 +14,7 @@ mod network;
 mod output;
 mod serial;
 mod size;
+mod snapshot;
 mod task;
 mod vm;
 mod volume;

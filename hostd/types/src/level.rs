@@ -24,6 +24,8 @@ impl Command {
     /// The level from which on every member knows this command.
     pub fn level(&self) -> u16 {
         match self {
+            Command::Snapshot(_) => LIFE,
+            Command::Cluster(ClusterCommand::Import { belongings, .. }) if belongings.has_layers() => LIFE,
             Command::Vm(VmCommand::Create { vm, .. }) if vm.has_hardware() => HARDWARE,
             Command::Vm(VmCommand::Edit { edit, .. }) if edit.has_hardware() => HARDWARE,
             Command::Host(HostCommand::Fence { .. } | HostCommand::Acknowledge { .. })
@@ -74,6 +76,7 @@ impl Command {
             Command::Host(_)
             | Command::Vm(_)
             | Command::Volume(_)
+            | Command::Snapshot(_)
             | Command::Image(_)
             | Command::Network(_)
             | Command::Task(_)

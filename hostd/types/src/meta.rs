@@ -99,6 +99,8 @@ pub enum Kind {
     Vm,
     /// A disk.
     Volume,
+    /// A snapshot.
+    Snapshot,
     /// An image.
     Image,
     /// A network.
@@ -124,6 +126,7 @@ impl Kind {
             Kind::Host => "host",
             Kind::Vm => "vm",
             Kind::Volume => "volume",
+            Kind::Snapshot => "snapshot",
             Kind::Image => "image",
             Kind::Network => "network",
             Kind::Task => "task",

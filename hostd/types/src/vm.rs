@@ -169,6 +169,9 @@ pub struct VmSpec {
     pub cdrom: Option<ImageId>,
     /// Network cards, in order.
     pub nics: Vec<VmNic>,
+    /// Where it is among its snapshots.
+    #[serde(default, skip_serializing_if = "VmSnapshots::is_default")]
+    pub snapshots: VmSnapshots,
     /// Latest power request.
     pub power: Option<PowerRequest>,
     /// Set when deletion was asked for.

@@ -7,6 +7,7 @@
 //! thread per [`Hypervisor`] opens and re-opens its connections ([`connection`]), and every call runs in a
 //! blocking thread with a deadline ([`call`]), so that no caller waits for a daemon that does not answer.
 
+mod block;
 mod call;
 mod connection;
 mod console;
@@ -26,6 +27,7 @@ mod plan;
 mod process;
 mod stats;
 
+pub use block::{BlockJob, LiveDisk};
 pub use connection::Link;
 pub use drift::drift;
 pub use error::VirtError;

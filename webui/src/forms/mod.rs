@@ -5,6 +5,7 @@ pub(crate) mod cluster;
 pub(crate) mod cpu;
 pub(crate) mod disk;
 pub(crate) mod network;
+pub(crate) mod snapshot;
 pub(crate) mod token;
 pub(crate) mod vm;
 pub(crate) mod vm_edit;

@@ -9,9 +9,10 @@ use axum::extract::Path;
 use hostd_types::{Problem, ProblemKind};
 
 /// Topics in reading order: path, title, one line.
-pub(crate) const TOPICS: [(&str, &str, &str); 11] = [
+pub(crate) const TOPICS: [(&str, &str, &str); 12] = [
     ("getting-started", "Getting started", "From the first login to a running machine"),
     ("machines", "Machines", "States, power, editing, consoles, deleting"),
+    ("snapshots", "Snapshots", "Keeping what disks hold, and going back to it"),
     ("images", "Images and volumes", "What can be uploaded, and how disks relate to it"),
     ("networks", "Networks", "Private subnets and bridges to the LAN"),
     ("clusters", "Clusters", "Several hosts as one: joining, leaving, and when one is gone"),

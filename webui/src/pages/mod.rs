@@ -16,6 +16,7 @@ pub(crate) mod vm;
 pub(crate) mod vm_delete;
 pub(crate) mod vm_hardware;
 pub(crate) mod vm_new;
+pub(crate) mod vm_snapshots;
 pub(crate) mod vms;
 pub(crate) mod volumes;
 
@@ -40,6 +41,9 @@ pub(crate) fn routes(routes: Routes<()>) -> Routes<()> {
         .add("/vms/{id}", Signed, get(vm::show))
         .add("/vms/{id}/console", Signed, get(vm::console))
         .add("/vms/{id}/events", Signed, get(vm::events))
+        .add("/vms/{id}/snapshots", Signed, get(vm_snapshots::show).post(vm_snapshots::create))
+        .add("/vms/{id}/snapshots/{snapshot}/revert", Signed, post(vm_snapshots::revert))
+        .add("/vms/{id}/snapshots/{snapshot}/delete", Signed, post(vm_snapshots::delete))
         .add("/vms/{id}/power", Signed, post(vm::power))
         .add("/vms/{id}/hardware", Signed, get(vm_hardware::show))
         .add("/vms/{id}/edit", Signed, post(vm_hardware::edit))

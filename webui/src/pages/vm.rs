@@ -124,7 +124,7 @@ pub(crate) async fn power(Path(id): Path<String>, submission: Submission) -> Res
         Err(error) => return error.into_response(),
     };
     let path = match submission.fields.text("from").as_str() {
-        tab @ ("console" | "hardware" | "events") => format!("/vms/{id}/{tab}"),
+        tab @ ("console" | "hardware" | "snapshots" | "events") => format!("/vms/{id}/{tab}"),
         _ => format!("/vms/{id}"),
     };
     match power_action(&submission.fields) {

@@ -87,6 +87,7 @@ pub(crate) fn vm(name: &str, state: VmState) -> Vm {
                 mac: "52:54:00:12:34:56".into(),
                 model: NicModel::Virtio,
             }],
+            snapshots: VmSnapshots::default(),
             power: None,
             deleting: None,
         },
@@ -162,6 +163,7 @@ pub(crate) fn volume(name: &str, vm: Option<VmId>) -> VolumeView {
         image: Some(ImageId::new()),
         vm,
         task: None,
+        layers: Layers::default(),
     };
     let status = VolumeStatus { phase: Phase::Ready, fault: None };
     VolumeView {

@@ -46,6 +46,7 @@ pub(crate) fn create(scope: &mut Scope<'_>, id: VmId, host: HostId, asked: &Crea
         disks,
         cdrom: asked.cdrom,
         nics,
+        snapshots: VmSnapshots::default(),
         power,
         deleting: None,
     };
@@ -106,6 +107,7 @@ fn attach(
         image,
         vm: Some(vm),
         task: None,
+        layers: Layers::default(),
     };
     let volume = Volume { id, meta: scope.created(), spec, status: VolumeStatus::default() };
     scope.insert(&volume)?;

@@ -71,7 +71,8 @@ impl Store {
             networks: all_of(&mut tx, "host = ?", host.clone()).await?,
             images: all_of(&mut tx, "host = ?", host.clone()).await?,
             volumes: all_of(&mut tx, "host = ?", host.clone()).await?,
-            vms: all_of(&mut tx, "host = ?", host).await?,
+            vms: all_of(&mut tx, "host = ?", host.clone()).await?,
+            snapshots: super::snapshots::snapshots(&mut tx, "host = ?", host).await?,
         })
     }
 
@@ -138,7 +139,7 @@ fn counts(rows: Vec<SqliteRow>) -> Result<BTreeMap<HostId, u64>, Problem> {
     rows.iter().map(count).collect()
 }
 
-async fn level(db: &mut SqliteConnection) -> Result<u16, Problem> {
+pub(super) async fn level(db: &mut SqliteConnection) -> Result<u16, Problem> {
     let row = sqlx::query("SELECT feature_level FROM raft_meta").fetch_one(db).await.map_err(read_failed)?;
     row.try_get(0).map_err(read_failed)
 }

@@ -5,6 +5,7 @@ mod cluster;
 mod list;
 mod records;
 mod resources;
+mod snapshots;
 
 use crate::error::{ClusterError, StateError, read_failed};
 use crate::ground::Ground;

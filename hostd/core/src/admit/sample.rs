@@ -47,6 +47,7 @@ pub(crate) fn vm(name: &str) -> Vm {
             disks: Vec::new(),
             cdrom: None,
             nics: Vec::new(),
+            snapshots: VmSnapshots::default(),
             power: None,
             deleting: None,
         },
@@ -73,6 +74,7 @@ pub(crate) fn volume(name: &str) -> Volume {
             image: None,
             vm: None,
             task: None,
+            layers: Layers::default(),
         },
         status: VolumeStatus { phase: Phase::Ready, fault: None },
     }

@@ -40,6 +40,8 @@ pub(crate) enum Ask {
     Screenshot(VmId),
     /// A volume's view.
     Volume(VolumeId),
+    /// The snapshots of a machine.
+    Snapshots(VmId),
     /// An image's view.
     Image(ImageId),
     /// A network's view.
@@ -114,6 +116,7 @@ impl Ask {
             Ask::VmSamples(id) => value(&core.own_vm_samples(id)),
             Ask::Screenshot(id) => value(&core.screenshot(&Ctx::host(), id).await?),
             Ask::Volume(id) => value(&core.volume(id).await?),
+            Ask::Snapshots(id) => value(&core.snapshots(id).await?),
             Ask::Image(id) => value(&core.image(id).await?),
             Ask::Network(id) => value(&core.network(id).await?),
             Ask::Progress(id) => value(&core.0.live.progress(id)),
@@ -129,6 +132,7 @@ impl Ask {
             | Ask::HostSamples
             | Ask::VmDetail(_)
             | Ask::VmSamples(_)
+            | Ask::Snapshots(_)
             | Ask::Volume(_)
             | Ask::Image(_)
             | Ask::Network(_)

@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod host;
 pub mod image;
 pub mod network;
+pub mod snapshot;
 pub mod task;
 pub mod vm;
 pub mod volume;
@@ -36,6 +37,9 @@ pub fn add_all<C>(routes: Routes<C>) -> Routes<C> {
         .document(signed, routes!(vm::make_ticket))
         .document(signed, routes!(vm::get_screenshot))
         .document(signed, routes!(vm::list_vm_samples))
+        .document(signed, routes!(snapshot::list_snapshots, snapshot::create_snapshot))
+        .document(signed, routes!(snapshot::get_snapshot, snapshot::delete_snapshot))
+        .document(signed, routes!(snapshot::revert_snapshot))
         .document(signed, routes!(volume::list_volumes, volume::create_volume))
         .document(signed, routes!(volume::get_volume, volume::delete_volume))
         .document(signed, routes!(image::list_images, image::upload_image))

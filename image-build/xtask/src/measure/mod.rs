@@ -8,6 +8,7 @@ mod fleet;
 mod hundred;
 mod join;
 mod page;
+mod snapshot;
 mod start;
 mod write;
 
@@ -32,7 +33,7 @@ pub struct Figure {
 }
 
 /// Names that can be asked for; names measured in one go stand together.
-const GROUPS: [(Group, &[&str]); 12] = [
+const GROUPS: [(Group, &[&str]); 13] = [
     (Group::IsoSize, &["iso.bytes"]),
     (Group::BootBios, &["boot.bios"]),
     (Group::BootUefi, &["boot.uefi"]),
@@ -40,6 +41,7 @@ const GROUPS: [(Group, &[&str]); 12] = [
     (Group::Pages, &["page.login", "page.vms"]),
     (Group::Api, &["api.vm.p50", "api.vm.p99", "api.list100.p50", "submit.p50"]),
     (Group::Start, &["vm-start.ratio"]),
+    (Group::Snapshot, &["snapshot.ratio"]),
     (Group::Join, &["join.one", "join.vms50", "join.three"]),
     (
         Group::Write,
@@ -60,6 +62,7 @@ enum Group {
     Pages,
     Api,
     Start,
+    Snapshot,
     Join,
     Write,
     Failover,
@@ -89,6 +92,7 @@ pub async fn measure(checkout: &Checkout, names: &[String]) -> Result<()> {
             Group::Pages => page::weights(checkout).await?,
             Group::Api => daemon::api(checkout).await?,
             Group::Start => start::ratio(checkout).await?,
+            Group::Snapshot => snapshot::ratio(checkout).await?,
             Group::Join => join::times(checkout).await?,
             Group::Write => write::times(checkout).await?,
             Group::Failover => failover::leader(checkout).await?,
