@@ -26,6 +26,7 @@ pub mod api {
     mod qx;
     mod routes;
     mod shared;
+    pub mod snapshots;
     mod vm_input;
     mod vm_plan;
     mod vms;
@@ -39,8 +40,9 @@ mod fault {
     mod data_partition;
     mod hung;
     mod libvirt;
+    mod merge;
     mod schema;
-    mod space;
+    pub mod space;
 }
 
 mod cluster {

@@ -228,6 +228,7 @@ async fn of_subject(visit: &Visit, kind: Kind, id: &str) -> Option<HostId> {
         Kind::Host => id.parse().ok(),
         Kind::Vm => Some(core.vm(id.parse().ok()?).await.ok()?.spec.host),
         Kind::Volume => Some(core.volume(id.parse().ok()?).await.ok()?.volume.spec.host),
+        Kind::Snapshot => Some(core.snapshot(id.parse().ok()?).await.ok()?.spec.host),
         Kind::Image => Some(core.image(id.parse().ok()?).await.ok()?.image.spec.host),
         Kind::Network => Some(core.network(id.parse().ok()?).await.ok()?.network.spec.host),
         Kind::Task => Some(core.task(id.parse().ok()?).await.ok()?.host),

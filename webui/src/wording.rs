@@ -3,6 +3,17 @@
 use hostd_core::{Liveness, MemberRole, NoticeLevel};
 use hostd_types::*;
 
+/// The tabs of a machine: the last part of their address, and their names.
+pub(crate) const VM_TABS: [(&str, &str); 7] = [
+    ("summary", "Summary"),
+    ("hardware", "Hardware"),
+    ("snapshots", "Snapshots"),
+    ("customization", "Customization"),
+    ("console", "Console"),
+    ("events", "Events"),
+    ("diagnosis", "Diagnosis"),
+];
+
 /// Colour class of a machine's state.
 pub(crate) fn vm_tone(state: &VmState) -> &'static str {
     match state {
@@ -143,6 +154,16 @@ pub(crate) fn action(name: &str) -> &str {
         "volume.deleted" => "Volume deleted",
         "volume.create_failed" => "Volume not created",
         "volume.report" => "Volume reported",
+        "snapshot.create" => "Take snapshot",
+        "snapshot.taken" => "Snapshot taken",
+        "snapshot.create_failed" => "Snapshot not taken",
+        "snapshot.revert" => "Go back to snapshot",
+        "snapshot.reverted" => "Back at snapshot",
+        "snapshot.revert_failed" => "Not back at snapshot",
+        "snapshot.delete" => "Delete snapshot",
+        "snapshot.deleted" => "Snapshot deleted",
+        "snapshot.merged" => "Layer merged",
+        "snapshot.dropped" => "Layer removed",
         "image.create" => "Upload image",
         "image.ready" => "Image ready",
         "image.create_failed" => "Upload failed",
@@ -221,6 +242,7 @@ pub(crate) fn kind(kind: &Kind) -> &'static str {
         Kind::Host => "Host",
         Kind::Vm => "Machine",
         Kind::Volume => "Volume",
+        Kind::Snapshot => "Snapshot",
         Kind::Image => "Image",
         Kind::Network => "Network",
         Kind::Task => "Task",
@@ -240,6 +262,8 @@ pub(crate) fn path_of(subject: &Subject) -> String {
         Kind::Vm => format!("/vms/{}", subject.id),
         Kind::Task => format!("/tasks/{}", subject.id),
         Kind::Volume => "/volumes".into(),
+        // Snapshots are a tab of their machine, which the subject does not name.
+        Kind::Snapshot => "/vms".into(),
         Kind::Image => "/images".into(),
         Kind::Network => "/networks".into(),
         Kind::Cluster | Kind::JoinToken => "/cluster".into(),

@@ -46,7 +46,8 @@ fn folded(kind: Kind, name: &str) -> (Kind, String) {
 pub(crate) fn clashes(belongings: &Belongings, present: &Present, hostname: &str) -> Vec<Clash> {
     let mut found = Vec::new();
     let mut brought = BTreeSet::new();
-    let Belongings { networks, images, volumes, vms } = belongings;
+    // Snapshots have names within their machine.
+    let Belongings { networks, images, volumes, vms, snapshots: _ } = belongings;
     clashing(networks, present, hostname, &mut brought, &mut found);
     clashing(images, present, hostname, &mut brought, &mut found);
     clashing(volumes, present, hostname, &mut brought, &mut found);

@@ -201,6 +201,7 @@ fn federation() -> impl Strategy<Value = Command> {
             image: None,
             vm: None,
             task: Some(TaskId::from_uuid(id(1, 8))),
+            layers: Layers::default(),
         };
         let status = VolumeStatus { phase: Phase::Ready, fault: None };
         let volume = |n| Volume {

@@ -73,6 +73,7 @@ fn target(command: &Command) -> String {
             | VolumeCommand::Deleted { id }
             | VolumeCommand::CreateFailed { id, .. } => id.to_string(),
         },
+        Command::Snapshot(c) => snapshot_target(c),
         Command::Image(c) => match c {
             ImageCommand::Create { name, .. } => name.clone(),
             ImageCommand::Ready { id, .. }
@@ -135,6 +136,24 @@ fn organized(command: &OrganizeCommand) -> String {
         OrganizeCommand::File { id, filing, .. } => format!("{id} {}", digest(filing)),
         OrganizeCommand::SaveView { user, view, .. } => digest(&(user, view)),
         OrganizeCommand::DeleteView { id, .. } => id.to_string(),
+    }
+}
+
+/// The same of a command about a snapshot.
+fn snapshot_target(command: &SnapshotCommand) -> String {
+    match command {
+        SnapshotCommand::Create { vm, new } => format!("{vm} {}", digest(&new.asked)),
+        SnapshotCommand::Revert { id, first, start, .. } => {
+            format!("{id} {}", digest(&(first.as_ref().map(|first| &first.asked), start)))
+        }
+        SnapshotCommand::Taken { id, .. }
+        | SnapshotCommand::CreateFailed { id, .. }
+        | SnapshotCommand::Delete { id }
+        | SnapshotCommand::Deleted { id, .. } => id.to_string(),
+        SnapshotCommand::Reverted { vm } | SnapshotCommand::RevertFailed { vm, .. } => vm.to_string(),
+        SnapshotCommand::Merged { volume, upper: layer } | SnapshotCommand::Dropped { volume, layer } => {
+            format!("{volume} {layer}")
+        }
     }
 }
 

@@ -150,6 +150,22 @@ impl Resource for Volume {
     columns!();
 }
 
+impl Resource for Snapshot {
+    const TABLE: &'static str = "snapshot";
+    const KIND: Kind = Kind::Snapshot;
+    const NOUN: &'static str = "snapshot";
+    const EXTRA: &'static [&'static str] = &["vm", "host", "state"];
+    const SORT: &'static [Sort] = &[text("name", "name"), integer("created", "created")];
+    fn extra(&self) -> Vec<Value> {
+        vec![
+            self.spec.vm.to_string().into(),
+            self.spec.host.to_string().into(),
+            phase_name(self.status.phase).to_owned().into(),
+        ]
+    }
+    columns!();
+}
+
 impl Resource for Image {
     const TABLE: &'static str = "image";
     const KIND: Kind = Kind::Image;

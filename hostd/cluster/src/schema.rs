@@ -134,6 +134,11 @@ CREATE INDEX vm_folder ON vm (json_extract(spec, '$.filing.folder'));
 CREATE TABLE view (
     id TEXT PRIMARY KEY, user TEXT NOT NULL, list TEXT NOT NULL, name TEXT NOT NULL COLLATE NOCASE,
     body TEXT NOT NULL, UNIQUE (user, list, name)) WITHOUT ROWID;
+CREATE TABLE snapshot (
+    id TEXT PRIMARY KEY, name TEXT NOT NULL COLLATE NOCASE, created INTEGER NOT NULL,
+    vm TEXT NOT NULL, host TEXT NOT NULL, state TEXT NOT NULL,
+    meta TEXT NOT NULL, spec TEXT NOT NULL, status TEXT NOT NULL, UNIQUE (vm, name)) WITHOUT ROWID;
+CREATE INDEX snapshot_host ON snapshot (host);
 ";
 
 /// Opens or makes state.db for its writer.

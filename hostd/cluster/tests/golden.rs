@@ -131,6 +131,34 @@ fn vm_commands() -> Vec<Command> {
     ]
 }
 
+fn snapshot_commands() -> Vec<Command> {
+    let (id, vm, volume) =
+        (SnapshotId::from_uuid(uuid(20)), VmId::from_uuid(uuid(1)), VolumeId::from_uuid(uuid(4)));
+    let layer = LayerId::from_uuid(uuid(21));
+    let next = LayerMap::from([(volume, layer)]);
+    let asked = CreateSnapshot {
+        name: "before".into(),
+        description: "the update".into(),
+        include_memory: false,
+        quiesce: true,
+    };
+    let new = NewSnapshot { id, asked, next: next.clone() };
+    let first = Some(NewSnapshot { id: SnapshotId::from_uuid(uuid(22)), ..new.clone() });
+    let all = [
+        SnapshotCommand::Create { vm, new },
+        SnapshotCommand::Taken { id, running: true, quiesced: true },
+        SnapshotCommand::CreateFailed { id, problem: failure() },
+        SnapshotCommand::Revert { id, next, first, start: true },
+        SnapshotCommand::Reverted { vm },
+        SnapshotCommand::RevertFailed { vm, problem: failure() },
+        SnapshotCommand::Delete { id },
+        SnapshotCommand::Deleted { id, problem: Some(failure()) },
+        SnapshotCommand::Merged { volume, upper: layer },
+        SnapshotCommand::Dropped { volume, layer },
+    ];
+    all.map(Command::Snapshot).into()
+}
+
 fn storage_commands() -> Vec<Command> {
     let (host, volume, image) =
         (HostId::from_uuid(uuid(2)), VolumeId::from_uuid(uuid(4)), ImageId::from_uuid(uuid(3)));
@@ -298,6 +326,31 @@ fn cluster_commands() -> Vec<Command> {
     commands.into_iter().map(Command::Cluster).collect()
 }
 
+fn moved_volume(
+    id: VolumeId,
+    meta: Meta,
+    host: HostId,
+    (vm, image): (VmId, ImageId),
+    task: TaskId,
+) -> Volume {
+    Volume {
+        id,
+        meta,
+        spec: VolumeSpec {
+            name: "web-disk0".into(),
+            host,
+            pool: "local".into(),
+            format: DiskFormat::Qcow2,
+            size_bytes: GIB,
+            image: Some(image),
+            vm: Some(vm),
+            task: Some(task),
+            layers: Layers::default(),
+        },
+        status: VolumeStatus { phase: Phase::Ready, fault: Some("the file is missing".into()) },
+    }
+}
+
 /// One row of each kind, with every field set.
 fn belongings(host: HostId) -> Belongings {
     let (vm, image, volume, network) = (
@@ -338,21 +391,7 @@ fn belongings(host: HostId) -> Belongings {
             fault: Some("the file is missing".into()),
         },
     };
-    let volume = Volume {
-        id: volume,
-        meta: meta.clone(),
-        spec: VolumeSpec {
-            name: "web-disk0".into(),
-            host,
-            pool: "local".into(),
-            format: DiskFormat::Qcow2,
-            size_bytes: GIB,
-            image: Some(image.id),
-            vm: Some(vm),
-            task: Some(task),
-        },
-        status: VolumeStatus { phase: Phase::Ready, fault: Some("the file is missing".into()) },
-    };
+    let volume = moved_volume(volume, meta.clone(), host, (vm, image.id), task);
     let spec = VmSpec {
         name: "web".into(),
         description: "d".into(),
@@ -374,17 +413,30 @@ fn belongings(host: HostId) -> Belongings {
         nics: vec![VmNic { network: network.id, mac: "52:54:00:00:00:01".into(), model: NicModel::Virtio }],
         power: Some(PowerRequest { seq: 3, action: PowerAction::Start, task, at, deadline_s: 60 }),
         filing: Filing::default(),
+        snapshots: VmSnapshots::default(),
         deleting: Some(Deletion { disks: true, task }),
     };
     let vm = Vm { id: vm, meta, spec, status: running() };
-    Belongings { networks: vec![network], images: vec![image], volumes: vec![volume], vms: vec![vm] }
+    Belongings {
+        networks: vec![network],
+        images: vec![image],
+        volumes: vec![volume],
+        vms: vec![vm],
+        snapshots: Vec::new(),
+    }
 }
 
 /// Every command with the name of its file.
 fn all() -> Vec<(String, Entry)> {
-    let commands =
-        [vm_commands(), storage_commands(), other_commands(), cluster_commands(), organize_commands()]
-            .concat();
+    let commands = [
+        vm_commands(),
+        snapshot_commands(),
+        storage_commands(),
+        other_commands(),
+        cluster_commands(),
+        organize_commands(),
+    ]
+    .concat();
     let by = Actor::User { id: UserId::from_uuid(uuid(7)), name: "admin".into(), token: Some("ci".into()) };
     let entry = |command: Command| Entry {
         version: ENTRY_VERSION,

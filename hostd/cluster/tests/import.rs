@@ -22,7 +22,7 @@ async fn elsewhere() -> (Fixture, Belongings) {
     f.ok(vm_report(id, running(), Some(TaskEnd { task: created.task.unwrap(), problem: None }))).await;
     f.ok(delete_vm(id, true)).await;
     let belongings = f.cluster.store().belongings(f.host).await.unwrap();
-    let Belongings { networks, images, volumes, vms } = &belongings;
+    let Belongings { networks, images, volumes, vms, snapshots: _ } = &belongings;
     assert_eq!((networks.len(), images.len(), volumes.len(), vms.len()), (1, 1, 2, 1));
     (f, belongings)
 }
@@ -110,9 +110,10 @@ async fn taken_names_are_changed_as_the_preview_said_also_in_parts() {
     ];
     assert_eq!(told(&clashes), expected);
 
-    let Belongings { networks, images, volumes, vms } = &belongings;
+    let Belongings { networks, images, volumes, vms, snapshots: _ } = &belongings;
     let part = |vms: &[Vm]| Belongings { vms: vms.to_vec(), ..Belongings::default() };
     let first = Belongings {
+        snapshots: Vec::new(),
         networks: networks.clone(),
         images: images.clone(),
         volumes: volumes.clone(),

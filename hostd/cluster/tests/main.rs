@@ -26,6 +26,7 @@ mod rotation;
 #[path = "simulation/seeds.rs"]
 mod seeds;
 mod simulation;
+mod snapshot;
 mod task;
 mod vm;
 mod vm_life;

@@ -63,6 +63,18 @@ fn class(command: &Command) -> Class {
             | VolumeCommand::Deleted { .. }
             | VolumeCommand::CreateFailed { .. } => Class::Report,
         },
+        Command::Snapshot(c) => match c {
+            SnapshotCommand::Create { .. }
+            | SnapshotCommand::Revert { .. }
+            | SnapshotCommand::Delete { .. } => Class::Operate,
+            SnapshotCommand::Taken { .. }
+            | SnapshotCommand::CreateFailed { .. }
+            | SnapshotCommand::Reverted { .. }
+            | SnapshotCommand::RevertFailed { .. }
+            | SnapshotCommand::Deleted { .. }
+            | SnapshotCommand::Merged { .. }
+            | SnapshotCommand::Dropped { .. } => Class::Report,
+        },
         Command::Image(c) => match c {
             ImageCommand::Create { .. } | ImageCommand::Delete { .. } => Class::Operate,
             ImageCommand::Ready { .. }

@@ -23,6 +23,7 @@ mod federation;
 mod isolated;
 mod libvirt_name;
 mod live;
+mod merges;
 mod picture;
 mod pool;
 mod query;

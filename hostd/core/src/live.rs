@@ -52,12 +52,18 @@ impl Changes {
 #[derive(Debug)]
 pub(crate) struct Live {
     work: Mutex<HashMap<TaskId, Work>>,
+    /// Work that nobody can stop: how far it is.
+    measured: Mutex<HashMap<TaskId, (Progress, Instant)>>,
     changes: broadcast::Sender<Told>,
 }
 
 impl Default for Live {
     fn default() -> Self {
-        Self { work: Mutex::default(), changes: broadcast::channel(CHANGES_KEPT).0 }
+        Self {
+            work: Mutex::default(),
+            measured: Mutex::default(),
+            changes: broadcast::channel(CHANGES_KEPT).0,
+        }
     }
 }
 
@@ -88,9 +94,20 @@ impl Live {
             self.tell(Kind::Image, image);
         }
     }
+    /// Notes how far work is that nobody can stop; tells listeners now and then.
+    pub fn measure(&self, task: TaskId, progress: Progress) {
+        let mut measured = self.measured.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = measured.get(&task).map(|(_, told)| *told).filter(|told| told.elapsed() < TOLD_EVERY);
+        measured.insert(task, (progress, told.unwrap_or_else(Instant::now)));
+        drop(measured);
+        if told.is_none() {
+            self.tell(Kind::Task, task);
+        }
+    }
     /// It ended.
     pub fn end(&self, task: TaskId) {
         self.work().remove(&task);
+        self.measured.lock().unwrap_or_else(PoisonError::into_inner).remove(&task);
     }
     /// Asks the work of `task` to stop; false when there is none here.
     pub fn cancel(&self, task: TaskId) -> bool {
@@ -98,7 +115,10 @@ impl Live {
     }
     /// How far a task is.
     pub fn progress(&self, task: TaskId) -> Option<Progress> {
-        self.work().get(&task).map(|work| work.progress)
+        let measured = self.measured.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = measured.get(&task).map(|(progress, _)| *progress);
+        drop(measured);
+        known.or_else(|| self.work().get(&task).map(|work| work.progress))
     }
     /// An upload of this image is under way.
     pub fn uploading(&self, image: ImageId) -> bool {

@@ -3,6 +3,7 @@
 //! Knows paths and sizes; what is in a file is the business of `hostd_virt::disk`.
 
 use hostd_types::*;
+use hostd_virt::disk::Layer;
 use nix::sys::statvfs::statvfs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -47,6 +48,36 @@ impl Pool {
     /// File of a volume.
     pub fn volume(&self, id: VolumeId, format: DiskFormat) -> PathBuf {
         self.volumes().join(format!("{id}.{}", format.as_str()))
+    }
+    /// File of a layer of a volume.
+    pub fn layer(&self, volume: &Volume, layer: LayerId) -> Layer {
+        let (id, format) = (volume.id, volume.spec.format);
+        if layer == LayerId::BASE {
+            return Layer { path: self.volume(id, format), format };
+        }
+        Layer { path: self.volumes().join(format!("{id}.{layer}.qcow2")), format: DiskFormat::Qcow2 }
+    }
+    /// File that the guest writes to.
+    pub fn active(&self, volume: &Volume) -> Layer {
+        self.layer(volume, volume.spec.layers.active)
+    }
+    /// File that says that what a layer held is in the one under it, before the rows say so.
+    pub fn merged(&self, volume: VolumeId, layer: LayerId) -> PathBuf {
+        self.volumes().join(format!("{volume}.{layer}.merged"))
+    }
+    /// Every file of a volume, whole or not.
+    ///
+    /// # Errors
+    /// When the directory can't be read.
+    pub fn files_of(&self, volume: VolumeId) -> io::Result<Vec<PathBuf>> {
+        let (prefix, mut files) = (format!("{volume}."), Vec::new());
+        for entry in std::fs::read_dir(self.volumes())? {
+            let entry = entry?;
+            if entry.file_name().to_str().is_some_and(|name| name.starts_with(&prefix)) {
+                files.push(entry.path());
+            }
+        }
+        Ok(files)
     }
     /// How full the pool's file system is.
     pub fn space(&self) -> io::Result<PoolFacts> {

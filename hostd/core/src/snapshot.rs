@@ -22,6 +22,10 @@ pub(crate) struct Snapshot {
     pub vm: Option<Vm>,
     /// Machines of this host, where addresses must be unique; machines that use the image or network otherwise.
     pub vms: Vec<Vm>,
+    /// The snapshot the command is about.
+    pub snapshot: Option<hostd_types::Snapshot>,
+    /// The snapshots of the machine.
+    pub snapshots: Vec<hostd_types::Snapshot>,
     /// Volumes named by the command, or layered over the image it names.
     pub volumes: BTreeMap<VolumeId, Volume>,
     /// Images named by the command.
@@ -54,6 +58,7 @@ impl Snapshot {
                 | VolumeCommand::Deleted { .. }
                 | VolumeCommand::CreateFailed { .. } => {}
             },
+            Command::Snapshot(c) => now.load_snapshot(core, c).await?,
             Command::Image(c) => match c {
                 ImageCommand::Create { .. } => {
                     now.pool = core.0.pool.space().map_err(crate::error::storage)?
@@ -110,6 +115,27 @@ impl Snapshot {
             | VmCommand::CreateFailed { .. }
             | VmCommand::Place { .. } => Ok(()),
         }
+    }
+
+    async fn load_snapshot(&mut self, core: &Core, command: &SnapshotCommand) -> Result<(), Problem> {
+        let vm = match command {
+            SnapshotCommand::Create { vm, .. } => *vm,
+            SnapshotCommand::Revert { id, .. } | SnapshotCommand::Delete { id } => {
+                self.snapshot = core.store().snapshot(*id).await?;
+                let Some(snapshot) = &self.snapshot else { return Ok(()) };
+                snapshot.spec.vm
+            }
+            SnapshotCommand::Taken { .. }
+            | SnapshotCommand::CreateFailed { .. }
+            | SnapshotCommand::Reverted { .. }
+            | SnapshotCommand::RevertFailed { .. }
+            | SnapshotCommand::Deleted { .. }
+            | SnapshotCommand::Merged { .. }
+            | SnapshotCommand::Dropped { .. } => return Ok(()),
+        };
+        self.vm = core.store().vm(vm).await?.map(|vm| core.0.isolated_vms.over(vm));
+        self.snapshots = core.store().snapshots_of(vm).await?;
+        Ok(())
     }
 
     async fn load_offers(&mut self, core: &Core) -> Result<(), Problem> {

@@ -9,6 +9,7 @@ use crate::federation::{Keeping, Neighbours, Renewals, Wire, keys};
 use crate::isolated::Isolated;
 use crate::libvirt_name::LibvirtNames;
 use crate::live::Live;
+use crate::merges::Merges;
 use crate::picture::Pictures;
 use crate::pool::Pool;
 use crate::reconcile::{History, Minutes, Registry, Wakes};
@@ -68,6 +69,7 @@ pub(crate) struct Inner {
     /// A day of each machine's load.
     pub minutes: Minutes,
     pub faults: Faults,
+    pub merges: Merges,
     pub watchdog: crate::watchdog::Known,
     /// How keeping this host's certificate goes.
     pub keeping: Keeping,
@@ -154,6 +156,7 @@ impl Core {
             history: History::default(),
             minutes: Minutes::below(&settings.state_dir),
             faults: Faults::default(),
+            merges: Merges::default(),
             watchdog: crate::watchdog::Known::default(),
             keeping: Keeping::default(),
             renewals: Renewals::new()?,

@@ -157,8 +157,10 @@ fn changes(command: &Command) -> Option<VmId> {
     match command {
         Command::Vm(
             VmCommand::Edit { id, .. } | VmCommand::Power { id, .. } | VmCommand::Delete { id, .. },
-        ) => Some(*id),
+        )
+        | Command::Snapshot(SnapshotCommand::Create { vm: id, .. }) => Some(*id),
         Command::Vm(_)
+        | Command::Snapshot(_)
         | Command::Volume(_)
         | Command::Image(_)
         | Command::Network(_)
@@ -177,6 +179,7 @@ fn grows(command: &Command) -> bool {
         command,
         Command::Vm(VmCommand::Create { .. } | VmCommand::Edit { .. })
             | Command::Volume(VolumeCommand::Create { .. })
+            | Command::Snapshot(SnapshotCommand::Create { .. } | SnapshotCommand::Revert { .. })
             | Command::Image(ImageCommand::Create { .. })
             | Command::Network(NetworkCommand::Create { .. })
             | Command::Access(AccessCommand::CreateToken { .. })
@@ -210,6 +213,16 @@ fn fill(command: &mut Command, now: &Snapshot) {
         Command::Vm(VmCommand::Power { deadline_s, .. }) if *deadline_s == 0 => {
             *deadline_s = SHUTDOWN_DEADLINE_S;
         }
+        Command::Snapshot(SnapshotCommand::Create { new, .. }) => fill_layers(new, now),
+        Command::Snapshot(SnapshotCommand::Revert { next, first, .. }) => {
+            if let Some(first) = first {
+                fill_layers(first, now);
+            }
+            let held = now.snapshot.as_ref().map(|snapshot| &snapshot.spec.layers);
+            let held = |volume: &VolumeId| held.is_some_and(|layers| layers.contains_key(volume));
+            let all = now.vm.iter().flat_map(|vm| &vm.spec.disks).map(|disk| disk.volume);
+            *next = all.filter(held).map(|volume| (volume, LayerId::new())).collect();
+        }
         Command::Volume(VolumeCommand::Create { volume, .. }) => {
             volume.size_bytes = sectors(volume.size_bytes);
         }
@@ -218,6 +231,7 @@ fn fill(command: &mut Command, now: &Snapshot) {
         }
         Command::Vm(_)
         | Command::Volume(_)
+        | Command::Snapshot(_)
         | Command::Image(_)
         | Command::Network(_)
         | Command::Host(_)
@@ -237,6 +251,12 @@ fn guest_of(vm: &CreateVm, now: &Snapshot) -> Option<GuestOs> {
     });
     let mut names = vm.cdrom.into_iter().chain(over).filter_map(|id| now.images.get(&id));
     names.find_map(|image| GuestOs::of_image(&image.spec.name))
+}
+
+/// A new layer for each disk of the machine.
+fn fill_layers(new: &mut NewSnapshot, now: &Snapshot) {
+    let disks = now.vm.iter().flat_map(|vm| &vm.spec.disks);
+    new.next = disks.map(|disk| (disk.volume, LayerId::new())).collect();
 }
 
 fn fill_disk(disk: &mut NewDisk, now: &Snapshot) {
@@ -288,6 +308,7 @@ fn subject_of(command: &Command) -> Option<Subject> {
             | VolumeCommand::Deleted { id }
             | VolumeCommand::CreateFailed { id, .. } => named(Kind::Volume, id, ""),
         },
+        Command::Snapshot(c) => Some(about_snapshot(c)),
         Command::Image(c) => match c {
             ImageCommand::Create { id, name, .. } => named(Kind::Image, id, name),
             ImageCommand::Ready { id, .. }
@@ -336,6 +357,24 @@ fn subject_of(command: &Command) -> Option<Subject> {
         },
         Command::Organize(c) => Some(c.subject()),
         Command::Audit(line) => line.subject.clone(),
+    }
+}
+
+/// What a command about snapshots is about.
+fn about_snapshot(command: &SnapshotCommand) -> Subject {
+    let unnamed = |kind, id| Subject { kind, id, name: String::new() };
+    match command {
+        SnapshotCommand::Create { vm, .. }
+        | SnapshotCommand::Reverted { vm }
+        | SnapshotCommand::RevertFailed { vm, .. } => unnamed(Kind::Vm, vm.to_string()),
+        SnapshotCommand::Revert { id, .. }
+        | SnapshotCommand::Delete { id }
+        | SnapshotCommand::Taken { id, .. }
+        | SnapshotCommand::CreateFailed { id, .. }
+        | SnapshotCommand::Deleted { id, .. } => unnamed(Kind::Snapshot, id.to_string()),
+        SnapshotCommand::Merged { volume, .. } | SnapshotCommand::Dropped { volume, .. } => {
+            unnamed(Kind::Volume, volume.to_string())
+        }
     }
 }
 

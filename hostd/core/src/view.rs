@@ -267,3 +267,49 @@ pub struct VmLog {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<String>,
 }
+
+/// The snapshots of a machine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SnapshotsView {
+    /// The snapshot that what is written now comes after: "you are here".
+    pub current: Option<SnapshotId>,
+    /// The snapshot it is going back to.
+    pub reverting_to: Option<SnapshotId>,
+    /// The snapshots, each after the one it was taken after.
+    pub snapshots: Vec<SnapshotView>,
+    /// Layers of deleted snapshots that are still there.
+    pub debt: Vec<LayerDebt>,
+    /// Most layers one over the other of a disk.
+    pub chain: usize,
+    /// How many there may be.
+    pub chain_max: usize,
+}
+
+/// A snapshot with what it takes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SnapshotView {
+    /// The snapshot.
+    #[serde(flatten)]
+    pub snapshot: Snapshot,
+    /// Bytes that its layers take on disk: what was written between the snapshot before and this one.
+    pub size_bytes: Option<u64>,
+    /// How many branchings of the tree are before it.
+    pub depth: usize,
+}
+
+/// A layer that no snapshot needs and that is still there.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LayerDebt {
+    /// The disk.
+    pub volume: VolumeId,
+    /// Its name.
+    pub volume_name: String,
+    /// The layer.
+    pub layer: LayerId,
+    /// Bytes it takes on disk.
+    pub size_bytes: Option<u64>,
+    /// How many layers are directly over it.
+    pub branches: usize,
+    /// Why it is still there.
+    pub reason: String,
+}

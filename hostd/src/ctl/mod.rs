@@ -20,6 +20,7 @@ mod output;
 mod screen;
 mod serial;
 mod size;
+mod snapshot;
 mod task;
 mod vm;
 mod volume;

@@ -55,6 +55,9 @@ pub enum Verb {
         #[arg(long)]
         disks: bool,
     },
+    /// Snapshots of its disks
+    #[command(subcommand)]
+    Snapshot(super::snapshot::Verb),
     /// Connect the terminal to its serial port (Ctrl-] ends it)
     Serial {
         id: String,
@@ -229,6 +232,7 @@ pub async fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
             let accepted = session.client.ask(Method::DELETE, &path, None::<&()>).await?;
             follow::accepted(session, accepted).await
         }
+        Verb::Snapshot(verb) => super::snapshot::run(session, verb).await,
         Verb::Serial { id: name, take, watch } => {
             let id = id(session, "vms", &name).await?;
             let mode = match (take, watch) {

@@ -7,7 +7,7 @@ use lab::{bootsector, wait};
 use serde_json::json;
 
 /// The pool on a file system of 24 MiB of its own.
-async fn small_pool() -> Option<Bed> {
+pub async fn small_pool() -> Option<Bed> {
     let mut bed = Bed::start().await?;
     let pool = bed.host.pool();
     bed.stop().await;
@@ -18,7 +18,7 @@ async fn small_pool() -> Option<Bed> {
 }
 
 /// Leaves not a block free in the pool.
-fn fill(bed: &Bed) {
+pub fn fill(bed: &Bed) {
     let filler = bed.host.pool().join("filler");
     let dd = format!("of={}", filler.display());
     // It ends with an error when the disk is full, which is the aim.

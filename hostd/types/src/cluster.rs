@@ -144,6 +144,17 @@ pub struct Belongings {
     pub volumes: Vec<Volume>,
     /// Its machines.
     pub vms: Vec<Vm>,
+    /// Their snapshots.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub snapshots: Vec<Snapshot>,
+}
+
+impl Belongings {
+    /// A disk has more than its first layer. Its rows must not be written without what tells of the others: what is in
+    /// those would be lost.
+    pub(crate) fn has_layers(&self) -> bool {
+        !self.snapshots.is_empty() || self.volumes.iter().any(|volume| !volume.spec.layers.is_single())
+    }
 }
 
 /// A name that another thing of the cluster has already, and the name it will get instead.

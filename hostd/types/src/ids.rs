@@ -66,6 +66,10 @@ ids! {
     VmId,
     /// A disk of a virtual machine.
     VolumeId,
+    /// A snapshot of a machine's disks.
+    SnapshotId,
+    /// A layer of a volume.
+    LayerId,
     /// An uploaded disk image or ISO.
     ImageId,
     /// A network that virtual machines attach to.
@@ -88,6 +92,17 @@ ids! {
     ViewId,
     /// One submitted request; the same id submitted twice acts once.
     RequestId,
+}
+
+impl LayerId {
+    /// The layer that a volume was made with.
+    pub const BASE: LayerId = LayerId(Uuid::nil());
+}
+
+impl Default for LayerId {
+    fn default() -> Self {
+        Self::BASE
+    }
 }
 
 /// A member's identity in the replicated log: random, never used again. A host that leaves and joins gets a new one, so

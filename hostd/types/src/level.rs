@@ -26,12 +26,14 @@ impl Command {
         match self {
             Command::Vm(VmCommand::Create { vm, .. }) if vm.has_life() => LIFE,
             Command::Vm(VmCommand::Edit { edit, .. }) if edit.has_life() => LIFE,
+            Command::Cluster(ClusterCommand::Import { belongings, .. }) if belongings.has_layers() => LIFE,
             Command::Access(
                 AccessCommand::ShareConsole { .. }
                 | AccessCommand::OpenLink { .. }
                 | AccessCommand::RevokeLink { .. },
             )
-            | Command::Organize(_) => LIFE,
+            | Command::Organize(_)
+            | Command::Snapshot(_) => LIFE,
             Command::Vm(VmCommand::Create { vm, .. }) if vm.has_hardware() => HARDWARE,
             Command::Vm(VmCommand::Edit { edit, .. }) if edit.has_hardware() => HARDWARE,
             Command::Host(HostCommand::Fence { .. } | HostCommand::Acknowledge { .. })
@@ -82,6 +84,7 @@ impl Command {
             Command::Host(_)
             | Command::Vm(_)
             | Command::Volume(_)
+            | Command::Snapshot(_)
             | Command::Image(_)
             | Command::Network(_)
             | Command::Task(_)

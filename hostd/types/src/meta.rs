@@ -102,6 +102,8 @@ pub enum Kind {
     Vm,
     /// A disk.
     Volume,
+    /// A snapshot.
+    Snapshot,
     /// An image.
     Image,
     /// A network.
@@ -133,6 +135,7 @@ impl Kind {
             Kind::Host => "host",
             Kind::Vm => "vm",
             Kind::Volume => "volume",
+            Kind::Snapshot => "snapshot",
             Kind::Image => "image",
             Kind::Network => "network",
             Kind::Task => "task",

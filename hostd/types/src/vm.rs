@@ -178,6 +178,9 @@ pub struct VmSpec {
     /// How its guest sets itself up at its first boot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customization: Option<Customization>,
+    /// Where it is among its snapshots.
+    #[serde(default, skip_serializing_if = "VmSnapshots::is_default")]
+    pub snapshots: VmSnapshots,
     /// Latest power request.
     pub power: Option<PowerRequest>,
     /// Its folder and its notes.

@@ -50,6 +50,9 @@ pub struct VolumeSpec {
     pub vm: Option<VmId>,
     /// The task of a deletion or of a creation on its own.
     pub task: Option<TaskId>,
+    /// The files its data is in.
+    #[serde(default, skip_serializing_if = "Layers::is_single")]
+    pub layers: Layers,
 }
 
 /// What was last seen of a volume.

@@ -7,6 +7,7 @@
 //! thread per [`Hypervisor`] opens and re-opens its connections ([`connection`]), and every call runs in a
 //! blocking thread with a deadline ([`call`]), so that no caller waits for a daemon that does not answer.
 
+mod block;
 mod call;
 mod connection;
 mod console;
@@ -30,6 +31,7 @@ mod seed;
 mod serial_log;
 mod stats;
 
+pub use block::{BlockJob, LiveDisk};
 pub use connection::Link;
 pub use diagnosis::DomainXml;
 pub use drift::drift;

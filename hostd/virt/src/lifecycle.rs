@@ -173,7 +173,7 @@ impl Shared {
         self.settings.run_dir.join(vm.to_string())
     }
 
-    fn forget(&self, vm: VmId) {
+    pub(crate) fn forget(&self, vm: VmId) {
         locked(&self.definitions).forget(vm);
     }
 

@@ -27,3 +27,4 @@ pub mod story;
 pub mod tls;
 pub mod wait;
 pub mod wire;
+pub mod writer;

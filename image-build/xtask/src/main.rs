@@ -48,9 +48,9 @@ enum Task {
         /// mixed: this commit instead of the last release
         #[arg(long, value_name = "REF")]
         previous: Option<String>,
-        /// simulate: how many histories, and how many of leases
-        #[arg(long, default_value_t = 500)]
-        seeds: u64,
+        /// simulate: how many histories, and how many of leases (500); snapshots: how many histories (5000)
+        #[arg(long)]
+        seeds: Option<u64>,
         /// simulate: tell the history of this seed, and that of its leases
         #[arg(long)]
         seed: Option<u64>,
@@ -103,7 +103,10 @@ async fn perform(task: Task) -> Result<()> {
         Task::Run(args) => run::run(&checkout, &args).await,
         Task::Test(args) => suite::test(&checkout, &args).await,
         Task::Lab { case, seeds, seed, .. } if case.as_deref() == Some(cases::SIMULATE) => {
-            cases::simulate(&checkout, seeds, seed)
+            cases::simulate(&checkout, seeds.unwrap_or(500), seed)
+        }
+        Task::Lab { case, seeds, .. } if case.as_deref() == Some(cases::SNAPSHOTS) => {
+            cases::snapshots(&checkout, seeds.unwrap_or(cases::HISTORIES))
         }
         Task::Lab { case, no_build, hostd, previous, .. } => {
             cases::lab(&Checkout { hostd, previous, ..checkout }, case.as_deref(), !no_build).await

@@ -8,6 +8,7 @@ pub(crate) mod disk;
 pub(crate) mod filing;
 pub(crate) mod link;
 pub(crate) mod network;
+pub(crate) mod snapshot;
 pub(crate) mod token;
 pub(crate) mod vm;
 pub(crate) mod vm_edit;

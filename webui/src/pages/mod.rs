@@ -23,6 +23,7 @@ pub(crate) mod vm_diagnosis;
 pub(crate) mod vm_filing;
 pub(crate) mod vm_hardware;
 pub(crate) mod vm_new;
+pub(crate) mod vm_snapshots;
 pub(crate) mod vms;
 pub(crate) mod volumes;
 
@@ -52,6 +53,9 @@ pub(crate) fn routes(routes: Routes<()>) -> Routes<()> {
         .add("/shared", Public("shows nothing without the secret of a link"), get(console::shared))
         .add("/vms/{id}/events", Signed, get(vm::events))
         .add("/vms/{id}/diagnosis", Signed, get(vm_diagnosis::show))
+        .add("/vms/{id}/snapshots", Signed, get(vm_snapshots::show).post(vm_snapshots::create))
+        .add("/vms/{id}/snapshots/{snapshot}/revert", Signed, post(vm_snapshots::revert))
+        .add("/vms/{id}/snapshots/{snapshot}/delete", Signed, post(vm_snapshots::delete))
         .add("/vms/{id}/power", Signed, post(vm::power))
         .add("/vms/{id}/hardware", Signed, get(vm_hardware::show))
         .add("/vms/{id}/customization", Signed, get(vm_customization::show).post(vm_customization::edit))

@@ -126,7 +126,7 @@ pub(crate) async fn power(Path(id): Path<String>, submission: Submission) -> Res
     };
     let path = match submission.fields.text("from").as_str() {
         "dock" => super::console::dock_path(&submission.fields),
-        tab @ ("console" | "hardware" | "events" | "customization" | "diagnosis") => {
+        tab @ ("console" | "hardware" | "snapshots" | "events" | "customization" | "diagnosis") => {
             format!("/vms/{id}/{tab}")
         }
         _ => format!("/vms/{id}"),

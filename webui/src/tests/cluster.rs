@@ -179,6 +179,7 @@ fn cluster_page(view: ClusterView, text: &str, page: &'static str) -> ClusterPag
 /// A preview in which much comes along and some is called otherwise; `text` in every name.
 fn preview(text: &str) -> JoinPreview {
     let belongings = Belongings {
+        snapshots: Vec::new(),
         networks: vec![network(&format!("default{text}")).network],
         images: vec![image(&format!("debian-12-cloud{text}"), ImageKind::Disk).image],
         volumes: vec![volume(&format!("web-1-disk0{text}"), None).volume],

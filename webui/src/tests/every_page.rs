@@ -5,6 +5,7 @@ use super::filing_pages::filing_pages;
 use super::list_pages::list_pages;
 use super::machine_pages::machine_pages;
 use super::sample::*;
+use super::snapshots::snapshot_pages;
 use crate::chart::{Chart, Spark};
 use crate::error::ErrorPage;
 use crate::listing::{Listing, Pager};
@@ -194,6 +195,13 @@ fn single_pages(text: &str) -> Pages {
 
 /// Every page with something on it; `text` stands in every name and sentence.
 pub(super) fn full(text: &str) -> Pages {
-    [single_pages(text), list_pages(text), machine_pages(text), filing_pages(text), cluster_pages(text)]
-        .concat()
+    [
+        single_pages(text),
+        list_pages(text),
+        machine_pages(text),
+        snapshot_pages(text),
+        filing_pages(text),
+        cluster_pages(text),
+    ]
+    .concat()
 }

@@ -9,6 +9,7 @@ mod list_pages;
 mod machine_pages;
 mod markup;
 pub(crate) mod sample;
+mod snapshots;
 
 use empty_pages::empty;
 use every_page::full;

@@ -92,6 +92,7 @@ pub(crate) fn vm(name: &str, state: VmState) -> Vm {
                 mac: "52:54:00:12:34:56".into(),
                 model: NicModel::Virtio,
             }],
+            snapshots: VmSnapshots::default(),
             power: None,
             filing: Filing { folder: None, notes: format!("Call {name} first") },
             deleting: None,
@@ -168,6 +169,7 @@ pub(crate) fn volume(name: &str, vm: Option<VmId>) -> VolumeView {
         image: Some(ImageId::new()),
         vm,
         task: None,
+        layers: Layers::default(),
     };
     let status = VolumeStatus { phase: Phase::Ready, fault: None };
     VolumeView {

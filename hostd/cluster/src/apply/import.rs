@@ -51,11 +51,21 @@ pub(crate) fn import(scope: &mut Scope<'_>, host: HostId, belongings: &Belonging
         if let Some(power) = &mut vm.spec.power {
             power.task = NO_TASK;
         }
+        if let Some(revert) = &mut vm.spec.snapshots.revert {
+            revert.task = NO_TASK;
+        }
         if let Some(deletion) = &mut vm.spec.deleting {
             deletion.task = NO_TASK;
         }
         &mut vm.spec.name
     })?;
+    for snapshot in &belongings.snapshots {
+        if scope.find::<Snapshot>(snapshot.id)?.is_none() {
+            let mut snapshot = snapshot.clone();
+            snapshot.spec.task = None;
+            scope.insert(&snapshot)?;
+        }
+    }
     let mut detail = format!("networks: {networks}, images: {images}, volumes: {volumes}, machines: {vms}");
     if plan.skipped > 0 {
         detail = format!("{detail}; there already: {}", plan.skipped);
@@ -70,13 +80,14 @@ pub(crate) fn import(scope: &mut Scope<'_>, host: HostId, belongings: &Belonging
 
 /// Refuses rows of another host.
 fn check_owner(belongings: &Belongings, host: HostId) -> Step {
-    let Belongings { networks, images, volumes, vms } = belongings;
+    let Belongings { networks, images, volumes, vms, snapshots } = belongings;
     let owners = networks
         .iter()
         .map(|network| (network.subject(), network.spec.host))
         .chain(images.iter().map(|image| (image.subject(), image.spec.host)))
         .chain(volumes.iter().map(|volume| (volume.subject(), volume.spec.host)))
-        .chain(vms.iter().map(|vm| (vm.subject(), vm.spec.host)));
+        .chain(vms.iter().map(|vm| (vm.subject(), vm.spec.host)))
+        .chain(snapshots.iter().map(|snapshot| (snapshot.subject(), snapshot.spec.host)));
     for (row, owner) in owners {
         if owner != host {
             let kind = row.kind.as_str();

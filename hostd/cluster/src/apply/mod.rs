@@ -22,6 +22,7 @@ mod remove;
 mod request;
 mod rotation;
 mod scope;
+mod snapshot;
 mod task;
 mod unknown;
 mod vm;
@@ -31,6 +32,7 @@ mod vm_edit;
 mod vm_place;
 mod vm_report;
 mod volume;
+mod volume_layers;
 
 use crate::error::StateError;
 use crate::level;
@@ -185,6 +187,7 @@ fn dispatch(scope: &mut Scope<'_>) -> Step<Done> {
         Command::Host(command) => host::apply(scope, command),
         Command::Vm(command) => vm::apply(scope, command),
         Command::Volume(command) => volume::apply(scope, command),
+        Command::Snapshot(command) => snapshot::apply(scope, command),
         Command::Image(command) => image::apply(scope, command),
         Command::Network(command) => network::apply(scope, command),
         Command::Task(command) => task::apply(scope, command),

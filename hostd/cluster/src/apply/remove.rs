@@ -4,6 +4,7 @@ use super::scope::Scope;
 use super::{Done, Step};
 use crate::error::StateError;
 use crate::rows::{Resource, millis};
+use crate::schema;
 use hostd_types::*;
 use rusqlite::{OptionalExtension, params};
 
@@ -25,6 +26,9 @@ pub(crate) fn remove(scope: &mut Scope<'_>, id: HostId) -> Step<Done> {
     scope.db.execute("DELETE FROM nic WHERE vm IN (SELECT id FROM vm WHERE host = ?1)", [id.to_string()])?;
     let vms = drop_rows::<Vm>(scope, id)?;
     let volumes = drop_rows::<Volume>(scope, id)?;
+    if schema::level(scope.db)? >= LIFE {
+        drop_rows::<Snapshot>(scope, id)?;
+    }
     let images = drop_rows::<Image>(scope, id)?;
     let networks = drop_rows::<Network>(scope, id)?;
     let running = scope.names("SELECT id FROM task WHERE host = ?1 AND state = 'running' ORDER BY id", id)?;

@@ -95,6 +95,7 @@ fn deleted(scope: &mut Scope<'_>, id: VmId) -> Step<Done> {
         let detail = format!("Nobody asked to delete {}.", vm.spec.name);
         return Err(Problem::wrong_state(detail).into());
     };
+    scope.drop_snapshots(&vm)?;
     for volume in volumes_of(scope, id)? {
         if deletion.disks { scope.remove(&volume)? } else { release(scope, volume)? }
     }
@@ -135,6 +136,7 @@ fn volumes_of(scope: &Scope<'_>, vm: VmId) -> Step<Vec<Volume>> {
 /// A volume survives its machine.
 fn release(scope: &mut Scope<'_>, mut volume: Volume) -> Step {
     volume.spec.vm = None;
+    volume.spec.layers.shed(&std::collections::BTreeSet::new());
     scope.touch(&mut volume);
     scope.update(&volume)
 }

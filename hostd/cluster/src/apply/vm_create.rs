@@ -52,6 +52,7 @@ pub(crate) fn create(scope: &mut Scope<'_>, id: VmId, host: HostId, asked: &Crea
         disks,
         cdrom: asked.cdrom,
         nics,
+        snapshots: VmSnapshots::default(),
         power,
         filing: Filing { folder: asked.filing.folder, notes: asked.filing.notes.clone() },
         deleting: None,
@@ -115,6 +116,7 @@ fn attach(
         image,
         vm: Some(vm),
         task: None,
+        layers: Layers::default(),
     };
     let volume = Volume { id, meta: scope.created(), spec, status: VolumeStatus::default() };
     scope.insert(&volume)?;

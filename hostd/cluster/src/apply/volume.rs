@@ -32,6 +32,7 @@ fn create(scope: &mut Scope<'_>, id: VolumeId, host: HostId, asked: &CreateVolum
         image: None,
         vm: None,
         task: Some(scope.entry.task),
+        layers: Layers::default(),
     };
     let volume = Volume { id, meta: scope.created(), spec, status: VolumeStatus::default() };
     scope.insert(&volume)?;

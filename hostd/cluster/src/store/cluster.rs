@@ -71,7 +71,8 @@ impl Store {
             networks: all_of(&mut tx, "host = ?", host.clone()).await?,
             images: all_of(&mut tx, "host = ?", host.clone()).await?,
             volumes: all_of(&mut tx, "host = ?", host.clone()).await?,
-            vms: all_of(&mut tx, "host = ?", host).await?,
+            vms: all_of(&mut tx, "host = ?", host.clone()).await?,
+            snapshots: super::snapshots::snapshots(&mut tx, "host = ?", host).await?,
         })
     }
 

@@ -7,6 +7,7 @@ mod list;
 mod organize;
 mod records;
 mod resources;
+mod snapshots;
 
 use crate::error::{ClusterError, StateError, read_failed};
 use crate::ground::Ground;

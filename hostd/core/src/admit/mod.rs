@@ -9,6 +9,7 @@ mod image;
 mod network;
 mod organize;
 mod power;
+mod snapshot;
 mod task;
 mod vm;
 mod volume;
@@ -47,6 +48,18 @@ pub(crate) fn admit(command: &Command, now: &Snapshot) -> Result<(), Problem> {
             VolumeCommand::Report { .. }
             | VolumeCommand::Deleted { .. }
             | VolumeCommand::CreateFailed { .. } => Ok(()),
+        },
+        Command::Snapshot(c) => match c {
+            SnapshotCommand::Create { new, .. } => snapshot::create(&new.asked, now),
+            SnapshotCommand::Revert { first, start, .. } => snapshot::revert(first.as_ref(), *start, now),
+            SnapshotCommand::Delete { id } => snapshot::delete(*id, now),
+            SnapshotCommand::Taken { .. }
+            | SnapshotCommand::CreateFailed { .. }
+            | SnapshotCommand::Reverted { .. }
+            | SnapshotCommand::RevertFailed { .. }
+            | SnapshotCommand::Deleted { .. }
+            | SnapshotCommand::Merged { .. }
+            | SnapshotCommand::Dropped { .. } => Ok(()),
         },
         Command::Image(c) => match c {
             ImageCommand::Create { name, description, announced_bytes, expected_sha256, .. } => {

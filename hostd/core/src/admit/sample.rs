@@ -54,6 +54,7 @@ pub(crate) fn vm(name: &str) -> Vm {
             disks: Vec::new(),
             cdrom: None,
             nics: Vec::new(),
+            snapshots: VmSnapshots::default(),
             power: None,
             filing: Filing::default(),
             deleting: None,
@@ -81,6 +82,7 @@ pub(crate) fn volume(name: &str) -> Volume {
             image: None,
             vm: None,
             task: None,
+            layers: Layers::default(),
         },
         status: VolumeStatus { phase: Phase::Ready, fault: None },
     }

@@ -68,6 +68,8 @@ pub(crate) enum Ask {
     },
     /// A volume's view.
     Volume(VolumeId),
+    /// The snapshots of a machine.
+    Snapshots(VmId),
     /// An image's view.
     Image(ImageId),
     /// A network's view.
@@ -148,6 +150,7 @@ impl Ask {
             Ask::VmLog { vm, source, lines } => value(&core.vm_log(vm, source, lines).await?),
             Ask::Seat { vm, console, viewer, mode } => value(&core.0.viewers.set(vm, console, viewer, mode)?),
             Ask::Volume(id) => value(&core.volume(id).await?),
+            Ask::Snapshots(id) => value(&core.snapshots(id).await?),
             Ask::Image(id) => value(&core.image(id).await?),
             Ask::Network(id) => value(&core.network(id).await?),
             Ask::Progress(id) => value(&core.0.live.progress(id)),
@@ -170,6 +173,7 @@ impl Ask {
             | Ask::VmDetail(_)
             | Ask::VmSamples(_)
             | Ask::VmHistory(_)
+            | Ask::Snapshots(_)
             | Ask::Volume(_)
             | Ask::Image(_)
             | Ask::Network(_)

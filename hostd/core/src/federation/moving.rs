@@ -162,6 +162,7 @@ impl Core {
     /// Brings what this host has, in portions, what others refer to first.
     async fn bring(&self, mut belongings: Belongings) -> Result<(), Problem> {
         let vms = std::mem::take(&mut belongings.vms);
+        let snapshots = std::mem::take(&mut belongings.snapshots);
         let Belongings { networks, images, volumes, .. } = belongings;
         let mut portions = Vec::new();
         portions.extend(
@@ -175,6 +176,11 @@ impl Core {
         );
         portions
             .extend(vms.chunks(ROWS).map(|rows| Belongings { vms: rows.to_vec(), ..Belongings::default() }));
+        portions.extend(
+            snapshots
+                .chunks(ROWS)
+                .map(|rows| Belongings { snapshots: rows.to_vec(), ..Belongings::default() }),
+        );
         for belongings in portions {
             let import = ClusterCommand::Import { host: self.host(), belongings };
             self.report(Command::Cluster(import)).await?;

@@ -30,6 +30,19 @@ impl Core {
                 | VolumeCommand::Deleted { .. }
                 | VolumeCommand::CreateFailed { .. } => None,
             },
+            Command::Snapshot(c) => match c {
+                SnapshotCommand::Create { vm, .. } => store.vm(*vm).await?.map(|vm| vm.spec.host),
+                SnapshotCommand::Revert { id, .. } | SnapshotCommand::Delete { id } => {
+                    store.snapshot(*id).await?.map(|snapshot| snapshot.spec.host)
+                }
+                SnapshotCommand::Taken { .. }
+                | SnapshotCommand::CreateFailed { .. }
+                | SnapshotCommand::Reverted { .. }
+                | SnapshotCommand::RevertFailed { .. }
+                | SnapshotCommand::Deleted { .. }
+                | SnapshotCommand::Merged { .. }
+                | SnapshotCommand::Dropped { .. } => None,
+            },
             Command::Image(c) => match c {
                 ImageCommand::Create { host, .. } => Some(*host),
                 ImageCommand::Delete { id } => store.image(*id).await?.map(|image| image.spec.host),

@@ -8,6 +8,7 @@ mod image;
 mod network;
 mod notice;
 mod silence;
+mod snapshot;
 mod task;
 mod vm;
 mod volume;

@@ -5,7 +5,6 @@ use crate::federation::Ask;
 use crate::{Core, VolumeView};
 use hostd_types::*;
 use std::collections::HashMap;
-use std::os::unix::fs::MetadataExt;
 
 impl Core {
     /// A page of volumes.
@@ -57,8 +56,8 @@ impl Core {
                     }
                 },
             };
-            let path = self.0.pool.volume(volume.id, volume.spec.format);
-            let allocated_bytes = std::fs::metadata(path).ok().map(|file| file.blocks() * 512);
+            let layers = [LayerId::BASE].into_iter().chain(volume.spec.layers.over.keys().copied());
+            let allocated_bytes = layers.map(|layer| self.layer_bytes(&volume, layer)).sum();
             views.push(VolumeView { volume, allocated_bytes, vm_name, image_name });
         }
         Ok(views)

@@ -8,6 +8,7 @@ mod driver;
 mod host;
 mod images;
 mod jobs;
+mod layers;
 mod leases;
 mod minutes;
 mod networks;
@@ -73,6 +74,8 @@ pub(crate) struct Wakes {
     pub vms: Arc<Notify>,
     /// Volumes.
     pub volumes: Arc<Notify>,
+    /// Layers of volumes.
+    pub layers: Arc<Notify>,
     /// Images.
     pub images: Arc<Notify>,
     /// Networks.
@@ -96,8 +99,13 @@ impl Wakes {
     fn ring(&self, kind: Kind) {
         match kind {
             Kind::Vm => self.vms.notify_one(),
+            Kind::Snapshot => {
+                self.layers.notify_one();
+                self.vms.notify_one();
+            }
             Kind::Volume => {
                 self.volumes.notify_one();
+                self.layers.notify_one();
                 self.vms.notify_one();
             }
             Kind::Image => self.images.notify_one(),
@@ -130,7 +138,8 @@ impl Wakes {
         }
     }
     pub fn ring_all(&self) {
-        for bell in [&self.vms, &self.volumes, &self.images, &self.networks, &self.host, &self.peers] {
+        let machines = [&self.vms, &self.volumes, &self.layers, &self.images, &self.networks];
+        for bell in machines.into_iter().chain([&self.host, &self.peers]) {
             bell.notify_one();
         }
     }
@@ -154,6 +163,7 @@ pub(crate) struct Registry {
 struct Machines {
     networks: Driven,
     volumes: Driven,
+    layers: Driven,
     images: Driven,
     vms: Driven,
 }
@@ -164,14 +174,15 @@ impl Machines {
         Self {
             networks: Driven::start(core, networks::Networks::new(core), &wakes.networks),
             volumes: Driven::start(core, volumes::Volumes::new(core), &wakes.volumes),
+            layers: Driven::start(core, layers::LayersOfDisks::new(core), &wakes.layers),
             images: Driven::start(core, images::Images::new(core), &wakes.images),
             vms: Driven::start(core, vms::Vms::new(core), &wakes.vms),
         }
     }
 
-    fn all(&self) -> [&Driven; 4] {
-        let Self { vms, volumes, images, networks } = self;
-        [vms, volumes, images, networks]
+    fn all(&self) -> [&Driven; 5] {
+        let Self { vms, volumes, layers, images, networks } = self;
+        [vms, volumes, layers, images, networks]
     }
 }
 
@@ -240,6 +251,7 @@ async fn activate(core: Core) {
             changed = link.changed() => match changed {
                 Ok(()) => {
                     wakes.vms.notify_one();
+                    wakes.layers.notify_one();
                     core.0.live.tell(Kind::Host, core.host());
                 }
                 Err(_) => return,

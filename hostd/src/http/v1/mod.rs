@@ -11,6 +11,7 @@ pub mod guest_os;
 pub mod host;
 pub mod image;
 pub mod network;
+pub mod snapshot;
 pub mod task;
 pub mod vm;
 pub mod volume;
@@ -55,6 +56,9 @@ pub fn add_all<C>(routes: Routes<C>) -> Routes<C> {
         .document(signed, routes!(filing::delete_view))
         .document(signed, routes!(folder::list_folders, folder::create_folder))
         .document(signed, routes!(folder::get_folder, folder::edit_folder, folder::delete_folder))
+        .document(signed, routes!(snapshot::list_snapshots, snapshot::create_snapshot))
+        .document(signed, routes!(snapshot::get_snapshot, snapshot::delete_snapshot))
+        .document(signed, routes!(snapshot::revert_snapshot))
         .document(signed, routes!(volume::list_volumes, volume::create_volume))
         .document(signed, routes!(volume::get_volume, volume::delete_volume))
         .document(signed, routes!(image::list_images, image::upload_image))

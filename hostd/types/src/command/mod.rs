@@ -7,12 +7,14 @@
 mod access;
 mod cluster;
 mod organize;
+mod snapshot;
 mod storage;
 mod vm;
 
 pub use access::AccessCommand;
 pub use cluster::ClusterCommand;
 pub use organize::OrganizeCommand;
+pub use snapshot::{NewSnapshot, SnapshotCommand};
 pub use storage::{ImageCommand, VolumeCommand};
 pub use vm::{TaskEnd, VmCommand};
 
@@ -60,6 +62,8 @@ pub enum Command {
     Vm(VmCommand),
     /// About a volume.
     Volume(VolumeCommand),
+    /// About a snapshot. Needs the level [`LIFE`](crate::LIFE).
+    Snapshot(SnapshotCommand),
     /// About an image.
     Image(ImageCommand),
     /// About a network.
@@ -235,6 +239,7 @@ impl Command {
                 VolumeCommand::CreateFailed { .. } => "volume.create_failed",
             }
             .into(),
+            Command::Snapshot(c) => c.name().into(),
             Command::Image(c) => match c {
                 ImageCommand::Create { .. } => "image.create",
                 ImageCommand::Ready { .. } => "image.ready",

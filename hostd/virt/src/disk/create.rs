@@ -80,7 +80,7 @@ fn publish(part: &Path, path: &Path) -> Result<(), DiskError> {
     }
 }
 
-fn in_words(error: RunError) -> DiskError {
+pub(super) fn in_words(error: RunError) -> DiskError {
     match &error {
         RunError::Failed { stderr, .. } if stderr.contains("No space left on device") => DiskError::Full,
         RunError::Failed { stderr, .. } => DiskError::Io(stderr.clone()),

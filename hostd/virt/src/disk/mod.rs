@@ -4,10 +4,12 @@
 mod create;
 mod format;
 mod inspect;
+mod layer;
 mod qcow2;
 
 pub use create::create;
 pub use inspect::inspect;
+pub use layer::{Layer, backing, commit, let_go, put, rename_backing, verify};
 
 use hostd_types::{DiskFormat, ImageKind};
 

@@ -8,9 +8,11 @@ mod gathering;
 mod host;
 mod reproducible;
 mod simulate;
+mod snapshots;
 
 pub use boot::{BOOTED, PATIENCE, plan};
 pub use simulate::{SIMULATE, simulate};
+pub use snapshots::{HISTORIES, SNAPSHOTS, snapshots};
 
 use crate::checkout::Checkout;
 use crate::steps::Steps;
@@ -158,6 +160,7 @@ pub async fn lab(checkout: &Checkout, name: Option<&str>, build: bool) -> Result
             println!("{:<24} {:<5} {}", case.name(), suite, case.about());
         }
         println!("{SIMULATE:<24} {:<5} {}", "test", simulate::ABOUT);
+        println!("{SNAPSHOTS:<24} {:<5} {}", "", snapshots::ABOUT);
         return Ok(());
     };
     let Some(case) = ALL.into_iter().find(|case| case.name() == name) else {

@@ -10,6 +10,7 @@ mod hundred;
 mod join;
 mod list;
 mod page;
+mod snapshot;
 mod start;
 mod stats;
 mod write;
@@ -35,7 +36,7 @@ pub struct Figure {
 }
 
 /// Names that can be asked for; names measured in one go stand together.
-const GROUPS: [(Group, &[&str]); 15] = [
+const GROUPS: [(Group, &[&str]); 16] = [
     (Group::IsoSize, &["iso.bytes"]),
     (Group::BootBios, &["boot.bios"]),
     (Group::BootUefi, &["boot.uefi"]),
@@ -46,6 +47,7 @@ const GROUPS: [(Group, &[&str]); 15] = [
     (Group::Start, &["vm-start.ratio"]),
     (Group::Console, &["console.first_frame"]),
     (Group::Stats, &["stats.cpu30"]),
+    (Group::Snapshot, &["snapshot.ratio"]),
     (Group::Join, &["join.one", "join.vms50", "join.three"]),
     (
         Group::Write,
@@ -69,6 +71,7 @@ enum Group {
     Start,
     Console,
     Stats,
+    Snapshot,
     Join,
     Write,
     Failover,
@@ -101,6 +104,7 @@ pub async fn measure(checkout: &Checkout, names: &[String]) -> Result<()> {
             Group::Stats => stats::cpu(checkout).await?,
             Group::Start => start::ratio(checkout).await?,
             Group::Console => console::first_frame(checkout).await?,
+            Group::Snapshot => snapshot::ratio(checkout).await?,
             Group::Join => join::times(checkout).await?,
             Group::Write => write::times(checkout).await?,
             Group::Failover => failover::leader(checkout).await?,

@@ -25,7 +25,7 @@ pub(super) struct Work {
 }
 
 /// A step that can't be finished now is taken again later; this says why.
-type Later = Problem;
+pub(super) type Later = Problem;
 
 impl Work {
     /// Carries out `step`.
@@ -79,7 +79,7 @@ impl Work {
         self.core.report(Command::Vm(report)).await.map(drop)
     }
 
-    fn status(&self, state: VmState, reason: Option<&str>) -> VmStatus {
+    pub(super) fn status(&self, state: VmState, reason: Option<&str>) -> VmStatus {
         VmStatus {
             phase: Phase::Ready,
             state,
@@ -167,6 +167,7 @@ impl Work {
             Ok(()) | Err(VirtError::NoDomain(_)) => {}
             Err(error) => return Err(virt(&doing, error)),
         }
+        let _hold = self.core.0.merges.hold(self.vm.id.uuid()).await;
         self.core.0.hypervisor.undefine(self.vm.id).await.map_err(|error| virt(&doing, error))?;
         let disks = self.vm.spec.deleting.as_ref().is_some_and(|deletion| deletion.disks);
         if disks {
@@ -216,6 +217,7 @@ impl Work {
     }
 
     async fn start(&self, define: bool) -> Result<(), Later> {
+        let _hold = self.hold_for_start().await?;
         if self.vm.status.state != VmState::Starting {
             self.report(self.status(VmState::Starting, None), None).await?;
         }

@@ -13,6 +13,8 @@ pub(super) struct Wanted {
     pub vms: Vec<Vm>,
     volumes: HashMap<VolumeId, Volume>,
     networks: HashMap<NetworkId, Network>,
+    /// Snapshots that are being taken.
+    taking: HashMap<VmId, Snapshot>,
     tasks: Vec<Task>,
     kvm: bool,
 }
@@ -32,10 +34,13 @@ impl Wanted {
             Vec::new()
         };
         let networks = store.networks_on(host).await?;
+        let unsettled = store.unsettled_snapshots_on(host).await?;
+        let taking = unsettled.into_iter().filter(|snapshot| snapshot.status.phase == Phase::Creating);
         Ok(Self {
             vms,
             volumes: volumes.into_iter().map(|volume| (volume.id, volume)).collect(),
             networks: networks.into_iter().map(|network| (network.id, network)).collect(),
+            taking: taking.map(|snapshot| (snapshot.spec.vm, snapshot)).collect(),
             tasks: store.running_tasks_on(host).await?,
             kvm: core.acceleration().await == Acceleration::Kvm,
         })
@@ -46,13 +51,8 @@ impl Wanted {
         let pool = &core.0.pool;
         let disk = |disk: &VmDisk| {
             let volume = self.volumes.get(&disk.volume)?;
-            let format = volume.spec.format;
-            Some(DiskSource {
-                volume: volume.id,
-                path: pool.volume(volume.id, format),
-                format,
-                bus: disk.bus,
-            })
+            let hostd_virt::disk::Layer { path, format } = pool.active(volume);
+            Some(DiskSource { volume: volume.id, path, format, bus: disk.bus })
         };
         let nic = |nic: &VmNic| {
             let bridge = self.networks.get(&nic.network)?.spec.bridge.clone();
@@ -82,6 +82,11 @@ impl Wanted {
     /// How long until the next planned machine is to be made.
     pub fn next_planned(&self) -> Option<Duration> {
         self.vms.iter().filter_map(planned_in).min()
+    }
+
+    /// The snapshot of `vm` that is being taken.
+    pub fn taking(&self, vm: VmId) -> Option<&Snapshot> {
+        self.taking.get(&vm)
     }
 
     /// Whether the disks of `vm` are there.

@@ -11,6 +11,8 @@ mod act;
 mod autostart;
 mod gather;
 mod plan;
+mod quiesce;
+mod snapshot;
 mod waits;
 
 pub(crate) use gather::planned_in;
@@ -90,6 +92,10 @@ impl Vms {
 
     /// Plans and begins what is to do about `vm`; true when there was something.
     fn work_on(&self, vm: &Vm, domain: Option<&SeenDomain>, wanted: &Wanted) -> bool {
+        // It is paused for a moment: what is seen of it is not how it is.
+        if self.core.0.merges.paused(vm.id) {
+            return false;
+        }
         let plan_of = wanted.domain_plan(&self.core, vm);
         let drift = match (&plan_of, domain) {
             (Some(plan), Some(domain)) => hostd_virt::drift(plan, domain),
@@ -103,6 +109,21 @@ impl Vms {
         let fault = format!("{generation:?} {drift:?}");
         if generation == Some((true, Some(vm.meta.generation))) && drift.is_empty() {
             self.waits.mended(vm.id);
+        }
+        let held =
+            domain.is_some_and(|domain| domain.state.is_active()) && quiesce::is_held(&self.core, vm.id);
+        let change = snapshot::change(vm, domain, wanted.taking(vm.id), held);
+        let work = Work {
+            core: self.core.clone(),
+            vm: vm.clone(),
+            plan: plan_of,
+            creation: wanted.creation_of(vm.id),
+            waits: self.waits.clone(),
+            fault: fault.clone(),
+        };
+        if let Some(change) = change {
+            self.jobs.start(vm.id, work.change(change));
+            return true;
         }
         let step = plan(&Sight {
             vm,
@@ -118,14 +139,6 @@ impl Vms {
             stubborn: self.waits.is_stuck(vm.id, &fault),
         });
         let Some(step) = step else { return false };
-        let work = Work {
-            core: self.core.clone(),
-            vm: vm.clone(),
-            plan: plan_of,
-            creation: wanted.creation_of(vm.id),
-            waits: self.waits.clone(),
-            fault,
-        };
         self.jobs.start(vm.id, work.act(step));
         true
     }

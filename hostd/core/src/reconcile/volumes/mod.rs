@@ -68,9 +68,10 @@ impl Reconcile for Volumes {
         let is_due = |volume: &Volume| !volume.spec.vm.is_some_and(|vm| planned.contains_key(&vm));
         let idle = volumes.into_iter().filter(|volume| !busy.contains(&volume.id));
         for volume in idle.filter(is_due) {
-            let path = self.core.0.pool.volume(volume.id, volume.spec.format);
+            let layers = volume.spec.layers.chain(volume.spec.layers.active);
+            let exists = layers.iter().all(|layer| self.core.0.pool.layer(&volume, *layer).path.exists());
             let failed = failed.contains(&volume.id);
-            if let Some(step) = plan(&volume, path.exists(), failed) {
+            if let Some(step) = plan(&volume, exists, failed) {
                 summary.changed += 1;
                 let core = self.core.clone();
                 self.jobs.start(volume.id, async move { act(&core, &volume, step).await });
@@ -139,15 +140,13 @@ async fn remove(core: &Core, volume: &Volume) -> Result<(), Problem> {
     core.report(Command::Volume(VolumeCommand::Deleted { id: volume.id })).await.map(drop)
 }
 
-/// Removes a volume's files, durably; fine when they are gone.
+/// Removes a volume's files with all its layers, durably; fine when they are gone.
 ///
 /// # Errors
 /// When a file can't be removed.
 pub(super) async fn remove_files(core: &Core, volume: &Volume) -> Result<(), Problem> {
-    let whole = core.0.pool.volume(volume.id, volume.spec.format);
-    let mut part = whole.clone().into_os_string();
-    part.push(".part");
-    Pool::discard(vec![PathBuf::from(part), whole]).await.map_err(storage)
+    let files = core.0.pool.files_of(volume.id).map_err(storage)?;
+    Pool::discard(files).await.map_err(storage)
 }
 
 async fn report(core: &Core, volume: &Volume, fault: Option<String>) -> Result<(), Problem> {

@@ -1,0 +1,149 @@
+//! Snapshots as rows: the tree, the layers, and what is refused.
+
+use crate::cluster_record::raise;
+use crate::fixture::*;
+use hostd_types::command::*;
+use hostd_types::*;
+
+/// A machine with two disks, in a state that knows snapshots.
+async fn machine() -> (Fixture, VmId) {
+    let f = Fixture::new().await;
+    f.ok(raise(LEVEL)).await;
+    let id = VmId::new();
+    let disk = || NewDisk::Blank { size_bytes: GIB, format: DiskFormat::Raw, bus: DiskBus::Virtio };
+    let created = f.ok(create(id, f.host, CreateVm { disks: vec![disk(), disk()], ..blank_vm("web") })).await;
+    for index in 0..2 {
+        let report = VolumeCommand::Report { id: derived_volume(id, index), status: volume_ready() };
+        f.ok(Command::Volume(report)).await;
+    }
+    f.ok(vm_report(id, off(), Some(TaskEnd { task: created.task.unwrap(), problem: None }))).await;
+    (f, id)
+}
+
+fn new(vm: VmId, name: &str) -> NewSnapshot {
+    let next = (0..2).map(|index| (derived_volume(vm, index), LayerId::new())).collect();
+    let asked = CreateSnapshot { name: name.into(), ..CreateSnapshot::default() };
+    NewSnapshot { id: SnapshotId::new(), asked, next }
+}
+
+async fn take(f: &Fixture, vm: VmId, name: &str) -> NewSnapshot {
+    let new = new(vm, name);
+    let made = f.ok(Command::Snapshot(SnapshotCommand::Create { vm, new: new.clone() })).await;
+    assert_eq!(made.subject.expect("the snapshot").id, new.id.to_string());
+    assert_eq!(f.task(made.task).await.subject.id, vm.to_string());
+    f.ok(Command::Snapshot(SnapshotCommand::Taken { id: new.id, running: false, quiesced: false })).await;
+    assert_eq!(f.task_state(made.task).await, "succeeded");
+    new
+}
+
+async fn row(f: &Fixture, id: SnapshotId) -> Snapshot {
+    f.cluster.store().snapshot(id).await.unwrap().expect("the snapshot's row")
+}
+
+async fn layers(f: &Fixture, vm: VmId) -> Layers {
+    let both = [0, 1].map(|index| derived_volume(vm, index));
+    f.cluster.store().volume(both[1]).await.unwrap().unwrap();
+    f.cluster.store().volume(both[0]).await.unwrap().unwrap().spec.layers
+}
+
+#[tokio::test]
+async fn a_tree_grows_is_gone_back_in_and_merges() {
+    let (f, vm) = machine().await;
+    let volume = derived_volume(vm, 0);
+    let (one, two) = (take(&f, vm, "one").await, take(&f, vm, "two").await);
+    assert_eq!(row(&f, two.id).await.spec.parent, Some(one.id));
+    assert_eq!(f.vm(vm).await.spec.snapshots.current, Some(two.id));
+    let now = layers(&f, vm).await;
+    assert_eq!(now.chain(now.active), [two.next[&volume], one.next[&volume], LayerId::BASE]);
+    assert_eq!(row(&f, one.id).await.spec.layers[&volume], LayerId::BASE);
+
+    let back = new(vm, "").next;
+    let revert = SnapshotCommand::Revert { id: one.id, next: back.clone(), first: None, start: true };
+    let reverting = f.ok(Command::Snapshot(revert)).await;
+    let busy = f.refused(Command::Snapshot(SnapshotCommand::Create { vm, new: new(vm, "x") })).await;
+    assert_eq!(busy.kind, ProblemKind::WrongState);
+    let needed = f.refused(Command::Snapshot(SnapshotCommand::Delete { id: one.id })).await;
+    assert_eq!(needed.kind, ProblemKind::WrongState);
+    f.ok(Command::Snapshot(SnapshotCommand::Reverted { vm })).await;
+    let machine = f.vm(vm).await;
+    assert_eq!(machine.spec.snapshots, VmSnapshots { current: Some(one.id), revert: None });
+    let start = machine.spec.power.expect("a start");
+    assert_eq!((start.action, Some(start.task)), (PowerAction::Start, reverting.task));
+    let now = layers(&f, vm).await;
+    assert_eq!(now.active, back[&volume]);
+    assert!(now.gone.contains(&two.next[&volume]), "what was written since is given up");
+
+    // Its layer is under two others.
+    f.ok(Command::Snapshot(SnapshotCommand::Delete { id: one.id })).await;
+    assert_eq!(f.vm(vm).await.spec.snapshots.current, None);
+    assert_eq!(row(&f, two.id).await.spec.parent, None);
+    let early = SnapshotCommand::Merged { volume, upper: back[&volume] };
+    assert_eq!(f.refused(Command::Snapshot(early.clone())).await.kind, ProblemKind::WrongState);
+    f.ok(Command::Snapshot(SnapshotCommand::Deleted { id: one.id, problem: None })).await;
+    f.ok(Command::Snapshot(SnapshotCommand::Delete { id: two.id })).await;
+    f.ok(Command::Snapshot(early)).await;
+    let now = layers(&f, vm).await;
+    assert_eq!((now.active, now.over.len()), (LayerId::BASE, 0));
+    for layer in now.gone {
+        f.ok(Command::Snapshot(SnapshotCommand::Dropped { volume, layer })).await;
+    }
+    assert!(layers(&f, vm).await.is_single());
+}
+
+#[tokio::test]
+async fn what_fails_leaves_the_disks_as_they_were() {
+    let (f, vm) = machine().await;
+    let volume = derived_volume(vm, 0);
+    let one = take(&f, vm, "one").await;
+    let before = layers(&f, vm).await;
+    let (first, back) = (new(vm, "kept"), new(vm, "").next);
+    let revert =
+        SnapshotCommand::Revert { id: one.id, next: back.clone(), first: Some(first.clone()), start: false };
+    let task = f.ok(Command::Snapshot(revert)).await.task;
+    let failed = SnapshotCommand::CreateFailed { id: first.id, problem: failure() };
+    f.ok(Command::Snapshot(failed)).await;
+    assert_eq!(f.task_state(task).await, "capacity: The disk is full.");
+    assert!(f.vm(vm).await.spec.snapshots.revert.is_none(), "it was to be taken before going back");
+    let now = layers(&f, vm).await;
+    assert_eq!((now.active, &now.over), (before.active, &before.over));
+    assert!(now.gone.contains(&first.next[&volume]) && now.gone.contains(&back[&volume]));
+
+    let mut other = new(vm, "other");
+    other.next.pop_first();
+    let stale = f.refused(Command::Snapshot(SnapshotCommand::Create { vm, new: other })).await;
+    assert_eq!(stale.kind, ProblemKind::Conflict);
+    let twice = f.refused(Command::Snapshot(SnapshotCommand::Create { vm, new: new(vm, "ONE") })).await;
+    assert_eq!((twice.kind, twice.at("/name").is_some()), (ProblemKind::Exists, true));
+    for n in 2..32 {
+        take(&f, vm, &format!("s{n}")).await;
+    }
+    let full = f.refused(Command::Snapshot(SnapshotCommand::Create { vm, new: new(vm, "more") })).await;
+    assert_eq!(full.kind, ProblemKind::Capacity);
+}
+
+#[tokio::test]
+async fn snapshots_go_with_their_machine() {
+    let (f, vm) = machine().await;
+    take(&f, vm, "one").await;
+    let pending = new(vm, "two");
+    let made = f.ok(Command::Snapshot(SnapshotCommand::Create { vm, new: pending.clone() })).await;
+    f.ok(delete_vm(vm, false)).await;
+    f.ok(Command::Vm(VmCommand::Deleted { id: vm })).await;
+    assert!(f.cluster.store().snapshots_of(vm).await.unwrap().is_empty());
+    assert!(f.task_state(made.task).await.starts_with("cancelled"));
+    let volume = derived_volume(vm, 0);
+    let kept = f.cluster.store().volume(volume).await.unwrap().unwrap().spec;
+    assert_eq!(kept.vm, None);
+    assert!(kept.layers.gone.contains(&pending.next[&volume]));
+    assert!(kept.layers.next_merge(&Default::default()).is_some(), "the disk keeps what it holds now");
+}
+
+#[tokio::test]
+async fn a_state_that_does_not_know_snapshots_takes_none() {
+    let f = Fixture::new().await;
+    assert_eq!(f.cluster.store().snapshot(SnapshotId::new()).await, Ok(None));
+    let vm = f.ready_vm("web").await;
+    let refused = f.refused(Command::Snapshot(SnapshotCommand::Create { vm, new: new(vm, "one") })).await;
+    assert_eq!(refused.kind, ProblemKind::WrongState);
+    assert!(f.cluster.store().snapshots_of(vm).await.unwrap().is_empty());
+}

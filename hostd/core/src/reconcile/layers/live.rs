@@ -1,0 +1,243 @@
+//! Merging layers that a running machine uses: QEMU does it, and is asked how far it is.
+//!
+//! When the active layer is the one to go, the layer under it takes its place while the machine is paused, for the blink
+//! until that is noted beside the files: whatever dies at whatever moment, what the guest wrote is in the one file that
+//! the note or its absence names.
+
+use super::Work;
+use super::files::renames;
+use crate::error::{disk, storage, virt};
+use crate::merges::Turn;
+use crate::pool::Pool;
+use hostd_types::*;
+use hostd_virt::{LiveDisk, VirtError};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Time between two looks at a merge.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// How a merge inside QEMU came out.
+pub(super) enum Ended {
+    /// What the layer held is in the one under it.
+    Merged,
+    /// Somebody needs the disks; it goes on later.
+    Stopped,
+    /// No QEMU uses the layer.
+    NotInUse,
+}
+
+impl Work {
+    /// The files that a running machine has open.
+    pub(super) async fn files_in_use(&self, vm: VmId) -> Result<Vec<PathBuf>, Problem> {
+        let disks = self.core.0.hypervisor.live_disks(vm).await.map_err(|error| self.failed(error))?;
+        Ok(disks.into_iter().flatten().flat_map(|disk| disk.files).collect())
+    }
+
+    fn failed(&self, error: VirtError) -> Problem {
+        let later = error.retryable();
+        let mut problem = virt(&format!("Merging layers of the disk {}", self.volume.spec.name), error);
+        if later {
+            problem.kind = ProblemKind::Unavailable;
+        }
+        problem
+    }
+
+    /// What libvirt answered; nothing when it could not because the machine is off by now.
+    async fn answered<T>(&self, vm: VmId, answer: Result<T, VirtError>) -> Result<Option<T>, Problem> {
+        match answer {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if error.retryable() => Err(self.failed(error)),
+            Err(error) => match self.core.0.hypervisor.live_disks(vm).await {
+                Ok(None) => Ok(None),
+                Ok(Some(_)) | Err(_) => Err(self.failed(error)),
+            },
+        }
+    }
+
+    fn odd(&self, what: &str) -> Problem {
+        let detail = format!(
+            "Merging layers of the disk {} stopped: {what}. Nothing was removed.",
+            self.volume.spec.name
+        );
+        Problem::new(ProblemKind::Internal, detail)
+    }
+
+    /// Merges `upper` while the machine runs.
+    pub(super) async fn merge_live(&self, vm: VmId, upper: LayerId, turn: &Turn) -> Result<Ended, Problem> {
+        let layers = &self.volume.spec.layers;
+        let Some(lower) = layers.over.get(&upper).copied() else { return Ok(Ended::NotInUse) };
+        let file = |layer| self.core.0.pool.layer(&self.volume, layer).path;
+        let (top, base) = (file(upper), file(lower));
+        let mut begun = false;
+        loop {
+            let disks = self.core.0.hypervisor.live_disks(vm).await.map_err(|error| self.failed(error))?;
+            let Some(disks) = disks else { return Ok(Ended::NotInUse) };
+            let Some((live, at)) = position(&disks, &top) else {
+                // Either no machine uses it, or it was taken out and nobody was there to note it.
+                if !disks.iter().any(|live| live.files.contains(&base)) {
+                    return Ok(Ended::NotInUse);
+                }
+                self.taken_out(vm, upper, lower, &disks).await?;
+                return Ok(Ended::Merged);
+            };
+            if live.files.get(at + 1) != Some(&base) {
+                return Err(self.odd("QEMU has it over another file than noted"));
+            }
+            if !begun {
+                // An earlier daemon may have died before the layer under it took over.
+                self.resume(vm).await;
+            }
+            let job = self.core.0.hypervisor.block_job(vm, &live.target).await;
+            match self.answered(vm, job).await? {
+                None => return Ok(Ended::NotInUse),
+                Some(None) if begun => return Err(self.odd("QEMU gave it up; the pool may be full")),
+                Some(None) => {
+                    let begin = self.core.0.hypervisor.begin_merge(vm, &live.target, &top, &base, at == 0);
+                    if self.answered(vm, begin.await).await?.is_none() {
+                        return Ok(Ended::NotInUse);
+                    }
+                }
+                Some(Some(job)) => {
+                    if let Some(task) = self.task {
+                        self.core.0.live.measure(task, Progress { done: job.done, total: job.total });
+                    }
+                    if at == 0 && live.mergeable {
+                        return self.take_over(vm, upper, lower, live).await;
+                    }
+                }
+            }
+            begun = true;
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                () = turn.stop.cancelled() => {
+                    self.stop(vm, live).await;
+                    return Ok(Ended::Stopped);
+                }
+                // QEMU goes on with it by itself; the next daemon follows.
+                () = self.core.0.stop.cancelled() => return Ok(Ended::Stopped),
+            }
+        }
+    }
+
+    async fn stop(&self, vm: VmId, live: &LiveDisk) {
+        if let Err(error) = self.core.0.hypervisor.stop_merge(vm, &live.target).await {
+            // It may have ended by itself, or QEMU did.
+            tracing::info!(%vm, %error, "a merge can't be stopped");
+        }
+    }
+
+    /// Lets the layer under the active one take its place.
+    async fn take_over(
+        &self,
+        vm: VmId,
+        upper: LayerId,
+        lower: LayerId,
+        live: &LiveDisk,
+    ) -> Result<Ended, Problem> {
+        let hypervisor = &self.core.0.hypervisor;
+        let _quiet = self.core.0.merges.pause(vm);
+        let note = self.paused_note(vm);
+        let runs = self.runs(vm).await?;
+        if runs {
+            std::fs::write(&note, "").map_err(storage)?;
+            let paused = hypervisor.suspend(vm).await;
+            if !matches!(self.answered(vm, paused).await, Ok(Some(()))) {
+                drop(std::fs::remove_file(&note));
+                return Err(self.odd("the machine could not be paused for it"));
+            }
+        }
+        let taken = hypervisor.take_over(vm, &live.target).await;
+        let done = self.check_taken_over(vm, upper, lower, taken).await;
+        self.resume(vm).await;
+        done
+    }
+
+    async fn check_taken_over(
+        &self,
+        vm: VmId,
+        upper: LayerId,
+        lower: LayerId,
+        taken: Result<(), VirtError>,
+    ) -> Result<Ended, Problem> {
+        let disks = self.core.0.hypervisor.live_disks(vm).await.map_err(|error| self.failed(error))?;
+        let file = |layer| self.core.0.pool.layer(&self.volume, layer).path;
+        // Without QEMU nothing was written since the pause: both show the same, and the rows still name the upper one.
+        let Some(disks) = disks else { return Ok(Ended::NotInUse) };
+        if position(&disks, &file(upper)).is_some() {
+            taken.map_err(|error| self.failed(error))?;
+            return Err(self.odd("QEMU still uses the layer that was to go"));
+        }
+        if position(&disks, &file(lower)).is_none_or(|(_, at)| at > 0) {
+            return Err(self.odd("QEMU does not use the layer that was to take over"));
+        }
+        self.note_merged(upper)?;
+        Ok(Ended::Merged)
+    }
+
+    /// The layer is out of QEMU's chain, which happens only when the one under it has everything.
+    async fn taken_out(
+        &self,
+        vm: VmId,
+        upper: LayerId,
+        lower: LayerId,
+        disks: &[LiveDisk],
+    ) -> Result<(), Problem> {
+        let pool = &self.core.0.pool;
+        if self.volume.spec.layers.active == upper {
+            self.note_merged(upper)?;
+            self.resume(vm).await;
+            return Ok(());
+        }
+        let doing = format!("Checking the merged disk {}", self.volume.spec.name);
+        let path = pool.layer(&self.volume, upper).path;
+        let verified = hostd_virt::disk::verify(&path, &pool.layer(&self.volume, lower), true).await;
+        verified.map_err(|error| disk(&doing, error))?;
+        for step in renames(&self.volume.spec.layers, upper, lower) {
+            let super::FileStep::Rename { layer, .. } = step else { continue };
+            // QEMU has renamed what it uses itself.
+            if position(disks, &pool.layer(&self.volume, layer).path).is_none() {
+                self.step(step).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes durably, beside the files, that the layer under `upper` is the one that counts.
+    fn note_merged(&self, upper: LayerId) -> Result<(), Problem> {
+        let note = self.core.0.pool.merged(self.volume.id, upper);
+        let write = || {
+            std::fs::File::create(&note)?.sync_all()?;
+            Pool::sync_dir(&note)
+        };
+        write().map_err(storage)
+    }
+
+    fn paused_note(&self, vm: VmId) -> PathBuf {
+        self.core.settings().run_dir.join("vm").join(vm.to_string()).join("paused-for-merge")
+    }
+
+    async fn runs(&self, vm: VmId) -> Result<bool, Problem> {
+        let seen = self.core.0.hypervisor.domains().await.map_err(|error| self.failed(error))?;
+        Ok(seen.iter().any(|domain| domain.vm == vm && domain.state == VmState::Running))
+    }
+
+    /// Lets the machine go on, if a merge paused it.
+    async fn resume(&self, vm: VmId) {
+        let note = self.paused_note(vm);
+        if !note.exists() {
+            return;
+        }
+        match self.core.0.hypervisor.resume(vm).await {
+            Ok(()) => drop(std::fs::remove_file(note)),
+            Err(error) => {
+                tracing::warn!(%vm, %error, "a machine that was paused for a merge can't go on yet")
+            }
+        }
+    }
+}
+
+/// Where a file is in the chain of a disk.
+fn position<'a>(disks: &'a [LiveDisk], file: &Path) -> Option<(&'a LiveDisk, usize)> {
+    disks.iter().find_map(|live| live.files.iter().position(|f| f == file).map(|at| (live, at)))
+}

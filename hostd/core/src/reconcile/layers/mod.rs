@@ -1,0 +1,208 @@
+//! Layers of disks on this host that no snapshot needs: merged into the one under them, then removed.
+//!
+//! The order keeps every byte: copy, check, let what was over the layer be over its heir, write that into the rows, and
+//! only then remove the file. A merge that is cut is begun again from the files, the rows and what QEMU shows; whoever
+//! needs the disks (a start, a snapshot) cuts it.
+
+mod files;
+mod live;
+#[cfg(test)]
+mod story_tests;
+
+pub(super) use files::FileStep;
+
+use super::jobs::Jobs;
+use super::{Reconcile, Summary};
+use crate::Core;
+use crate::error::disk;
+use crate::merges::Turn;
+use hostd_types::command::SnapshotCommand;
+use hostd_types::*;
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// Disks worked on at the same time.
+const AT_ONCE: usize = 4;
+
+/// Pause while libvirt or the cluster does not answer.
+const WAIT: Duration = Duration::from_secs(1);
+
+/// Merges and removes layers.
+pub(super) struct LayersOfDisks {
+    core: Core,
+    jobs: Jobs<VolumeId>,
+}
+
+impl LayersOfDisks {
+    pub fn new(core: &Core) -> Self {
+        core.0.merges.tell(&core.0.wakes.layers);
+        Self { core: core.clone(), jobs: Jobs::new(AT_ONCE, &core.0.tracker, &core.0.wakes.layers) }
+    }
+
+    /// Ends the deletions about which nothing more is to do, or that failed.
+    async fn settle(&self, volumes: &HashMap<VolumeId, Volume>) -> Result<usize, Problem> {
+        let mut ended = 0;
+        for snapshot in self.core.store().unsettled_snapshots_on(self.core.host()).await? {
+            if snapshot.status.phase != Phase::Deleting {
+                continue;
+            }
+            let open = |(volume, layer): &(&VolumeId, &LayerId)| {
+                let volume = volumes.get(volume);
+                volume.is_some_and(|volume| volume.spec.layers.children(**layer).count() == 1)
+            };
+            let open: Vec<VolumeId> = snapshot.spec.layers.iter().filter(open).map(|(id, _)| *id).collect();
+            let problem = open.iter().find_map(|id| self.core.0.merges.fault(*id));
+            if open.is_empty() || problem.is_some() {
+                let deleted = SnapshotCommand::Deleted { id: snapshot.id, problem };
+                self.core.report(Command::Snapshot(deleted)).await?;
+                ended += 1;
+            }
+        }
+        Ok(ended)
+    }
+}
+
+impl Reconcile for LayersOfDisks {
+    fn name(&self) -> &'static str {
+        "layers of disks"
+    }
+    fn period(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+    async fn run(&mut self) -> Result<Summary, Problem> {
+        let busy = self.jobs.busy();
+        let volumes = self.core.store().volumes_on(self.core.host()).await?;
+        let layered =
+            volumes.into_iter().filter(|v| !v.spec.layers.is_single() && v.status.phase == Phase::Ready);
+        let layered: HashMap<VolumeId, Volume> = layered.map(|volume| (volume.id, volume)).collect();
+        let mut summary = Summary { checked: layered.len(), ..Summary::default() };
+        summary.changed += self.settle(&layered).await?;
+        for volume in layered.into_values().filter(|volume| !busy.contains(&volume.id)) {
+            let snapshots = match volume.spec.vm {
+                Some(vm) => self.core.store().snapshots_of(vm).await?,
+                None => Vec::new(),
+            };
+            let upper = volume.spec.layers.next_merge(&owned_layers(&snapshots, volume.id));
+            if upper.is_none() && volume.spec.layers.gone.is_empty() {
+                continue;
+            }
+            if let Some(rest) = self.core.0.merges.rests(volume.id) {
+                summary.failed += 1;
+                summary.again = Some(summary.again.map_or(rest, |again| again.min(rest)));
+                continue;
+            }
+            let Some(turn) = self.core.0.merges.begin(&volume) else { continue };
+            summary.changed += 1;
+            let work = Work {
+                core: self.core.clone(),
+                task: upper.and_then(|u| task(&snapshots, &volume, u)),
+                volume,
+            };
+            self.jobs.start(work.volume.id, work.go(upper, turn));
+        }
+        Ok(summary)
+    }
+}
+
+/// The task of the deletion that a merge of `upper` is for.
+fn task(snapshots: &[Snapshot], volume: &Volume, upper: LayerId) -> Option<TaskId> {
+    let lower = volume.spec.layers.over.get(&upper)?;
+    let of = snapshots.iter().find(|s| s.spec.layers.get(&volume.id) == Some(lower));
+    of.and_then(|snapshot| snapshot.spec.task)
+}
+
+/// One disk being worked on.
+struct Work {
+    core: Core,
+    volume: Volume,
+    /// Who watches.
+    task: Option<TaskId>,
+}
+
+impl Work {
+    async fn go(self, upper: Option<LayerId>, turn: Turn) {
+        let result = match upper {
+            Some(upper) => self.merge(upper, &turn).await,
+            None => self.remove().await,
+        };
+        if let Some(task) = self.task {
+            self.core.0.live.end(task);
+        }
+        match result {
+            Ok(()) => self.core.0.merges.forget(self.volume.id),
+            Err(problem) if matches!(problem.kind, ProblemKind::Unavailable | ProblemKind::NoQuorum) => {
+                tracing::info!(volume = %self.volume.id, %problem, "layers of a disk wait");
+                tokio::time::sleep(WAIT).await;
+            }
+            Err(problem) => {
+                tracing::warn!(volume = %self.volume.id, %problem, "layers of a disk are not as wanted yet");
+                self.core.0.merges.note(self.volume.id, problem);
+            }
+        }
+    }
+
+    async fn merge(&self, upper: LayerId, turn: &Turn) -> Result<(), Problem> {
+        if self.core.0.pool.merged(self.volume.id, upper).exists() {
+            return self.merged(upper).await;
+        }
+        if let Some(vm) = self.volume.spec.vm {
+            match self.merge_live(vm, upper, turn).await? {
+                live::Ended::Merged => return self.merged(upper).await,
+                live::Ended::Stopped => return Ok(()),
+                live::Ended::NotInUse => {}
+            }
+        }
+        tokio::select! {
+            done = self.merge_files(upper) => done?,
+            () = turn.stop.cancelled() => return self.let_go(upper).await,
+            () = self.core.0.stop.cancelled() => return Ok(()),
+        }
+        self.merged(upper).await
+    }
+
+    async fn merge_files(&self, upper: LayerId) -> Result<(), Problem> {
+        for step in files::merge(&self.volume.spec.layers, upper) {
+            self.step(step).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the copy that was cut has let go of the files: whoever cut it opens them next.
+    async fn let_go(&self, upper: LayerId) -> Result<(), Problem> {
+        let lower = self.volume.spec.layers.over.get(&upper).copied().unwrap_or_default();
+        let free = hostd_virt::disk::let_go(&self.core.0.pool.layer(&self.volume, lower)).await;
+        free.map_err(|error| disk(&format!("Stopping a merge of {}", self.volume.spec.name), error))
+    }
+
+    async fn step(&self, step: FileStep) -> Result<(), Problem> {
+        let doing = format!("Merging layers of the disk {}", self.volume.spec.name);
+        step.run(&self.core.0.pool, &self.volume).await.map_err(|error| disk(&doing, error))
+    }
+
+    /// Writes into the rows that what `upper` held is in the layer under it.
+    async fn merged(&self, upper: LayerId) -> Result<(), Problem> {
+        let merged = SnapshotCommand::Merged { volume: self.volume.id, upper };
+        self.core.report(Command::Snapshot(merged)).await.map(drop)
+    }
+
+    /// Removes the files that the rows have given up.
+    async fn remove(&self) -> Result<(), Problem> {
+        let in_use = match self.volume.spec.vm {
+            Some(vm) => self.files_in_use(vm).await?,
+            None => Vec::new(),
+        };
+        for layer in &self.volume.spec.layers.gone {
+            if in_use.contains(&self.core.0.pool.layer(&self.volume, *layer).path) {
+                let detail = format!(
+                    "A running QEMU still uses a layer of {} that is not needed; it stays until that ends.",
+                    self.volume.spec.name
+                );
+                return Err(Problem::wrong_state(detail));
+            }
+            self.step(FileStep::Remove { layer: *layer }).await?;
+            let dropped = SnapshotCommand::Dropped { volume: self.volume.id, layer: *layer };
+            self.core.report(Command::Snapshot(dropped)).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,228 @@
+//! Taking a snapshot of a machine, and going back to one.
+//!
+//! Taking: empty layers are made over the active ones, and the disks are switched to them, all or none, by QEMU if the
+//! machine runs, by the next definition if it is off. The new layers are the truth as soon as they are there: they show
+//! the same as what they are over, so a crash before, during or after the switch ends in the same snapshot.
+
+use super::act::{Later, Work};
+use super::quiesce;
+use crate::admit::pending;
+use crate::error::{disk, virt};
+use crate::merges::Hold;
+use crate::reconcile::layers::FileStep;
+use hostd_types::command::{SnapshotCommand, VmCommand};
+use hostd_types::*;
+use hostd_virt::{LiveDisk, SeenDomain, VirtError};
+
+/// What is to do about a machine's snapshots.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Change {
+    /// Let its guest go on.
+    GoOn,
+    /// Take this one.
+    Take(Box<Snapshot>),
+    /// Go back.
+    Revert(Revert),
+}
+
+/// The next change, if now is the time for one; pure. `held`: the guest was asked to hold still, and nobody works on it.
+pub(super) fn change(
+    vm: &Vm,
+    domain: Option<&SeenDomain>,
+    taking: Option<&Snapshot>,
+    held: bool,
+) -> Option<Change> {
+    let now = domain.map_or(VmState::Off, |domain| domain.state);
+    if vm.spec.deleting.is_some() || vm.status.phase != Phase::Ready {
+        return None;
+    }
+    if held {
+        return Some(Change::GoOn);
+    }
+    // A machine that hangs can be forced off first: what is then taken is what its disks hold.
+    if pending(vm).is_some_and(|request| request.action == PowerAction::ForceOff) {
+        return None;
+    }
+    match now {
+        VmState::Starting | VmState::Stopping | VmState::Unknown => return None,
+        VmState::Off | VmState::Crashed | VmState::Running | VmState::Paused => {}
+    }
+    if let Some(snapshot) = taking {
+        return Some(Change::Take(Box::new(snapshot.clone())));
+    }
+    vm.spec.snapshots.revert.clone().map(Change::Revert)
+}
+
+/// A disk that gets a new layer.
+struct Put {
+    volume: Volume,
+    next: LayerId,
+    under: LayerId,
+}
+
+impl Work {
+    pub(super) async fn change(self, change: Change) {
+        let result = match change {
+            Change::GoOn => {
+                quiesce::go_on(&self.core, self.vm.id).await;
+                Ok(())
+            }
+            Change::Take(snapshot) => self.take(&snapshot).await,
+            Change::Revert(revert) => self.revert(&revert).await,
+        };
+        if let Err(problem) = result {
+            tracing::warn!(vm = self.vm.spec.name, %problem, "a machine's snapshots are not as wanted yet");
+            // Not even a wake-up makes it spin.
+            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        }
+    }
+
+    /// Keeps merges off the disks, and makes sure that the rows say which layers count.
+    pub(super) async fn hold_layers(&self) -> Result<(Vec<Hold>, Vec<Volume>), Later> {
+        let mut hold = vec![self.core.0.merges.hold(self.vm.id.uuid()).await];
+        let mut noted = false;
+        let volumes = self.core.store().volumes_of(self.vm.id).await?;
+        for volume in &volumes {
+            // It may have been worked on before it was given to the machine.
+            hold.push(self.core.0.merges.hold(volume.id.uuid()).await);
+            for upper in volume.spec.layers.over.keys().copied() {
+                if self.core.0.pool.merged(volume.id, upper).exists() {
+                    noted = true;
+                    let merged = SnapshotCommand::Merged { volume: volume.id, upper };
+                    self.core.report(Command::Snapshot(merged)).await?;
+                }
+            }
+        }
+        let volumes = if noted { self.core.store().volumes_of(self.vm.id).await? } else { volumes };
+        Ok((hold, volumes))
+    }
+
+    /// Keeps merges off the disks while the domain is made from them; refuses to go on with layers that were merged since.
+    pub(super) async fn hold_for_start(&self) -> Result<Vec<Hold>, Later> {
+        let (hold, volumes) = self.hold_layers().await?;
+        let active: Vec<_> = volumes.iter().map(|volume| self.core.0.pool.active(volume).path).collect();
+        if let Some(plan) = &self.plan
+            && !plan.disks.iter().all(|disk| active.contains(&disk.path))
+        {
+            return Err(Problem::wrong_state("Its disks have changed since they were looked at."));
+        }
+        Ok(hold)
+    }
+
+    async fn take(&self, snapshot: &Snapshot) -> Result<(), Later> {
+        let (_hold, volumes) = self.hold_layers().await?;
+        let puts = puts(&volumes, &snapshot.spec.next, |volume| Some(volume.spec.layers.active));
+        let doing = format!("Taking the snapshot {} of {}", snapshot.spec.name, self.vm.spec.name);
+        let live = self.live_disks(&doing).await?;
+        if live.as_ref().is_some_and(|live| self.switched(live, &puts)) {
+            return self.taken(snapshot, true, false).await;
+        }
+        if let Err(problem) = self.put(&puts, &doing).await {
+            return self.not_taken(snapshot, problem).await;
+        }
+        let Some(live) = live else { return self.taken(snapshot, false, false).await };
+        let pool = &self.core.0.pool;
+        let mut to = Vec::new();
+        for put in &puts {
+            let now = pool.layer(&put.volume, put.under).path;
+            let Some(disk) = live.iter().find(|disk| disk.files.first() == Some(&now)) else {
+                let detail = format!(
+                    "{doing} failed: the disk {} is not attached to the running machine as it is known. Restart the machine.",
+                    put.volume.spec.name
+                );
+                return self.not_taken(snapshot, Problem::new(ProblemKind::Conflict, detail)).await;
+            };
+            to.push((disk.target.clone(), pool.layer(&put.volume, put.next).path));
+        }
+        let switch = self.core.0.hypervisor.switch_disks(self.vm.id, to);
+        let quiesce = snapshot.spec.quiesce;
+        let done = if quiesce {
+            match quiesce::quiesced(&self.core, &self.vm, switch).await {
+                Ok(done) => done,
+                Err(problem) => return self.not_taken(snapshot, problem).await,
+            }
+        } else {
+            switch.await
+        };
+        match done {
+            Ok(()) => self.taken(snapshot, true, quiesce).await,
+            Err(error) if error.retryable() => Err(virt(&doing, error)),
+            Err(error) => {
+                // Refused; but only what QEMU shows now is certain.
+                let live = self.live_disks(&doing).await?;
+                match live {
+                    Some(live) if !self.switched(&live, &puts) => {
+                        self.not_taken(snapshot, virt(&doing, error)).await
+                    }
+                    Some(_) => self.taken(snapshot, true, quiesce).await,
+                    None => Err(virt(&doing, error)),
+                }
+            }
+        }
+    }
+
+    async fn live_disks(&self, doing: &str) -> Result<Option<Vec<LiveDisk>>, Later> {
+        self.core.0.hypervisor.live_disks(self.vm.id).await.map_err(|error| virt(doing, error))
+    }
+
+    /// QEMU writes to the new layers.
+    fn switched(&self, live: &[LiveDisk], puts: &[Put]) -> bool {
+        let is_top = |path| live.iter().any(|disk| disk.files.first() == Some(&path));
+        !puts.is_empty() && puts.iter().all(|put| is_top(self.core.0.pool.layer(&put.volume, put.next).path))
+    }
+
+    async fn put(&self, puts: &[Put], doing: &str) -> Result<(), Problem> {
+        for Put { volume, next, under } in puts {
+            let step = FileStep::Put { next: *next, under: *under };
+            step.run(&self.core.0.pool, volume).await.map_err(|error| disk(doing, error))?;
+        }
+        Ok(())
+    }
+
+    async fn taken(&self, snapshot: &Snapshot, running: bool, quiesced: bool) -> Result<(), Later> {
+        let taken = SnapshotCommand::Taken { id: snapshot.id, running, quiesced };
+        self.core.report(Command::Snapshot(taken)).await.map(drop)
+    }
+
+    async fn not_taken(&self, snapshot: &Snapshot, problem: Problem) -> Result<(), Later> {
+        let failed = SnapshotCommand::CreateFailed { id: snapshot.id, problem };
+        self.core.report(Command::Snapshot(failed)).await.map(drop)
+    }
+
+    async fn revert(&self, revert: &Revert) -> Result<(), Later> {
+        let vm = self.vm.id;
+        let doing = format!("Taking {} back to a snapshot", self.vm.spec.name);
+        match self.core.0.hypervisor.destroy(vm).await {
+            Ok(()) | Err(VirtError::NoDomain(_)) => {}
+            Err(error) if error.retryable() => return Err(virt(&doing, error)),
+            Err(error) => return self.not_reverted(virt(&doing, error)).await,
+        }
+        if self.vm.status.state.is_active() {
+            let mut status = self.status(VmState::Off, Some("switched off to go back to a snapshot"));
+            status.observed_at = Some(Timestamp::now());
+            self.core.report(Command::Vm(VmCommand::Report { id: vm, status, done: None })).await?;
+        }
+        let (_hold, volumes) = self.hold_layers().await?;
+        let Some(snapshot) = self.core.store().snapshot(revert.snapshot).await? else {
+            return self.not_reverted(Problem::not_found("snapshot", revert.snapshot)).await;
+        };
+        let puts = puts(&volumes, &revert.next, |volume| snapshot.spec.layers.get(&volume.id).copied());
+        if let Err(problem) = self.put(&puts, &doing).await {
+            return self.not_reverted(problem).await;
+        }
+        self.core.report(Command::Snapshot(SnapshotCommand::Reverted { vm })).await.map(drop)
+    }
+
+    async fn not_reverted(&self, problem: Problem) -> Result<(), Later> {
+        let failed = SnapshotCommand::RevertFailed { vm: self.vm.id, problem };
+        self.core.report(Command::Snapshot(failed)).await.map(drop)
+    }
+}
+
+fn puts(volumes: &[Volume], next: &LayerMap, under: impl Fn(&Volume) -> Option<LayerId>) -> Vec<Put> {
+    let put = |volume: &Volume| {
+        let (next, under) = (*next.get(&volume.id)?, under(volume)?);
+        Some(Put { volume: volume.clone(), next, under })
+    };
+    volumes.iter().filter_map(put).collect()
+}

@@ -1,0 +1,129 @@
+//! Snapshots: what a machine's disks held at a moment, kept as layers of its volumes.
+
+use crate::meta::resource;
+use crate::*;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use utoipa::ToSchema;
+
+/// Most layers one over the other, so most snapshots one after the other: each makes reading a little slower.
+pub const LAYERS_MAX: usize = 32;
+/// Most characters of a snapshot's description.
+pub const SNAPSHOT_TEXT_MAX: usize = 1000;
+
+/// For each volume a layer of it.
+pub type LayerMap = BTreeMap<VolumeId, LayerId>;
+
+/// What a snapshot is of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SnapshotSpec {
+    /// Name, unique among the machine's snapshots, letter case ignored.
+    pub name: String,
+    /// Free text.
+    #[serde(default)]
+    pub description: String,
+    /// The machine.
+    pub vm: VmId,
+    /// The host that has its disks.
+    pub host: HostId,
+    /// The snapshot it was taken after, if any.
+    pub parent: Option<SnapshotId>,
+    /// Ask the guest to write everything out before.
+    pub quiesce: bool,
+    /// For each disk the layer that holds what it held: empty until the snapshot is taken.
+    pub layers: LayerMap,
+    /// While it is being taken: the new active layer of each disk.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub next: LayerMap,
+    /// The machine's settings at that moment, for reading: going back restores the disks alone.
+    pub machine: Box<VmSpec>,
+    /// The task of its making or deletion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<TaskId>,
+}
+
+/// What was last seen of a snapshot.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SnapshotStatus {
+    /// Where it is in its life.
+    pub phase: Phase,
+    /// The moment the disks are of, once it was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_at: Option<Timestamp>,
+    /// The machine ran.
+    #[serde(default)]
+    pub running: bool,
+    /// The guest had written everything out.
+    #[serde(default)]
+    pub quiesced: bool,
+}
+
+resource! {
+    /// A snapshot of a machine's disks.
+    Snapshot, SnapshotId, SnapshotSpec, SnapshotStatus, Kind::Snapshot
+}
+
+/// Where a machine is among its snapshots, and where it is to go.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct VmSnapshots {
+    /// The snapshot that what is written now comes after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current: Option<SnapshotId>,
+    /// Going back to a snapshot was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revert: Option<Revert>,
+}
+
+impl VmSnapshots {
+    /// It never had a snapshot, which is left out of rows.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Going back to a snapshot, asked for and not done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Revert {
+    /// The snapshot.
+    pub snapshot: SnapshotId,
+    /// The new active layer of each disk.
+    pub next: LayerMap,
+    /// Start the machine afterwards.
+    pub start: bool,
+    /// The task that reports on it.
+    pub task: TaskId,
+}
+
+/// Body of `POST /api/v1/vms/{id}/snapshots`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CreateSnapshot {
+    /// Name.
+    pub name: String,
+    /// Free text.
+    #[serde(default)]
+    pub description: String,
+    /// Keep the memory of the running guest too. This version keeps disks alone: with `true` the request is refused.
+    #[serde(default)]
+    pub include_memory: bool,
+    /// Ask the guest's agent to write everything out before; refused when the machine does not run.
+    #[serde(default)]
+    pub quiesce: bool,
+}
+
+/// Body of `POST /api/v1/vms/{id}/snapshots/{snapshot}/revert`. The disks become what they were; what was written since the
+/// newest snapshot is lost unless `snapshot_first` is given. A running machine is switched off. Settings stay as they are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RevertSnapshot {
+    /// Take a snapshot of this name of what the disks hold now, before going back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot_first: Option<String>,
+    /// Start the machine afterwards.
+    #[serde(default)]
+    pub start: bool,
+}
+
+/// The layers of a volume that some of `snapshots` own; one that is being deleted owns nothing.
+pub fn owned_layers(snapshots: &[Snapshot], volume: VolumeId) -> BTreeSet<LayerId> {
+    let kept = snapshots.iter().filter(|snapshot| snapshot.status.phase != Phase::Deleting);
+    kept.filter_map(|snapshot| snapshot.spec.layers.get(&volume).copied()).collect()
+}
