@@ -37,7 +37,7 @@ impl Work {
             Step::Delete => self.delete().await,
             Step::Define(state, reason) => self.define_again(state, reason).await,
             Step::ChangeMedium => self.change_medium().await,
-            Step::Device(task) => self.device(task).await,
+            Step::Device { task, on } => self.device(task, on).await,
             Step::EndChange(task, end) => self.end_change(task, end).await,
             Step::Give(live) => self.give(live).await,
             Step::Start { define } => self.start(define).await,

@@ -124,9 +124,9 @@ fn step(change: &Change<'_>, on: bool, name: &str) -> Option<Step> {
     let end = |end| Some(Step::EndChange(request.task, end));
     let later = |problem| if request.late { None } else { end(ChangeEnd::Later { problem }) };
     let act = || match wait {
-        Wait::None => Some(Step::Device(request.task)),
+        Wait::None => Some(Step::Device { task: request.task, on }),
         Wait::Running => None,
-        Wait::Over if request.late => Some(Step::Device(request.task)),
+        Wait::Over if request.late => Some(Step::Device { task: request.task, on }),
         Wait::Over => later(Some(refused(&request.work, name))),
     };
     match &request.work {
@@ -209,12 +209,12 @@ impl Work {
     }
 
     /// Does what the change `task` needs now.
-    pub(super) async fn device(&self, task: TaskId) -> Result<(), Problem> {
+    pub(super) async fn device(&self, task: TaskId, on: bool) -> Result<(), Problem> {
         let changes = &self.vm.spec.hardware.changes;
         let Some(request) = changes.iter().find(|request| request.task == task) else { return Ok(()) };
         let (hypervisor, id, work) = (&self.core.0.hypervisor, self.vm.id, &request.work);
         if let DeviceWork::GrowDisk { size_bytes, .. } = work {
-            return self.grow(task, self.planned_disk(work)?, *size_bytes).await;
+            return self.grow(task, self.planned_disk(work)?, *size_bytes, on).await;
         }
         let done = match work {
             DeviceWork::AttachDisk { .. } => hypervisor.plug_disk(id, self.planned_disk(work)?).await,
@@ -240,9 +240,15 @@ impl Work {
     }
 
     /// Grows a disk: by QEMU while it has the file, by `qemu-img` while nobody has.
-    async fn grow(&self, task: TaskId, source: &DiskSource, size_bytes: u64) -> Result<(), Problem> {
+    async fn grow(
+        &self,
+        task: TaskId,
+        source: &DiskSource,
+        size_bytes: u64,
+        on: bool,
+    ) -> Result<(), Problem> {
         let doing = format!("Growing a disk of {}", self.vm.spec.name);
-        let done = if self.vm.status.state.is_active() {
+        let done = if on {
             match self.core.0.hypervisor.grow_disk(self.vm.id, source, size_bytes).await {
                 Ok(()) => Ok(()),
                 Err(error @ VirtError::Down(_)) => return Err(virt(&doing, error)),

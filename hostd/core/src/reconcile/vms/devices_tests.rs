@@ -29,7 +29,7 @@ fn ends(step: Option<Step>) -> ChangeEnd {
 #[test]
 fn a_disk_is_plugged_in_when_it_is_made_and_done_when_it_is_seen() {
     let attach = request(attach(), false);
-    let acts = Some(Step::Device(attach.task));
+    let acts = Some(Step::Device { task: attach.task, on: true });
     assert_eq!(step(&seen(&attach), true, "web"), acts);
     let making = Change { disk: Disk::Making, ..seen(&attach) };
     assert_eq!(step(&making, true, "web"), None);
@@ -47,14 +47,14 @@ fn a_disk_is_plugged_in_when_it_is_made_and_done_when_it_is_seen() {
 fn a_guest_that_does_not_let_go_is_told_of_and_asked_again() {
     let fresh = request(detach(), false);
     let there = Change { there: true, ..seen(&fresh) };
-    assert_eq!(step(&there, true, "web"), Some(Step::Device(fresh.task)));
+    assert_eq!(step(&there, true, "web"), Some(Step::Device { task: fresh.task, on: true }));
     assert_eq!(step(&Change { wait: Wait::Running, ..there.clone() }, true, "web"), None);
     let over = Change { wait: Wait::Over, ..there.clone() };
     let ChangeEnd::Later { problem: Some(problem) } = ends(step(&over, true, "web")) else { panic!("later") };
     assert!(problem.detail.contains("next power-off"), "{problem}");
     let late = request(detach(), true);
     let again = Change { there: true, wait: Wait::Over, ..seen(&late) };
-    assert_eq!(step(&again, true, "web"), Some(Step::Device(late.task)));
+    assert_eq!(step(&again, true, "web"), Some(Step::Device { task: late.task, on: true }));
     assert_eq!(step(&Change { wait: Wait::Running, ..again }, true, "web"), None);
     assert_eq!(ends(step(&seen(&late), true, "web")), ChangeEnd::Done);
 }
@@ -79,7 +79,7 @@ fn a_card_is_changed_until_it_is_right() {
     };
     let edit = request(DeviceWork::EditNic { before }, false);
     let there = Change { there: true, ..seen(&edit) };
-    assert_eq!(step(&there, true, "web"), Some(Step::Device(edit.task)));
+    assert_eq!(step(&there, true, "web"), Some(Step::Device { task: edit.task, on: true }));
     assert_eq!(ends(step(&Change { right: true, ..there.clone() }, true, "web")), ChangeEnd::Done);
     assert_eq!(ends(step(&there, false, "web")), ChangeEnd::Done);
 }

@@ -108,7 +108,12 @@ pub(super) enum Step {
     /// Change the medium in the drive of a running machine.
     ChangeMedium,
     /// Do something about a device of a running machine, or grow a disk.
-    Device(TaskId),
+    Device {
+        /// The task of the change.
+        task: TaskId,
+        /// It runs.
+        on: bool,
+    },
     /// Report how a change of a device came out.
     EndChange(TaskId, ChangeEnd),
     /// Give CPUs or memory to a running machine.
