@@ -70,13 +70,14 @@ pub fn cdrom(image: Option<&Path>, order: Option<u32>) -> Element {
 /// The drive that the customization is read from. A CD-ROM drive, because every guest has a driver for one; behind the
 /// disks, so that none of them gets another name by it.
 pub fn seed(plan: &DomainPlan, file: &Path) -> Element {
-    let mut behind = 1 + plan.disks.iter().filter(|disk| disk.bus == DiskBus::Sata).count();
+    let all = plan.disks.iter().chain(&plan.leaving_disks).filter(|disk| disk.bus == DiskBus::Sata);
+    let behind = all.map(|disk| disk.slot.saturating_add(1)).max().unwrap_or(0);
     element("disk")
         .with("type", "file")
         .with("device", "cdrom")
         .holding(element("driver").with("name", "qemu").with("type", "raw"))
         .holding(element("source").with("file", file.display()))
-        .holding(element("target").with("dev", target("sd", &mut behind)).with("bus", "sata"))
+        .holding(element("target").with("dev", target(DiskBus::Sata, behind)).with("bus", "sata"))
         .holding(element("readonly"))
 }
 
