@@ -28,6 +28,7 @@ pub(crate) fn apply(scope: &mut Scope<'_>, command: &OrganizeCommand) -> Step<Do
             | Kind::Token
             | Kind::Session
             | Kind::ConsoleLink
+            | Kind::Snapshot
             | Kind::Folder
             | Kind::View => {
                 let detail = "Machines, volumes, images and networks have tags; nothing else has.";

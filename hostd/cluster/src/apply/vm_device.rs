@@ -22,6 +22,13 @@ pub(crate) fn change(
         let detail = format!("{} is still being made; wait until it is ready.", vm.spec.name);
         return Err(Problem::wrong_state(detail).into());
     }
+    if change.is_about_disks() && !scope.snapshots_of(id)?.is_empty() {
+        let name = &vm.spec.name;
+        let detail = format!(
+            "{name} has snapshots, which keep its disks as they are. Delete them before changing its disks."
+        );
+        return Err(Problem::new(ProblemKind::Conflict, detail).into());
+    }
     keep_places(&mut vm.spec);
     let (work, detail) = match change {
         DeviceChange::AttachDisk { id, disk } => attach_disk(scope, &mut vm, *id, disk)?,

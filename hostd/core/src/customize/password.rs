@@ -29,6 +29,7 @@ fn carried(command: &mut Command) -> Option<(&'static str, &mut Customization)> 
         | Command::Task(_)
         | Command::Access(_)
         | Command::Cluster(_)
+        | Command::Snapshot(_)
         | Command::Organize(_)
         | Command::Audit(_) => None,
     }
