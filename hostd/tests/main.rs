@@ -27,6 +27,7 @@ pub mod api {
     mod routes;
     mod shared;
     pub mod snapshots;
+    mod vm_devices;
     mod vm_input;
     mod vm_plan;
     mod vms;

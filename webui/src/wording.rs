@@ -135,6 +135,12 @@ pub(crate) fn action(name: &str) -> &str {
     match name {
         "vm.create" => "Create machine",
         "vm.edit" => "Edit machine",
+        "vm.attach_disk" => "Attach disk",
+        "vm.detach_disk" => "Detach disk",
+        "vm.grow_disk" => "Grow disk",
+        "vm.attach_nic" => "Attach network card",
+        "vm.edit_nic" => "Change network card",
+        "vm.detach_nic" => "Detach network card",
         "vm.start" => "Start machine",
         "vm.shutdown" => "Shut down machine",
         "vm.reboot" => "Reboot machine",
@@ -335,6 +341,11 @@ pub(crate) fn disk_bus(bus: &DiskBus) -> &'static str {
         DiskBus::Virtio => "virtio",
         DiskBus::Sata => "SATA",
     }
+}
+
+/// How disk `index` of a machine is attached.
+pub(crate) fn bus_of(vm: &Vm, index: &usize) -> Option<&'static str> {
+    vm.spec.disks.get(*index).map(|disk| disk_bus(&disk.bus))
 }
 
 /// A network card's model.

@@ -109,6 +109,7 @@ fn command() -> impl Strategy<Value = Command> {
             machine_type: None,
             customization: None,
             memory_mib: 64,
+            headroom: Headroom::default(),
             firmware: Firmware::Bios,
             boot: default_boot(),
             autostart: false,

@@ -59,6 +59,8 @@ fn target(command: &Command) -> String {
             VmCommand::Edit { id, edit, .. } => format!("{id} {}", digest(&edit_as_asked(edit))),
             VmCommand::Delete { id, disks, .. } => format!("{id} disks {disks}"),
             VmCommand::Place { id, host, placement_epoch } => format!("{id} {host} {placement_epoch}"),
+            VmCommand::Change { id, change, .. } => format!("{id} {}", digest(&change_as_asked(change))),
+            VmCommand::Changed { id, task, .. } => format!("{id} {task}"),
             VmCommand::Power { id, .. }
             | VmCommand::Report { id, .. }
             | VmCommand::Deleted { id }
@@ -160,13 +162,7 @@ fn snapshot_target(command: &SnapshotCommand) -> String {
 /// The machine without what the host fills in: a try is compared before that, and kept after it.
 fn as_asked(vm: &CreateVm) -> CreateVm {
     let mut vm = vm.clone();
-    for disk in &mut vm.disks {
-        match disk {
-            NewDisk::Blank { size_bytes, .. } => *size_bytes = size_bytes.div_ceil(512),
-            NewDisk::Image { size_bytes, .. } => *size_bytes = None,
-            NewDisk::Volume { .. } => {}
-        }
-    }
+    vm.disks.iter_mut().for_each(disk_as_asked);
     vm.machine_type = None;
     vm.customization = vm.customization.as_ref().map(Customization::as_asked);
     for nic in &mut vm.nics {
@@ -182,6 +178,29 @@ fn edit_as_asked(edit: &EditVm) -> EditVm {
         **to = to.as_asked();
     }
     edit
+}
+
+fn disk_as_asked(disk: &mut NewDisk) {
+    match disk {
+        NewDisk::Blank { size_bytes, .. } => *size_bytes = size_bytes.div_ceil(512),
+        NewDisk::Image { size_bytes, .. } => *size_bytes = None,
+        NewDisk::Volume { .. } => {}
+    }
+}
+
+/// The same of a change of a device.
+fn change_as_asked(change: &DeviceChange) -> DeviceChange {
+    let mut change = change.clone();
+    match &mut change {
+        DeviceChange::AttachDisk { id, disk } => {
+            *id = VolumeId::from_uuid(uuid::Uuid::nil());
+            disk_as_asked(disk);
+        }
+        DeviceChange::AttachNic { nic } => nic.mac = None,
+        DeviceChange::GrowDisk { size_bytes, .. } => *size_bytes = size_bytes.div_ceil(512),
+        DeviceChange::DetachDisk { .. } | DeviceChange::EditNic { .. } | DeviceChange::DetachNic { .. } => {}
+    }
+    change
 }
 
 fn digest(what: &impl Serialize) -> String {

@@ -156,6 +156,7 @@ pub fn blank_vm(name: &str) -> CreateVm {
         machine_type: None,
         customization: None,
         memory_mib: 256,
+        headroom: Headroom::default(),
         firmware: Firmware::Bios,
         boot: default_boot(),
         autostart: false,

@@ -39,6 +39,7 @@ fn vm_commands() -> Vec<Command> {
         machine_type: None,
         customization: None,
         memory_mib: 4096,
+        headroom: Headroom::default(),
         firmware: Firmware::Uefi,
         boot: vec![BootDevice::Network, BootDevice::Disk],
         autostart: true,
@@ -107,6 +108,7 @@ fn vm_commands() -> Vec<Command> {
         machine_type: Some("pc-q35-10.1".into()),
         ..EditVm::default()
     };
+    let headroom = Headroom { cpus_max: Some(8), memory_max_mib: Some(8192), memory_min_mib: Some(1024) };
     let status = VmStatus {
         reason: Some("guest shut down".into()),
         power_done: 3,
@@ -124,10 +126,34 @@ fn vm_commands() -> Vec<Command> {
         Command::Vm(VmCommand::Deleted { id }),
         Command::Vm(VmCommand::CreateFailed { id, problem: failure() }),
         Command::Vm(VmCommand::Place { id, host, placement_epoch: 4 }),
-        create(id, host, bound),
+        create(id, host, bound.clone()),
         edit(id, None, raise),
         create(id, host, customized),
         edit(id, None, customize),
+        create(id, host, CreateVm { headroom, ..bound }),
+        edit(id, None, EditVm { headroom: Some(headroom), ..EditVm::default() }),
+    ]
+}
+
+fn device_commands() -> Vec<Command> {
+    let (id, task) = (VmId::from_uuid(uuid(1)), TaskId::from_uuid(uuid(6)));
+    let (volume, network) = (VolumeId::from_uuid(uuid(4)), NetworkId::from_uuid(uuid(5)));
+    let mac = || "52:54:00:00:00:01".to_owned();
+    let disk = NewDisk::Blank { size_bytes: GIB, format: DiskFormat::Qcow2, bus: DiskBus::Virtio };
+    let nic = NewNic { network, mac: Some(mac()), model: NicModel::Virtio };
+    let edit = EditNic { network: Some(network), plugged: Some(false) };
+    let change = |expect, change| Command::Vm(VmCommand::Change { id, expect, change });
+    let changed = |end| Command::Vm(VmCommand::Changed { id, task, end });
+    vec![
+        change(Some(7), DeviceChange::AttachDisk { id: volume, disk }),
+        change(None, DeviceChange::DetachDisk { volume, delete: true }),
+        change(None, DeviceChange::GrowDisk { volume, size_bytes: 2 * GIB }),
+        change(None, DeviceChange::AttachNic { nic }),
+        change(None, DeviceChange::EditNic { mac: mac(), edit }),
+        change(None, DeviceChange::DetachNic { mac: mac() }),
+        changed(ChangeEnd::Done),
+        changed(ChangeEnd::Later { problem: Some(failure()) }),
+        changed(ChangeEnd::Failed { problem: failure() }),
     ]
 }
 
@@ -408,9 +434,16 @@ fn belongings(host: HostId) -> Belongings {
         firmware: Firmware::Uefi,
         boot: vec![BootDevice::Disk],
         autostart: true,
-        disks: vec![VmDisk { volume: volume.id, bus: DiskBus::Virtio }],
+        disks: vec![VmDisk { volume: volume.id, bus: DiskBus::Virtio, slot: None }],
         cdrom: Some(image.id),
-        nics: vec![VmNic { network: network.id, mac: "52:54:00:00:00:01".into(), model: NicModel::Virtio }],
+        nics: vec![VmNic {
+            network: network.id,
+            mac: "52:54:00:00:00:01".into(),
+            model: NicModel::Virtio,
+            slot: None,
+            unplugged: false,
+        }],
+        hardware: VmHardware::default(),
         power: Some(PowerRequest { seq: 3, action: PowerAction::Start, task, at, deadline_s: 60 }),
         filing: Filing::default(),
         snapshots: VmSnapshots::default(),
@@ -430,6 +463,7 @@ fn belongings(host: HostId) -> Belongings {
 fn all() -> Vec<(String, Entry)> {
     let commands = [
         vm_commands(),
+        device_commands(),
         snapshot_commands(),
         storage_commands(),
         other_commands(),
@@ -462,6 +496,15 @@ fn all() -> Vec<(String, Entry)> {
         Command::Vm(VmCommand::Create { vm, .. }) if vm.filing != NewFiling::default() => {
             "vm.create.filing".into()
         }
+        Command::Vm(VmCommand::Create { vm, .. }) if vm.headroom != Headroom::default() => {
+            "vm.create.life".into()
+        }
+        Command::Vm(VmCommand::Edit { edit, .. }) if edit.headroom.is_some() => "vm.edit.life".into(),
+        Command::Vm(VmCommand::Changed { end, .. }) => match end {
+            ChangeEnd::Done => "vm.changed.done".to_owned(),
+            ChangeEnd::Later { .. } => "vm.changed.later".to_owned(),
+            ChangeEnd::Failed { .. } => "vm.changed.failed".to_owned(),
+        },
         named => named.name(),
     };
     commands.into_iter().map(|c| (file(&c), entry(c))).collect()
@@ -562,6 +605,18 @@ fn what_a_host_brings_into_an_older_cluster_has_nothing_newer() {
     let spec = &mut newer.vms[0].spec;
     (spec.cpu_mode, spec.machine_type) = (CpuMode::Performance, Some("pc-q35-10.0".into()));
     spec.topology = CpuTopology { sockets: 2, threads: 1 };
+    let mut devices = belongings(host);
+    let spec = &mut devices.vms[0].spec;
+    let disk = VmDisk { slot: Some(0), ..spec.disks.remove(0) };
+    spec.nics[0].unplugged = true;
+    let work = DeviceWork::DetachDisk { disk, index: 0, delete: true };
+    let request = DeviceRequest { task: TaskId::from_uuid(uuid(6)), late: true, work };
+    spec.hardware = VmHardware {
+        headroom: Headroom { cpus_max: Some(8), ..Headroom::default() },
+        changes: vec![request],
+    };
+    devices.fit(HARDWARE);
+    assert_eq!(devices, belongings(host), "a disk on its way out stays");
     let hardware = newer.clone();
     let spec = &mut newer.vms[0].spec;
     (spec.guest_os, spec.scheduled_at) = (GuestOs::Debian, Some(Timestamp::from_unix(1_900_000_000)));

@@ -29,5 +29,6 @@ mod simulation;
 mod snapshot;
 mod task;
 mod vm;
+mod vm_device;
 mod vm_life;
 mod volume;

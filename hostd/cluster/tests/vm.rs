@@ -136,7 +136,7 @@ async fn a_long_name_still_gives_its_disks_names() {
 #[tokio::test]
 async fn editing_needs_the_machine_off_except_for_harmless_settings() {
     let f = Fixture::new().await;
-    f.ok(raise(LEVEL)).await;
+    f.ok(raise(HARDWARE)).await;
     let id = f.ready_vm("web").await;
     f.ready_vm("db").await;
     let iso = f.ready_image("tools", ImageKind::Iso).await;

@@ -50,9 +50,11 @@ fn class(command: &Command) -> Class {
         Command::Vm(c) => match c {
             VmCommand::Create { .. }
             | VmCommand::Edit { .. }
+            | VmCommand::Change { .. }
             | VmCommand::Power { .. }
             | VmCommand::Delete { .. } => Class::Operate,
             VmCommand::Report { .. }
+            | VmCommand::Changed { .. }
             | VmCommand::Deleted { .. }
             | VmCommand::CreateFailed { .. }
             | VmCommand::Place { .. } => Class::Report,

@@ -198,6 +198,8 @@ impl Core {
             VmCommand::Power { id, action, deadline_s } => (*id, *action, *deadline_s),
             VmCommand::Create { .. }
             | VmCommand::Edit { .. }
+            | VmCommand::Change { .. }
+            | VmCommand::Changed { .. }
             | VmCommand::Delete { .. }
             | VmCommand::Deleted { .. }
             | VmCommand::CreateFailed { .. }

@@ -105,12 +105,17 @@ impl Snapshot {
                     Some(CdromChange::Eject) | None => Ok(()),
                 }
             }
+            VmCommand::Change { id, change, .. } => {
+                self.vm = core.store().vm(*id).await?;
+                self.load_change(core, change).await
+            }
             VmCommand::Power { id, .. } | VmCommand::Delete { id, .. } => {
                 self.moment = Some(Timestamp::now());
                 self.vm = core.store().vm(*id).await?.map(|vm| core.0.isolated_vms.over(vm));
                 Ok(())
             }
             VmCommand::Report { .. }
+            | VmCommand::Changed { .. }
             | VmCommand::Deleted { .. }
             | VmCommand::CreateFailed { .. }
             | VmCommand::Place { .. } => Ok(()),
@@ -136,6 +141,30 @@ impl Snapshot {
         self.vm = core.store().vm(vm).await?.map(|vm| core.0.isolated_vms.over(vm));
         self.snapshots = core.store().snapshots_of(vm).await?;
         Ok(())
+    }
+
+    async fn load_change(&mut self, core: &Core, change: &DeviceChange) -> Result<(), Problem> {
+        match change {
+            DeviceChange::AttachDisk { disk, .. } => match disk {
+                NewDisk::Blank { .. } => Ok(()),
+                NewDisk::Image { image, .. } => self.add_image(core, *image).await,
+                NewDisk::Volume { volume, .. } => self.add_volume(core, *volume).await,
+            },
+            DeviceChange::DetachDisk { volume, .. } | DeviceChange::GrowDisk { volume, .. } => {
+                self.add_volume(core, *volume).await?;
+                self.pool = core.0.pool.space().map_err(crate::error::storage)?;
+                Ok(())
+            }
+            DeviceChange::AttachNic { nic } => {
+                self.vms = core.store().vms_on(core.host()).await?;
+                self.add_network(core, nic.network).await
+            }
+            DeviceChange::EditNic { edit, .. } => match edit.network {
+                Some(network) => self.add_network(core, network).await,
+                None => Ok(()),
+            },
+            DeviceChange::DetachNic { .. } => Ok(()),
+        }
     }
 
     async fn load_offers(&mut self, core: &Core) -> Result<(), Problem> {

@@ -156,7 +156,10 @@ impl Core {
 fn changes(command: &Command) -> Option<VmId> {
     match command {
         Command::Vm(
-            VmCommand::Edit { id, .. } | VmCommand::Power { id, .. } | VmCommand::Delete { id, .. },
+            VmCommand::Edit { id, .. }
+            | VmCommand::Change { id, .. }
+            | VmCommand::Power { id, .. }
+            | VmCommand::Delete { id, .. },
         )
         | Command::Snapshot(SnapshotCommand::Create { vm: id, .. }) => Some(*id),
         Command::Vm(_)
@@ -177,7 +180,7 @@ fn changes(command: &Command) -> Option<VmId> {
 fn grows(command: &Command) -> bool {
     matches!(
         command,
-        Command::Vm(VmCommand::Create { .. } | VmCommand::Edit { .. })
+        Command::Vm(VmCommand::Create { .. } | VmCommand::Edit { .. } | VmCommand::Change { .. })
             | Command::Volume(VolumeCommand::Create { .. })
             | Command::Snapshot(SnapshotCommand::Create { .. } | SnapshotCommand::Revert { .. })
             | Command::Image(ImageCommand::Create { .. })
@@ -210,6 +213,16 @@ fn fill(command: &mut Command, now: &Snapshot) {
             customize::fill_new(*id, vm);
         }
         Command::Vm(VmCommand::Edit { edit, .. }) => customize::fill_edit(edit, now.vm.as_ref()),
+        Command::Vm(VmCommand::Change { id, change, .. }) => match change {
+            DeviceChange::AttachDisk { disk, .. } => fill_disk(disk, now),
+            DeviceChange::GrowDisk { size_bytes, .. } => *size_bytes = sectors(*size_bytes),
+            DeviceChange::AttachNic { nic } => {
+                let given = nic.mac.take().map(|mac| mac.to_ascii_lowercase());
+                nic.mac = Some(given.unwrap_or_else(|| free_mac(*id, now)));
+            }
+            DeviceChange::EditNic { mac, .. } | DeviceChange::DetachNic { mac } => mac.make_ascii_lowercase(),
+            DeviceChange::DetachDisk { .. } => {}
+        },
         Command::Vm(VmCommand::Power { deadline_s, .. }) if *deadline_s == 0 => {
             *deadline_s = SHUTDOWN_DEADLINE_S;
         }
@@ -259,6 +272,20 @@ fn fill_layers(new: &mut NewSnapshot, now: &Snapshot) {
     new.next = disks.map(|disk| (disk.volume, LayerId::new())).collect();
 }
 
+/// The first address derived from the machine's id that no machine of the host has.
+fn free_mac(id: VmId, now: &Snapshot) -> String {
+    let machines = || now.vms.iter().chain(&now.vm);
+    let leaving = |work: &DeviceWork, mac: &str| work.is_about_nic(mac);
+    let taken = |mac: &String| {
+        machines().any(|vm| {
+            vm.spec.nics.iter().any(|nic| nic.mac == *mac)
+                || vm.spec.hardware.changes.iter().any(|request| leaving(&request.work, mac))
+        })
+    };
+    let mut all = (0..=255).map(|index| derived_mac(id, index));
+    all.find(|mac| !taken(mac)).unwrap_or_else(|| derived_mac(id, 0))
+}
+
 fn fill_disk(disk: &mut NewDisk, now: &Snapshot) {
     match disk {
         NewDisk::Blank { size_bytes, .. } => *size_bytes = sectors(*size_bytes),
@@ -294,6 +321,8 @@ fn subject_of(command: &Command) -> Option<Subject> {
         Command::Vm(c) => match c {
             VmCommand::Create { id, vm, .. } => named(Kind::Vm, id, &vm.name),
             VmCommand::Edit { id, .. }
+            | VmCommand::Change { id, .. }
+            | VmCommand::Changed { id, .. }
             | VmCommand::Power { id, .. }
             | VmCommand::Delete { id, .. }
             | VmCommand::Report { id, .. }

@@ -23,7 +23,7 @@ pub struct VmDetail {
     /// What is worth a warning about its settings, in words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
-    /// What takes effect at its next start, in words; nothing is wrong with it until then.
+    /// What applies at its next power-off, in words; nothing is wrong with it until then.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pending: Vec<String>,
     /// What the maker of its guest asks for and it has less of, in sentences; nothing keeps it from running.

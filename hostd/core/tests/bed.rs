@@ -149,6 +149,7 @@ pub fn plain(name: &str) -> CreateVm {
         machine_type: None,
         customization: None,
         memory_mib: 32,
+        headroom: Headroom::default(),
         firmware: Firmware::Bios,
         boot: default_boot(),
         autostart: false,

@@ -23,6 +23,7 @@ mod size;
 mod snapshot;
 mod task;
 mod vm;
+mod vm_device;
 mod volume;
 
 pub use output::line as say;

@@ -1,7 +1,7 @@
 //! `qx vm`
 
 use super::lookup::{host, hosts, id, typed_id};
-use super::{Session, Stop, console, customize, filing, follow, output, serial, size};
+use super::{Session, Stop, console, customize, filing, follow, output, serial, size, vm_device};
 use crate::http::body::Placed;
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
@@ -30,7 +30,7 @@ pub enum Verb {
     Show { id: String },
     /// Make one
     Create(Box<Create>),
-    /// Change one (most settings only while it is off)
+    /// Change one (of a running machine, what can't change while it runs applies at its next power-off)
     Edit(Edit),
     /// Change what its guest is told at its first boot (cloud-init)
     Customize(Box<customize::Customize>),
@@ -58,6 +58,12 @@ pub enum Verb {
     /// Snapshots of its disks
     #[command(subcommand)]
     Snapshot(super::snapshot::Verb),
+    /// Attach, grow and detach disks
+    #[command(subcommand)]
+    Disk(vm_device::DiskVerb),
+    /// Attach, change and detach network cards
+    #[command(subcommand)]
+    Nic(vm_device::NicVerb),
     /// Connect the terminal to its serial port (Ctrl-] ends it)
     Serial {
         id: String,
@@ -129,6 +135,8 @@ pub struct Create {
     /// Memory, such as 2G; a bare number is MiB
     #[arg(long, default_value = "1G", value_parser = size::mebibytes)]
     memory: u64,
+    #[command(flatten)]
+    room: vm_device::Room,
     /// BIOS, or what the guest's installer expects with --os
     #[arg(long, value_enum)]
     firmware: Option<FirmwareName>,
@@ -195,6 +203,8 @@ pub struct Edit {
     /// Memory, such as 2G; a bare number is MiB
     #[arg(long, value_parser = size::mebibytes)]
     memory: Option<u64>,
+    #[command(flatten)]
+    room: vm_device::Room,
     #[arg(long, value_enum)]
     firmware: Option<FirmwareName>,
     /// Boot order, such as cdrom,disk
@@ -233,6 +243,8 @@ pub async fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
             follow::accepted(session, accepted).await
         }
         Verb::Snapshot(verb) => super::snapshot::run(session, verb).await,
+        Verb::Disk(verb) => vm_device::run_disk(session, verb).await,
+        Verb::Nic(verb) => vm_device::run_nic(session, verb).await,
         Verb::Serial { id: name, take, watch } => {
             let id = id(session, "vms", &name).await?;
             let mode = match (take, watch) {
@@ -312,7 +324,7 @@ async fn show(session: &Session, name: &str) -> Result<(), Stop> {
     output::facts(vm.status.drift.iter().map(|d| ("Changed", d.clone())));
     output::facts(vm.spec.customization.iter().flat_map(customize::facts));
     let pending: Option<Vec<String>> = output::typed(detail["pending"].clone())?;
-    output::facts(pending.into_iter().flatten().map(|what| ("At next start", what)));
+    output::facts(pending.into_iter().flatten().map(|what| ("At next power-off", what)));
     let advice: Option<Vec<String>> = output::typed(detail["advice"].clone())?;
     output::facts(advice.into_iter().flatten().map(|what| ("Advice", what)));
     let warnings: Option<Vec<String>> = output::typed(detail["warnings"].clone())?;
@@ -389,6 +401,7 @@ async fn make(session: &Session, given: Create) -> Result<(), Stop> {
         machine_type: given.machine_type,
         customization,
         memory_mib: given.memory,
+        headroom: given.room.over(Headroom::default()),
         firmware: given.firmware.map(firmware).or(profile.map(|p| p.firmware)).unwrap_or_default(),
         boot: if boot.is_empty() { default_boot() } else { boot },
         autostart: given.autostart,
@@ -416,6 +429,8 @@ async fn change(session: &Session, given: Edit) -> Result<(), Stop> {
         (None, false) => None,
     };
     let boot: Vec<BootDevice> = given.boot.iter().map(|b| boot_device(*b)).collect();
+    let path = format!("/api/v1/vms/{}", id(session, "vms", &given.id).await?);
+    let headroom = given.room.wanted(session, &path).await?;
     let edit = EditVm {
         customization: None,
         name: given.name,
@@ -426,12 +441,12 @@ async fn change(session: &Session, given: Edit) -> Result<(), Stop> {
         topology: given.sockets.zip(given.threads).map(|(sockets, threads)| CpuTopology { sockets, threads }),
         machine_type: given.machine_type,
         memory_mib: given.memory,
+        headroom,
         firmware: given.firmware.map(firmware),
         boot: Some(boot).filter(|b| !b.is_empty()),
         autostart: given.autostart,
         cdrom,
     };
-    let path = format!("/api/v1/vms/{}", id(session, "vms", &given.id).await?);
     let vm: Value = session.client.ask(Method::PATCH, &path, Some(&edit)).await?;
     if session.json {
         output::json(&vm);

@@ -216,6 +216,26 @@ impl<S: Send + Sync, T: FromStr> FromRequestParts<S> for Id<T> {
     }
 }
 
+/// The `{id}` of the path and what it names of that.
+#[derive(Debug)]
+pub struct PartOf<T, P>(pub T, pub P);
+
+impl<S: Send + Sync, T: FromStr, P: FromStr> FromRequestParts<S> for PartOf<T, P> {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
+        let path = Path::<(String, String)>::from_request_parts(parts, state).await;
+        let (whole, part) = path.map(|p| p.0).unwrap_or_default();
+        let unknown = |text: &str| {
+            let shown: String = text.chars().take(80).collect();
+            Problem::new(ProblemKind::NotFound, format!("{shown:?} is not an identifier."))
+        };
+        let whole = whole.parse().map_err(|_| unknown(&whole))?;
+        let part = part.parse().map_err(|_| unknown(&part))?;
+        Ok(PartOf(whole, part))
+    }
+}
+
 /// The parameters after the `?`.
 #[derive(Debug)]
 pub struct Params<T>(pub T);

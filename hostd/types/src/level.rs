@@ -34,6 +34,7 @@ impl Command {
             )
             | Command::Organize(_)
             | Command::Snapshot(_) => LIFE,
+            Command::Vm(VmCommand::Change { .. } | VmCommand::Changed { .. }) => LIFE,
             Command::Vm(VmCommand::Create { vm, .. }) if vm.has_hardware() => HARDWARE,
             Command::Vm(VmCommand::Edit { edit, .. }) if edit.has_hardware() => HARDWARE,
             Command::Host(HostCommand::Fence { .. } | HostCommand::Acknowledge { .. })
@@ -110,6 +111,7 @@ impl Belongings {
                 (vm.spec.guest_os, vm.spec.scheduled_at) = (GuestOs::default(), None);
                 vm.spec.customization = None;
                 vm.spec.filing = Filing::default();
+                crate::forget_devices(vm);
             }
         }
     }

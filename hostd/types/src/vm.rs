@@ -65,6 +65,9 @@ pub struct VmDisk {
     /// How it is attached.
     #[serde(default)]
     pub bus: DiskBus,
+    /// Its place on that bus, which it keeps whatever comes and goes beside it; its place in the list when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<u32>,
 }
 
 /// A network card of a machine.
@@ -77,6 +80,12 @@ pub struct VmNic {
     /// Card model.
     #[serde(default)]
     pub model: NicModel,
+    /// Its number, which it keeps whatever comes and goes beside it; its place in the list when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<u32>,
+    /// Its cable is pulled: the guest sees no carrier.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unplugged: bool,
 }
 
 /// Something to do with a machine's power, asked for once.
@@ -181,6 +190,9 @@ pub struct VmSpec {
     /// Where it is among its snapshots.
     #[serde(default, skip_serializing_if = "VmSnapshots::is_default")]
     pub snapshots: VmSnapshots,
+    /// What can grow while it runs, and changes of devices under way.
+    #[serde(default, skip_serializing_if = "VmHardware::is_default")]
+    pub hardware: VmHardware,
     /// Latest power request.
     pub power: Option<PowerRequest>,
     /// Its folder and its notes.
@@ -276,6 +288,9 @@ pub struct VmStatus {
     /// Settings found changed outside Quantix, in words; empty when the domain is as wanted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drift: Vec<String>,
+    /// Settings that are taken and apply at its next power-off, in words; nothing is wrong with it until then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pending: Vec<String>,
     /// When this was seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_at: Option<Timestamp>,

@@ -77,6 +77,9 @@ pub struct CreateVm {
     pub machine_type: Option<String>,
     /// Memory, MiB.
     pub memory_mib: u64,
+    /// How far CPUs and memory can change while it runs.
+    #[serde(default, skip_serializing_if = "Headroom::is_default")]
+    pub headroom: Headroom,
     /// Firmware.
     #[serde(default)]
     pub firmware: Firmware,
@@ -120,6 +123,7 @@ impl CreateVm {
             || self.scheduled_at.is_some()
             || self.customization.is_some()
             || !self.filing.is_default()
+            || !self.headroom.is_default()
     }
 }
 
@@ -130,7 +134,7 @@ impl EditVm {
     }
     /// It changes something that came with [`crate::LIFE`].
     pub(crate) fn has_life(&self) -> bool {
-        self.guest_os.is_some() || self.customization.is_some()
+        self.guest_os.is_some() || self.customization.is_some() || self.headroom.is_some()
     }
 }
 
@@ -139,8 +143,8 @@ pub fn default_boot() -> Vec<BootDevice> {
     vec![BootDevice::Disk, BootDevice::Cdrom, BootDevice::Network]
 }
 
-/// Body of `PATCH /api/v1/vms/{id}`: absent fields stay. The machine must be off, except for `name`-less changes of
-/// `description`, `autostart`, `cdrom` and `customization`.
+/// Body of `PATCH /api/v1/vms/{id}`: absent fields stay. Of a running machine, what can't change while it runs is taken
+/// and applies at its next power-off; until then it is among `pending` of its status.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EditVm {
     /// New name.
@@ -167,6 +171,9 @@ pub struct EditVm {
     /// New memory, MiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_mib: Option<u64>,
+    /// How far CPUs and memory can change while it runs, as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub headroom: Option<Headroom>,
     /// New firmware.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub firmware: Option<Firmware>,

@@ -2,8 +2,8 @@
 
 use crate::domain_xml::{NAMESPACE, SEED_FILE};
 use crate::element::Element;
-use crate::plan::{Consoles, DomainShape};
-use hostd_types::{CpuMode, CpuTopology, Firmware};
+use crate::plan::{Consoles, DomainShape, SeenDisk, SeenNic};
+use hostd_types::{BootDevice, CpuMode, CpuTopology, Firmware};
 use std::path::PathBuf;
 
 /// What one definition (live or persistent) says.
@@ -28,20 +28,29 @@ pub fn read(xml: &str) -> Result<Definition, String> {
     let devices = domain.child("devices").unwrap_or(&none);
     let drives =
         |kind: &'static str| devices.all("disk").filter(move |d| d.get("device").unwrap_or("disk") == kind);
+    let cpus_max = text(&["vcpu"]).and_then(|t| t.parse().ok()).unwrap_or(0);
+    let cpus = domain.child("vcpu").and_then(|vcpu| vcpu.get("current")?.parse().ok());
+    let memory_max_mib = domain.child("memory").map_or(0, mebibytes);
+    let ours = ours(&domain);
     let shape = DomainShape {
         name: text(&["name"]).unwrap_or_default(),
-        cpus: text(&["vcpu"]).and_then(|t| t.parse().ok()).unwrap_or(0),
+        cpus: cpus.unwrap_or(cpus_max),
+        cpus_max,
+        cpus_given: ours.and_then(|ours| ours.get("cpus")?.parse().ok()),
         cpu_mode: domain.child("cpu").and_then(cpu_mode),
         topology: domain.at(&["cpu", "topology"]).and_then(topology),
         machine_type: domain.at(&["os", "type"]).and_then(|t| t.get("machine")).unwrap_or_default().into(),
         seed: drives("cdrom").any(is_seed),
-        memory_mib: domain.child("memory").map_or(0, mebibytes),
+        memory_mib: domain.child("currentMemory").map_or(memory_max_mib, mebibytes),
+        memory_max_mib,
         firmware: firmware(&domain),
-        disks: drives("disk").filter_map(source_of).collect(),
+        boot: boot(devices),
+        disks: drives("disk").filter_map(disk).collect(),
         cdrom: drives("cdrom").find(|drive| !is_seed(drive)).and_then(source_of),
         nics: devices.all("interface").map(card).collect(),
     };
-    Ok(Definition { shape, generation: generation(&domain), consoles: consoles(devices) })
+    let generation = ours.and_then(|ours| ours.get("generation")?.parse().ok());
+    Ok(Definition { shape, generation, consoles: consoles(devices) })
 }
 
 fn cpu_mode(cpu: &Element) -> Option<CpuMode> {
@@ -88,15 +97,39 @@ fn is_seed(drive: &Element) -> bool {
     source_of(drive).is_some_and(|file| file.ends_with(SEED_FILE))
 }
 
-fn card(interface: &Element) -> (String, String) {
+fn disk(drive: &Element) -> Option<SeenDisk> {
+    let target = drive.child("target").and_then(|target| target.get("dev")).unwrap_or_default().into();
+    source_of(drive).map(|path| SeenDisk { path, target })
+}
+
+/// The kinds of devices that have a place in the firmware's list, in its order.
+fn boot(devices: &Element) -> Vec<BootDevice> {
+    let kind = |device: &Element| match device.name.as_ref() {
+        "interface" => Some(BootDevice::Network),
+        "disk" if device.get("device") == Some("cdrom") => Some(BootDevice::Cdrom),
+        "disk" => Some(BootDevice::Disk),
+        _ => None,
+    };
+    let place = |device: &Element| device.child("boot")?.get("order")?.parse::<u32>().ok();
+    let mut places: Vec<(u32, BootDevice)> =
+        devices.children.iter().filter_map(|device| Some((place(device)?, kind(device)?))).collect();
+    places.sort_by_key(|(place, _)| *place);
+    let mut order: Vec<BootDevice> = places.into_iter().map(|(_, kind)| kind).collect();
+    order.dedup();
+    order
+}
+
+fn card(interface: &Element) -> SeenNic {
     let mac = interface.child("mac").and_then(|m| m.get("address")).unwrap_or_default();
     let source = interface.child("source");
     let bridge = source.and_then(|s| s.get("bridge").or_else(|| s.get("network")).or_else(|| s.get("dev")));
-    (mac.to_ascii_lowercase(), bridge.unwrap_or_default().to_owned())
+    let plugged = interface.child("link").and_then(|link| link.get("state")) != Some("down");
+    SeenNic { mac: mac.to_ascii_lowercase(), bridge: bridge.unwrap_or_default().to_owned(), plugged }
 }
 
-fn generation(domain: &Element) -> Option<u64> {
-    let ours = domain.child("metadata")?.children.iter().find(|c| {
+/// Our element in the metadata.
+fn ours(domain: &Element) -> Option<&Element> {
+    domain.child("metadata")?.children.iter().find(|c| {
         let mut parts = c.name.split(':');
         let (prefix, local) = (parts.next().unwrap_or_default(), parts.next());
         let declared = match local {
@@ -104,8 +137,7 @@ fn generation(domain: &Element) -> Option<u64> {
             None => c.get("xmlns"),
         };
         declared == Some(NAMESPACE) && local.unwrap_or(prefix) == "domain"
-    })?;
-    ours.get("generation")?.parse().ok()
+    })
 }
 
 fn consoles(devices: &Element) -> Consoles {
@@ -128,29 +160,36 @@ mod tests {
 
     #[test]
     fn a_definition_made_by_somebody_else_is_read_as_far_as_it_goes() {
-        let xml = "<domain type='kvm'><name>other &amp; old</name><memory unit='GiB'>2</memory>\
+        let xml = "<domain type='kvm'><name>other &amp; old</name><memory unit='GiB'>2</memory><currentMemory>1048576</currentMemory>\
             <vcpu current='1'>4</vcpu><cpu mode='host-passthrough'><topology sockets='2' cores='2' \
             threads='1'/></cpu><os><type machine='pc-q35-9.2'>hvm</type><loader type='pflash'>/x</loader></os><metadata>\
             <a:domain xmlns:a='http://elsewhere' generation='9'/></metadata><devices>\
-            <disk type='block'><source dev='/dev/sdb'/></disk>\
+            <disk type='block'><source dev='/dev/sdb'/><target dev='hda'/><boot order='2'/></disk>\
             <disk type='network' device='disk'><source name='pool/image'/></disk>\
             <disk device='cdrom'><source file='/x/cidata.iso'/></disk><disk device='cdrom'/><interface type='network'><mac address='52:54:00:AA:00:01'/>\
-            <source network='default'/></interface><graphics type='spice'/></devices></domain>";
+            <source network='default'/><link state='down'/><boot order='1'/></interface><graphics type='spice'/></devices></domain>";
         let seen = read(xml).expect("well-formed");
         assert_eq!(seen.generation, None);
         assert_eq!(seen.consoles, Consoles::default());
         let shape = DomainShape {
             name: "other & old".into(),
-            cpus: 4,
+            cpus: 1,
+            cpus_max: 4,
+            cpus_given: None,
             cpu_mode: Some(CpuMode::Performance),
             topology: Some(CpuTopology { sockets: 2, threads: 1 }),
             machine_type: "pc-q35-9.2".into(),
             seed: true,
-            memory_mib: 2048,
+            memory_mib: 1024,
+            memory_max_mib: 2048,
             firmware: Firmware::Uefi,
-            disks: vec!["/dev/sdb".into(), "pool/image".into()],
+            boot: vec![BootDevice::Network, BootDevice::Disk],
+            disks: vec![
+                SeenDisk { path: "/dev/sdb".into(), target: "hda".into() },
+                SeenDisk { path: "pool/image".into(), target: String::new() },
+            ],
             cdrom: None,
-            nics: vec![("52:54:00:aa:00:01".into(), "default".into())],
+            nics: vec![SeenNic { mac: "52:54:00:aa:00:01".into(), bridge: "default".into(), plugged: false }],
         };
         assert_eq!(seen.shape, shape);
         assert!(read("<domain>").is_err());

@@ -1,46 +1,210 @@
 //! Comparing what is wanted with the definition in force.
+//!
+//! Of a machine that runs, what nobody can change while it runs waits for its power-off; what somebody else changed is
+//! drift.
 
+use crate::domain_xml::target;
 use crate::observe::SeenDomain;
-use crate::plan::{DomainPlan, DomainShape};
-use hostd_types::{CpuMode, CpuTopology, Firmware};
+use crate::plan::{DiskSource, DomainPlan, DomainShape, SeenDisk};
+use hostd_types::{BootDevice, CpuTopology, Firmware, default_boot};
 use std::path::Path;
 
-/// Differences in words ("memory is 512 MiB, wanted 1024 MiB"); empty when the definition is as wanted. A machine that
-/// runs may have another name: libvirt renames only what is off. Pure.
+/// Differences that nobody asked Quantix for, in words ("memory is 512 MiB, wanted 1024 MiB"); empty when there are none. A
+/// machine that runs may have another name: libvirt renames only what is off. Pure.
 pub fn drift(plan: &DomainPlan, domain: &SeenDomain) -> Vec<String> {
-    let (seen, mut found) = (&domain.shape, Vec::new());
-    if plan.name != seen.name && !domain.state.is_active() {
-        found.push(format!("the name is {}, wanted {}", seen.name, plan.name));
+    let seen = &domain.shape;
+    if !domain.state.is_active() {
+        return different(plan, seen);
     }
-    if plan.cpus != seen.cpus {
+    let mut found = Vec::new();
+    if seen.cpus > plan.cpus && seen.cpus_given.is_some_and(|given| given != seen.cpus) {
         found.push(format!("virtual CPUs are {}, wanted {}", seen.cpus, plan.cpus));
     }
-    let is_other = |mode: &CpuMode| plan.kvm && *mode != plan.cpu_mode;
-    if let Some(mode) = seen.cpu_mode.filter(is_other) {
-        found.push(format!("the CPU mode is {}, wanted {}", mode.as_str(), plan.cpu_mode.as_str()));
-    }
-    if let Some(CpuTopology { sockets, threads }) = seen.topology.filter(|t| *t != plan.topology) {
-        let wanted = plan.topology;
-        found.push(format!(
-            "the CPUs are on {sockets} sockets with {threads} threads a core, wanted {} with {}",
-            wanted.sockets, wanted.threads
-        ));
-    }
-    if let Some(wanted) = plan.machine_type.as_ref().filter(|wanted| **wanted != seen.machine_type) {
-        found.push(format!("the machine type is {}, wanted {wanted}", seen.machine_type));
-    }
-    if plan.memory_mib != seen.memory_mib {
-        found.push(format!("memory is {} MiB, wanted {} MiB", seen.memory_mib, plan.memory_mib));
-    }
-    if plan.firmware != seen.firmware {
-        found.push(format!("the firmware is {}, wanted {}", called(seen.firmware), called(plan.firmware)));
-    }
-    for disk in plan.disks.iter().filter(|d| !seen.disks.contains(&d.path)) {
+    // What is under way is no drift, and what can't be plugged in while it runs waits.
+    for disk in plan.disks.iter().filter(|disk| disk.bus.hot_plugs() && !disk.changing && !has(seen, disk)) {
         found.push(format!("disk {} is not attached", file(&disk.path)));
     }
-    for path in seen.disks.iter().filter(|p| !plan.disks.iter().any(|d| &d.path == *p)) {
-        found.push(format!("disk {} is attached, not wanted", file(path)));
+    let known = |disk: &SeenDisk| plan.disks.iter().chain(&plan.leaving_disks).any(|d| d.path == disk.path);
+    for disk in seen.disks.iter().filter(|disk| !known(disk)) {
+        found.push(format!("disk {} is attached, not wanted", file(&disk.path)));
     }
+    medium(plan, seen, &mut found);
+    for nic in plan.nics.iter().filter(|nic| !nic.changing) {
+        match seen.nics.iter().find(|card| card.mac.eq_ignore_ascii_case(&nic.mac)) {
+            None if nic.model.hot_plugs() => found.push(format!("network card {} is missing", nic.mac)),
+            Some(card) if card.bridge != nic.bridge => {
+                found.push(format!("network card {} is on {}, wanted {}", nic.mac, card.bridge, nic.bridge));
+            }
+            Some(card) if card.plugged != nic.plugged => {
+                let (is, wanted) = (cable(card.plugged), cable(nic.plugged));
+                found.push(format!("the cable of network card {} is {is}, wanted {wanted}", nic.mac));
+            }
+            None | Some(_) => {}
+        }
+    }
+    let ours =
+        |mac: &str| plan.nics.iter().chain(&plan.leaving_nics).any(|n| n.mac.eq_ignore_ascii_case(mac));
+    for card in seen.nics.iter().filter(|card| !ours(&card.mac)) {
+        found.push(format!("network card {} is there, not wanted", card.mac));
+    }
+    found
+}
+
+/// What a machine that runs gets at its next power-off, in words ("memory: 1024 MiB (now 512 MiB)"). Pure.
+pub fn pending(plan: &DomainPlan, domain: &SeenDomain) -> Vec<String> {
+    let seen = &domain.shape;
+    if !domain.state.is_active() {
+        return Vec::new();
+    }
+    let drifted = seen.cpus_given.is_some_and(|given| given != seen.cpus) && seen.cpus > plan.cpus;
+    let mut found: Vec<String> = settings(plan, seen)
+        .into_iter()
+        .filter(|setting| !(drifted && setting.title == "CPUs"))
+        .map(|Setting { title, seen, wanted, .. }| format!("{title}: {wanted} (now {seen})"))
+        .collect();
+    for disk in plan.disks.iter().filter(|disk| !disk.bus.hot_plugs() && !has(seen, disk)) {
+        found.push(format!("disk {} is attached", target(disk.bus, disk.slot)));
+    }
+    for disk in plan.leaving_disks.iter().filter(|disk| has(seen, disk)) {
+        found.push(format!("disk {} is detached", target(disk.bus, disk.slot)));
+    }
+    let there = |mac: &str| seen.nics.iter().any(|card| card.mac.eq_ignore_ascii_case(mac));
+    for nic in plan.nics.iter().filter(|nic| !nic.model.hot_plugs() && !there(&nic.mac)) {
+        found.push(format!("network card {} is attached", nic.mac));
+    }
+    for nic in plan.leaving_nics.iter().filter(|nic| there(&nic.mac)) {
+        found.push(format!("network card {} is detached", nic.mac));
+    }
+    found
+}
+
+/// What is kept for the next start of a machine that runs is not made from the plan.
+pub fn outdated(plan: &DomainPlan, domain: &SeenDomain) -> bool {
+    // It may have to keep its name.
+    let named = |shape: &DomainShape| DomainShape { name: plan.name.clone(), ..shape.clone() };
+    domain.saved.as_ref().is_some_and(|saved| !different(plan, &named(saved)).is_empty())
+}
+
+/// Everything in which a definition differs.
+fn different(plan: &DomainPlan, seen: &DomainShape) -> Vec<String> {
+    let mut found = Vec::new();
+    if plan.name != seen.name {
+        found.push(format!("the name is {}, wanted {}", seen.name, plan.name));
+    }
+    found.extend(
+        settings(plan, seen)
+            .into_iter()
+            .map(|Setting { is, seen, wanted, .. }| format!("{is} {seen}, wanted {wanted}")),
+    );
+    for disk in plan.disks.iter().filter(|disk| !has(seen, disk)) {
+        found.push(format!("disk {} is not attached", file(&disk.path)));
+    }
+    for disk in seen.disks.iter().filter(|seen| !plan.disks.iter().any(|d| d.path == seen.path)) {
+        found.push(format!("disk {} is attached, not wanted", file(&disk.path)));
+    }
+    medium(plan, seen, &mut found);
+    if plan.seed != seen.seed {
+        let told = if plan.seed {
+            "the customization drive is missing"
+        } else {
+            "there is a customization drive, not wanted"
+        };
+        found.push(told.to_owned());
+    }
+    for nic in &plan.nics {
+        match seen.nics.iter().find(|card| card.mac.eq_ignore_ascii_case(&nic.mac)) {
+            None => found.push(format!("network card {} is missing", nic.mac)),
+            Some(card) if card.bridge != nic.bridge => {
+                found.push(format!("network card {} is on {}, wanted {}", nic.mac, card.bridge, nic.bridge));
+            }
+            Some(card) if card.plugged != nic.plugged => {
+                let (is, wanted) = (cable(card.plugged), cable(nic.plugged));
+                found.push(format!("the cable of network card {} is {is}, wanted {wanted}", nic.mac));
+            }
+            Some(_) => {}
+        }
+    }
+    for card in &seen.nics {
+        if !plan.nics.iter().any(|n| n.mac.eq_ignore_ascii_case(&card.mac)) {
+            found.push(format!("network card {} is there, not wanted", card.mac));
+        }
+    }
+    found
+}
+
+/// A setting that differs.
+struct Setting {
+    /// What it is called.
+    title: &'static str,
+    /// The same as the beginning of a sentence.
+    is: &'static str,
+    seen: String,
+    wanted: String,
+}
+
+/// The settings that differ.
+fn settings(plan: &DomainPlan, seen: &DomainShape) -> Vec<Setting> {
+    let mut found = Vec::new();
+    let mut add = |title, is, seen: String, wanted: String| {
+        if seen != wanted {
+            found.push(Setting { title, is, seen, wanted });
+        }
+    };
+    let most = plan.headroom.most_cpus(plan.cpus);
+    add("CPUs", "virtual CPUs are", seen.cpus.to_string(), plan.cpus.to_string());
+    if seen.cpus == plan.cpus || most > plan.cpus {
+        add("most CPUs", "virtual CPUs are at most", seen.cpus_max.to_string(), most.to_string());
+    }
+    if let Some(mode) = seen.cpu_mode.filter(|_| plan.kvm) {
+        let (seen, wanted) = (mode.as_str().to_owned(), plan.cpu_mode.as_str().to_owned());
+        add("CPU mode", "the CPU mode is", seen, wanted);
+    }
+    if let Some(topology) = seen.topology {
+        add("sockets and threads", "the CPUs are on", arranged(topology), arranged(plan.topology));
+    }
+    if let Some(wanted) = plan.machine_type.as_ref() {
+        add("machine type", "the machine type is", seen.machine_type.clone(), wanted.clone());
+    }
+    let mib = |mib: u64| format!("{mib} MiB");
+    let most = plan.headroom.most_memory(plan.memory_mib);
+    add("memory", "memory is", mib(seen.memory_mib), mib(plan.memory_mib));
+    if seen.memory_mib == plan.memory_mib || most > plan.memory_mib {
+        add("most memory", "memory is at most", mib(seen.memory_max_mib), mib(most));
+    }
+    add("firmware", "the firmware is", called(seen.firmware).into(), called(plan.firmware).into());
+    add("boot order", "the boot order is", listed(&seen.boot), listed(&boot(plan)));
+    found
+}
+
+fn arranged(CpuTopology { sockets, threads }: CpuTopology) -> String {
+    format!("{sockets} sockets with {threads} threads a core")
+}
+
+/// The kinds of devices that the plan gives a place in the boot order.
+fn boot(plan: &DomainPlan) -> Vec<BootDevice> {
+    let wanted = if plan.boot.is_empty() { default_boot() } else { plan.boot.clone() };
+    let there = |kind: &BootDevice| match kind {
+        BootDevice::Disk => !plan.disks.is_empty(),
+        BootDevice::Cdrom => true,
+        BootDevice::Network => !plan.nics.is_empty(),
+    };
+    wanted.into_iter().filter(there).collect()
+}
+
+fn listed(order: &[BootDevice]) -> String {
+    let word = |device: &BootDevice| match device {
+        BootDevice::Disk => "disk",
+        BootDevice::Cdrom => "CD-ROM",
+        BootDevice::Network => "network",
+    };
+    order.iter().map(word).collect::<Vec<_>>().join(", ")
+}
+
+fn has(seen: &DomainShape, disk: &DiskSource) -> bool {
+    seen.disks.iter().any(|there| there.path == disk.path)
+}
+
+fn medium(plan: &DomainPlan, seen: &DomainShape, found: &mut Vec<String>) {
     if plan.cdrom != seen.cdrom {
         let medium = |path: &Option<std::path::PathBuf>| match path {
             Some(path) => format!("holds {}", file(path)),
@@ -49,36 +213,10 @@ pub fn drift(plan: &DomainPlan, domain: &SeenDomain) -> Vec<String> {
         let wanted = plan.cdrom.as_deref().map_or_else(|| "nothing".to_owned(), file);
         found.push(format!("the CD-ROM drive {}, wanted {wanted}", medium(&seen.cdrom)));
     }
-    // One that runs got it, or not, at its start.
-    if plan.seed != seen.seed && !domain.state.is_active() {
-        found.push(
-            if plan.seed {
-                "the customization drive is missing"
-            } else {
-                "there is a customization drive, not wanted"
-            }
-            .into(),
-        );
-    }
-    cards(plan, seen, &mut found);
-    found
 }
 
-fn cards(plan: &DomainPlan, seen: &DomainShape, found: &mut Vec<String>) {
-    for nic in &plan.nics {
-        match seen.nics.iter().find(|(mac, _)| mac.eq_ignore_ascii_case(&nic.mac)) {
-            None => found.push(format!("network card {} is missing", nic.mac)),
-            Some((_, bridge)) if *bridge != nic.bridge => {
-                found.push(format!("network card {} is on {bridge}, wanted {}", nic.mac, nic.bridge));
-            }
-            Some(_) => {}
-        }
-    }
-    for (mac, _) in &seen.nics {
-        if !plan.nics.iter().any(|n| n.mac.eq_ignore_ascii_case(mac)) {
-            found.push(format!("network card {mac} is there, not wanted"));
-        }
-    }
+const fn cable(plugged: bool) -> &'static str {
+    if plugged { "in" } else { "pulled" }
 }
 
 fn called(firmware: Firmware) -> &'static str {
@@ -93,117 +231,5 @@ fn file(path: &Path) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::plan::{DiskSource, NicSource};
-    use hostd_types::{DiskBus, DiskFormat, GuestOs, NicModel, VmId, VmState, VolumeId, default_boot};
-
-    fn plan() -> DomainPlan {
-        DomainPlan {
-            vm: VmId::new(),
-            name: "web".into(),
-            description: String::new(),
-            generation: 1,
-            cpus: 2,
-            guest_os: GuestOs::Linux,
-            cpu_mode: CpuMode::Flexible,
-            topology: CpuTopology::default(),
-            machine_type: Some("pc-q35-10.0".into()),
-            seed: true,
-            memory_mib: 1024,
-            firmware: Firmware::Bios,
-            boot: default_boot(),
-            kvm: false,
-            disks: vec![DiskSource {
-                volume: VolumeId::new(),
-                path: "/pool/a.qcow2".into(),
-                format: DiskFormat::Qcow2,
-                bus: DiskBus::Virtio,
-            }],
-            cdrom: None,
-            nics: vec![NicSource {
-                bridge: "qx0".into(),
-                mac: "52:54:00:AA:bb:01".into(),
-                model: NicModel::Virtio,
-            }],
-        }
-    }
-
-    fn same() -> DomainShape {
-        DomainShape {
-            name: "web".into(),
-            cpus: 2,
-            cpu_mode: None,
-            topology: Some(CpuTopology::default()),
-            machine_type: "pc-q35-10.0".into(),
-            seed: true,
-            memory_mib: 1024,
-            firmware: Firmware::Bios,
-            disks: vec!["/pool/a.qcow2".into()],
-            cdrom: None,
-            nics: vec![("52:54:00:aa:bb:01".into(), "qx0".into())],
-        }
-    }
-
-    fn drift_of(plan: &DomainPlan, shape: DomainShape, state: VmState) -> Vec<String> {
-        let domain =
-            SeenDomain { vm: plan.vm, state, reason: None, generation: Some(1), persistent: true, shape };
-        drift(plan, &domain)
-    }
-
-    #[test]
-    fn every_difference_is_told_in_words_and_equality_is_silent() {
-        let none: Vec<String> = Vec::new();
-        assert_eq!(drift_of(&plan(), same(), VmState::Off), none);
-        type Change = fn(&mut DomainShape);
-        let cases: [(Change, &[&str]); 12] = [
-            (|s| s.seed = false, &["the customization drive is missing"]),
-            (|s| s.name = "db".into(), &["the name is db, wanted web"]),
-            (|s| s.cpus = 1, &["virtual CPUs are 1, wanted 2"]),
-            (
-                |s| s.topology = Some(CpuTopology { sockets: 2, threads: 1 }),
-                &["the CPUs are on 2 sockets with 1 threads a core, wanted 1 with 1"],
-            ),
-            (
-                |s| s.machine_type = "pc-q35-9.2".into(),
-                &["the machine type is pc-q35-9.2, wanted pc-q35-10.0"],
-            ),
-            (|s| s.memory_mib = 512, &["memory is 512 MiB, wanted 1024 MiB"]),
-            (|s| s.firmware = Firmware::Uefi, &["the firmware is UEFI, wanted BIOS"]),
-            (|s| s.disks.clear(), &["disk a.qcow2 is not attached"]),
-            (|s| s.disks.push("/x/b.img".into()), &["disk b.img is attached, not wanted"]),
-            (|s| s.cdrom = Some("/i/x.iso".into()), &["the CD-ROM drive holds x.iso, wanted nothing"]),
-            (|s| s.nics[0].1 = "br0".into(), &["network card 52:54:00:AA:bb:01 is on br0, wanted qx0"]),
-            (
-                |s| s.nics[0].0 = "52:54:00:00:00:09".into(),
-                &[
-                    "network card 52:54:00:AA:bb:01 is missing",
-                    "network card 52:54:00:00:00:09 is there, not wanted",
-                ],
-            ),
-        ];
-        for (change, told) in cases {
-            let mut seen = same();
-            change(&mut seen);
-            assert_eq!(drift_of(&plan(), seen, VmState::Off), told);
-        }
-        let bound = DomainShape { cpu_mode: Some(CpuMode::Performance), topology: None, ..same() };
-        let told = ["the CPU mode is performance, wanted flexible"];
-        assert_eq!(drift_of(&DomainPlan { kvm: true, ..plan() }, bound.clone(), VmState::Off), told);
-        assert_eq!(drift_of(&plan(), bound, VmState::Off), none, "in emulation there is no mode");
-    }
-
-    #[test]
-    fn an_ejected_medium_is_told() {
-        let wanted = DomainPlan { cdrom: Some("/i/a.iso".into()), ..plan() };
-        let told = drift_of(&wanted, same(), VmState::Running);
-        assert_eq!(told, ["the CD-ROM drive is empty, wanted a.iso"]);
-    }
-
-    #[test]
-    fn a_machine_that_runs_may_have_another_name() {
-        let renamed = DomainShape { name: "db".into(), cpus: 1, seed: false, ..same() };
-        let told = drift_of(&plan(), renamed, VmState::Running);
-        assert_eq!(told, ["virtual CPUs are 1, wanted 2"]);
-    }
-}
+#[path = "drift_tests.rs"]
+mod tests;

@@ -154,7 +154,7 @@ impl Surroundings {
     }
 }
 
-fn takes_direct_io(path: &Path) -> bool {
+pub(crate) fn takes_direct_io(path: &Path) -> bool {
     open(path, OFlag::O_RDONLY | OFlag::O_DIRECT | OFlag::O_CLOEXEC, Mode::empty()).is_ok()
 }
 

@@ -36,12 +36,15 @@ pub struct SeenDomain {
     pub persistent: bool,
     /// The definition in force: the live one if it is active. Compare with [`crate::drift`].
     pub shape: DomainShape,
+    /// The definition of its next start, if it is active.
+    pub saved: Option<DomainShape>,
 }
 
 /// What is known of one domain's definitions.
 #[derive(Debug)]
 pub(crate) struct Known {
     pub(crate) definition: Definition,
+    saved: Option<DomainShape>,
     persistent: bool,
     active: bool,
     read_at: Instant,
@@ -98,6 +101,7 @@ fn look(shared: &Shared, connect: &Connect) -> Result<Vec<SeenDomain>, Error> {
             generation: known.definition.generation,
             persistent: known.persistent,
             shape: known.definition.shape.clone(),
+            saved: known.saved.clone(),
         });
     }
     Ok(seen)
@@ -129,10 +133,13 @@ pub(crate) fn definition_of(
         }))
     };
     let mut definition = read(0)?;
+    let mut saved = None;
     if active && persistent {
-        definition.generation = read(sys::VIR_DOMAIN_XML_INACTIVE)?.generation;
+        let next = read(sys::VIR_DOMAIN_XML_INACTIVE)?;
+        definition.generation = next.generation;
+        saved = Some(next.shape);
     }
-    let known = Arc::new(Known { definition, persistent, active, read_at: Instant::now() });
+    let known = Arc::new(Known { definition, saved, persistent, active, read_at: Instant::now() });
     let mut definitions = locked(&shared.definitions);
     if definitions.epoch == epoch {
         definitions.known.insert(vm, Arc::clone(&known));

@@ -1,7 +1,8 @@
 //! What a domain is made from: everything its XML says, and nothing libvirt decides by itself.
 
 use hostd_types::{
-    BootDevice, CpuMode, CpuTopology, DiskBus, DiskFormat, Firmware, GuestOs, NicModel, VmId, VolumeId,
+    BootDevice, CpuMode, CpuTopology, DiskBus, DiskFormat, Firmware, GuestOs, Headroom, NicModel, VmId,
+    VolumeId,
 };
 use std::path::PathBuf;
 
@@ -33,6 +34,10 @@ pub struct DiskSource {
     pub format: DiskFormat,
     /// How it is attached.
     pub bus: DiskBus,
+    /// Its place on that bus.
+    pub slot: u32,
+    /// A change of it is under way: a machine that runs may have it or not.
+    pub changing: bool,
 }
 
 /// A network card of a plan.
@@ -44,6 +49,10 @@ pub struct NicSource {
     pub mac: String,
     /// Card model.
     pub model: NicModel,
+    /// Its cable is in.
+    pub plugged: bool,
+    /// A change of it is under way: a machine that runs may have it or not.
+    pub changing: bool,
 }
 
 /// Everything a domain's XML is made from.
@@ -71,6 +80,8 @@ pub struct DomainPlan {
     pub seed: bool,
     /// Memory, MiB.
     pub memory_mib: u64,
+    /// How far CPUs and memory can change while it runs.
+    pub headroom: Headroom,
     /// Firmware.
     pub firmware: Firmware,
     /// Boot order.
@@ -83,6 +94,30 @@ pub struct DomainPlan {
     pub cdrom: Option<PathBuf>,
     /// Network cards, in order.
     pub nics: Vec<NicSource>,
+    /// Disks that are not its own any more; a machine that runs may still have them.
+    pub leaving_disks: Vec<DiskSource>,
+    /// Cards that are not its own any more; a machine that runs may still have them.
+    pub leaving_nics: Vec<NicSource>,
+}
+
+/// A disk of a definition.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SeenDisk {
+    /// Its file.
+    pub path: PathBuf,
+    /// Its name on its bus: `vda`.
+    pub target: String,
+}
+
+/// A network card of a definition.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SeenNic {
+    /// Hardware address.
+    pub mac: String,
+    /// The bridge it is on.
+    pub bridge: String,
+    /// Its cable is in.
+    pub plugged: bool,
 }
 
 /// What a definition says about the things we set.
@@ -92,6 +127,10 @@ pub struct DomainShape {
     pub name: String,
     /// Virtual CPUs.
     pub cpus: u32,
+    /// Most virtual CPUs it can be given.
+    pub cpus_max: u32,
+    /// Virtual CPUs that Quantix gave it last; none: unknown.
+    pub cpus_given: Option<u32>,
     /// What the guest sees of the processor, when the definition says it: an emulated one has a made-up processor.
     pub cpu_mode: Option<CpuMode>,
     /// How the CPUs are arranged, when the definition says it.
@@ -102,14 +141,18 @@ pub struct DomainShape {
     pub seed: bool,
     /// Memory, MiB.
     pub memory_mib: u64,
+    /// Most memory it can be given, MiB.
+    pub memory_max_mib: u64,
     /// Firmware.
     pub firmware: Firmware,
-    /// Files of its disks.
-    pub disks: Vec<PathBuf>,
+    /// Kinds of devices the firmware tries, in order.
+    pub boot: Vec<BootDevice>,
+    /// Its disks.
+    pub disks: Vec<SeenDisk>,
     /// File in its first CD-ROM drive.
     pub cdrom: Option<PathBuf>,
-    /// Hardware address and bridge of each card.
-    pub nics: Vec<(String, String)>,
+    /// Its network cards.
+    pub nics: Vec<SeenNic>,
 }
 
 /// Where a running machine's consoles are; each is absent when the machine is off or its definition has none.

@@ -1,7 +1,8 @@
 //! A private libvirt host with a [`Hypervisor`] on it.
 
 use hostd_types::{
-    CpuMode, CpuTopology, DiskBus, DiskFormat, Firmware, GuestOs, VmId, VmState, VolumeId, default_boot,
+    CpuMode, CpuTopology, DiskBus, DiskFormat, Firmware, GuestOs, Headroom, VmId, VmState, VolumeId,
+    default_boot,
 };
 use hostd_virt::{DiskSource, DomainPlan, Hypervisor, Link, SeenDomain, VirtSettings};
 use lab::libvirt::{Libvirtd, boot_sector};
@@ -52,12 +53,22 @@ impl Bed {
             machine_type: None,
             seed: false,
             memory_mib: 32,
+            headroom: Headroom::default(),
             firmware: Firmware::Bios,
             boot: default_boot(),
             kvm: false,
-            disks: vec![DiskSource { volume, path, format: DiskFormat::Raw, bus: DiskBus::Virtio }],
+            disks: vec![DiskSource {
+                volume,
+                path,
+                format: DiskFormat::Raw,
+                bus: DiskBus::Virtio,
+                slot: 0,
+                changing: false,
+            }],
             cdrom: None,
             nics: Vec::new(),
+            leaving_disks: Vec::new(),
+            leaving_nics: Vec::new(),
         }
     }
 

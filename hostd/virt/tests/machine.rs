@@ -2,7 +2,7 @@
 
 use crate::bed::{Bed, GREETING, until};
 use hostd_types::{DiskBus, Firmware, NicModel, VmState};
-use hostd_virt::{DomainPlan, NicSource, VirtError, drift};
+use hostd_virt::{DomainPlan, NicSource, VirtError, drift, outdated};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -84,7 +84,13 @@ async fn a_machine_is_changed_renamed_and_its_drift_is_told() {
     let iso = bed.dir.path().join("a & b.iso");
     std::fs::write(&iso, vec![0; 1 << 20]).expect("an iso");
     let extra = bed.plan("unused").disks.remove(0);
-    let card = |mac: &str, model| NicSource { bridge: "qx0".into(), mac: mac.into(), model };
+    let card = |mac: &str, model| NicSource {
+        bridge: "qx0".into(),
+        mac: mac.into(),
+        model,
+        plugged: true,
+        changing: false,
+    };
     let mut changed = DomainPlan {
         name: "after".into(),
         generation: 2,
@@ -96,7 +102,7 @@ async fn a_machine_is_changed_renamed_and_its_drift_is_told() {
     };
     changed.disks.push(hostd_virt::DiskSource { bus: DiskBus::Sata, ..extra });
     let seen = bed.seen(vm).await;
-    assert_eq!(drift(&changed, &seen).len(), 7, "{:?}", drift(&changed, &seen));
+    assert_eq!(drift(&changed, &seen).len(), 8, "{:?}", drift(&changed, &seen));
     hypervisor.define(&changed).await.expect("redefine and rename");
     let seen = bed.seen(vm).await;
     assert_eq!((seen.generation, drift(&changed, &seen)), (Some(2), Vec::new()));
@@ -129,7 +135,9 @@ async fn a_machine_is_changed_renamed_and_its_drift_is_told() {
     // Changed behind our back while it runs: the live definition is the one in force.
     run(&["virsh", "-q", "domif-setlink", "after", "52:54:00:0a:00:02", "down"]);
     run(&["virsh", "-q", "detach-disk", "after", "sdb", "--config"]);
-    assert_eq!(drift(&changed, &bed.seen(vm).await), Vec::<String>::new());
+    let seen = bed.seen(vm).await;
+    let cable = "the cable of network card 52:54:00:0a:00:02 is pulled, wanted in";
+    assert_eq!((drift(&changed, &seen), outdated(&changed, &seen)), (vec![cable.to_owned()], true));
     hypervisor.destroy(vm).await.expect("destroy");
     let seen = bed.becomes(vm, VmState::Off).await;
     assert_eq!(seen.reason.as_deref(), Some("forced off"));

@@ -17,6 +17,7 @@ pub mod host;
 pub mod http;
 pub mod hub;
 pub mod libvirt;
+pub mod linux;
 pub mod machine;
 pub mod namespaces;
 pub mod qmp;

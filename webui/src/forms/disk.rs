@@ -54,9 +54,9 @@ impl DiskForm {
             volume: text("volume"),
         }
     }
-    /// The disk asked for; errors are noted in `reading` under `/disks/index`.
-    pub(crate) fn disk(&self, reading: &mut Reading, index: usize) -> Option<NewDisk> {
-        let at = |field: &str| format!("/disks/{index}/{field}");
+    /// The disk asked for; errors are noted in `reading` under `place`.
+    pub(crate) fn disk(&self, reading: &mut Reading, place: &str) -> Option<NewDisk> {
+        let at = |field: &str| format!("{place}/{field}");
         let bus = match self.bus.as_str() {
             "sata" => DiskBus::Sata,
             _ => DiskBus::Virtio,

@@ -4,6 +4,7 @@
 pub(crate) mod cluster;
 pub(crate) mod cpu;
 pub(crate) mod customize;
+pub(crate) mod device;
 pub(crate) mod disk;
 pub(crate) mod filing;
 pub(crate) mod link;

@@ -2,6 +2,7 @@
 
 use super::cpu::CpuForm;
 use super::customize::{CardForm, CustomizeForm};
+use super::device::RoomForm;
 use super::disk::DiskForm;
 use super::filing::FilingForm;
 use crate::fields::{Fields, Reading};
@@ -32,6 +33,7 @@ pub(crate) struct VmForm {
     pub(crate) cpu: CpuForm,
     pub(crate) memory: String,
     pub(crate) memory_unit: String,
+    pub(crate) room: RoomForm,
     pub(crate) firmware: String,
     pub(crate) boot: [String; 3],
     pub(crate) autostart: bool,
@@ -58,6 +60,7 @@ impl VmForm {
             cpu: CpuForm::default(),
             memory: "2".into(),
             memory_unit: "gib".into(),
+            room: RoomForm::default(),
             firmware: "bios".into(),
             boot: ["disk", "cdrom", "network"].map(String::from),
             autostart: false,
@@ -86,6 +89,7 @@ impl VmForm {
             cpu: CpuForm::read(fields, CpuForm::default()),
             memory: fields.text("memory"),
             memory_unit: fields.text("memory_unit"),
+            room: RoomForm::read(fields, RoomForm::default()),
             firmware: fields.text("firmware"),
             boot: ["boot0", "boot1", "boot2"].map(|name| fields.text(name)),
             autostart: fields.ticked("autostart"),
@@ -159,7 +163,7 @@ impl VmForm {
         let mut reading = Reading::default();
         let mut disks = Vec::new();
         for (index, form) in self.disks.iter().enumerate() {
-            disks.extend(form.disk(&mut reading, index));
+            disks.extend(form.disk(&mut reading, &format!("/disks/{index}")));
         }
         let mut nics = Vec::new();
         for (index, form) in self.nics.iter().enumerate().filter(|(_, n)| !n.network.is_empty()) {
@@ -178,6 +182,7 @@ impl VmForm {
         let customization = self.customize.customization(&mut reading, &connected);
         let (cpu_mode, topology) = self.cpu.cpu(&mut reading);
         let filing = self.filing.new_filing(&mut reading);
+        let headroom = self.room.headroom(&mut reading);
         let machine = CreateVm {
             name: self.name.clone(),
             description: plain_breaks(&self.description),
@@ -188,6 +193,7 @@ impl VmForm {
             machine_type: None,
             customization,
             memory_mib: reading.bytes("/memory_mib", &self.memory, &self.memory_unit) >> 20,
+            headroom,
             firmware: firmware(&self.firmware),
             boot: boot_order(&self.boot),
             autostart: self.autostart,
@@ -300,6 +306,9 @@ mod tests {
             ("threads", "1"),
             ("memory", "1.5"),
             ("memory_unit", "gib"),
+            ("cpus_max", "8"),
+            ("memory_max", "4096"),
+            ("memory_min", "512"),
             ("firmware", "uefi"),
             ("boot0", "cdrom"),
             ("boot1", "disk"),
@@ -329,6 +338,8 @@ mod tests {
         assert_eq!(machine.scheduled_at, Timestamp::parse("2027-01-31T20:00:00Z"));
         assert_eq!(machine.cpu_mode, CpuMode::Performance);
         assert_eq!(machine.topology, CpuTopology { sockets: 2, threads: 1 });
+        let room = Headroom { cpus_max: Some(8), memory_max_mib: Some(4096), memory_min_mib: Some(512) };
+        assert_eq!(machine.headroom, room);
         assert_eq!(machine.boot, [BootDevice::Cdrom, BootDevice::Disk]);
         assert!(machine.start && !machine.autostart);
         assert_eq!(machine.cdrom, Some(image));

@@ -1,12 +1,13 @@
 //! The form that changes a machine's settings.
 
 use super::cpu::CpuForm;
+use super::device::RoomForm;
 use super::vm::{boot_order, firmware, guest_os, plain_breaks};
 use crate::fields::{Fields, Reading};
 use crate::wording::boot_value;
 use hostd_types::*;
 
-/// The form, as typed. Fields a running machine can't change are not sent and stay as they are.
+/// The form, as typed. Fields that are not sent stay as they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EditForm {
     pub(crate) name: String,
@@ -19,6 +20,7 @@ pub(crate) struct EditForm {
     pub(crate) raise: String,
     pub(crate) memory: String,
     pub(crate) memory_unit: String,
+    pub(crate) room: RoomForm,
     pub(crate) firmware: String,
     pub(crate) boot: [String; 3],
     pub(crate) autostart: bool,
@@ -41,6 +43,7 @@ impl EditForm {
             raise: String::new(),
             memory,
             memory_unit: memory_unit.into(),
+            room: RoomForm::of(&vm.spec.hardware.headroom),
             firmware: crate::wording::firmware(&vm.spec.firmware).to_ascii_lowercase(),
             boot: [boot(0), boot(1), boot(2)],
             autostart: vm.spec.autostart,
@@ -62,6 +65,7 @@ impl EditForm {
             raise: fields.text("machine_type"),
             memory: or("memory", now.memory),
             memory_unit: or("memory_unit", now.memory_unit),
+            room: RoomForm::read(fields, now.room),
             firmware: or("firmware", now.firmware),
             boot: [or("boot0", boot0), or("boot1", boot1), or("boot2", boot2)],
             autostart: fields.ticked("autostart"),
@@ -79,6 +83,7 @@ impl EditForm {
             id => reading.chosen("/cdrom", id, "an image"),
         };
         let (cpu_mode, topology) = self.cpu.cpu(&mut reading);
+        let room = self.room.headroom(&mut reading);
         let description = plain_breaks(&self.description);
         let (firmware, boot) = (firmware(&self.firmware), boot_order(&self.boot));
         let edit = EditVm {
@@ -91,6 +96,7 @@ impl EditForm {
             topology: (topology != vm.spec.topology).then_some(topology),
             machine_type: Some(&self.raise).filter(|raise| !raise.is_empty()).cloned(),
             memory_mib: (memory != vm.spec.memory_mib).then_some(memory),
+            headroom: (room != vm.spec.hardware.headroom).then_some(room),
             firmware: (firmware != vm.spec.firmware).then_some(firmware),
             boot: (boot != vm.spec.boot).then_some(boot),
             autostart: (self.autostart != vm.spec.autostart).then_some(self.autostart),
@@ -117,6 +123,7 @@ mod tests {
         form.cdrom = String::new();
         form.cpu = CpuForm { mode: "performance".into(), sockets: "1".into(), threads: "7".into() };
         form.raise = "pc-q35-10.0".into();
+        form.room.cpus_max = "8".into();
         let edit = form.edit(&vm).expect("a good form");
         assert_eq!((edit.cpus, edit.autostart), (Some(7), Some(!vm.spec.autostart)));
         assert_eq!(edit.cdrom, vm.spec.cdrom.map(|_| CdromChange::Eject));
@@ -124,6 +131,7 @@ mod tests {
         assert_eq!(edit.cpu_mode, Some(CpuMode::Performance));
         assert_eq!(edit.topology, Some(CpuTopology { sockets: 1, threads: 7 }));
         assert_eq!(edit.machine_type.as_deref(), Some("pc-q35-10.0"));
+        assert_eq!(edit.headroom, Some(Headroom { cpus_max: Some(8), ..Headroom::default() }));
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub(crate) mod vm;
 pub(crate) mod vm_batch;
 pub(crate) mod vm_customization;
 pub(crate) mod vm_delete;
+pub(crate) mod vm_device;
 pub(crate) mod vm_diagnosis;
 pub(crate) mod vm_filing;
 pub(crate) mod vm_hardware;
@@ -60,6 +61,12 @@ pub(crate) fn routes(routes: Routes<()>) -> Routes<()> {
         .add("/vms/{id}/hardware", Signed, get(vm_hardware::show))
         .add("/vms/{id}/customization", Signed, get(vm_customization::show).post(vm_customization::edit))
         .add("/vms/{id}/edit", Signed, post(vm_hardware::edit))
+        .add("/vms/{id}/disks", Signed, post(vm_device::attach_disk))
+        .add("/vms/{id}/disks/{volume}/grow", Signed, post(vm_device::grow_disk))
+        .add("/vms/{id}/disks/{volume}/detach", Signed, post(vm_device::detach_disk))
+        .add("/vms/{id}/nics", Signed, post(vm_device::attach_nic))
+        .add("/vms/{id}/nics/{mac}/edit", Signed, post(vm_device::edit_nic))
+        .add("/vms/{id}/nics/{mac}/detach", Signed, post(vm_device::detach_nic))
         .add("/vms/{id}/delete", Signed, get(vm_delete::show).post(vm_delete::delete))
         .add("/vms/{id}/filing", Signed, get(vm_filing::show).post(vm_filing::edit))
         .add("/folders", Signed, get(folders::show).post(folders::create))

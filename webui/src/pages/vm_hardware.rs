@@ -4,15 +4,19 @@ use super::Answer;
 use super::vm_new::{Choices, named};
 use crate::filters;
 use crate::flash::Flash;
+use crate::forms::device::DeviceForms;
 use crate::forms::vm_edit::EditForm;
 use crate::page::{Refusal, answer, page};
 use crate::submission::Submission;
 use crate::visit::{Layout, OrPage, Section, Theme, Visit};
 use askama::Template;
 use axum::extract::Path;
-use hostd_core::{ImageView, VmDetail};
+use hostd_core::VmDetail;
 use hostd_types::command::VmCommand;
 use hostd_types::{Command, EditVm, Phase, Problem, ProblemKind, VmId, q35_version};
+
+/// Said of settings of a machine that runs.
+const SAVED_RUNNING: &str = "Saved. What can't change while it runs applies at its next power-off.";
 
 /// The page.
 #[derive(Template)]
@@ -22,15 +26,12 @@ pub(crate) struct HardwarePage {
     pub(crate) refusal: Refusal,
     pub(crate) detail: VmDetail,
     pub(crate) form: EditForm,
-    pub(crate) isos: Vec<ImageView>,
+    pub(crate) choices: Choices,
+    pub(crate) devices: DeviceForms,
 }
 page!(HardwarePage, refusal);
 
 impl HardwarePage {
-    /// How disk `index` is attached.
-    fn bus(&self, index: &usize) -> Option<&'static str> {
-        self.detail.vm.spec.disks.get(*index).map(|disk| crate::wording::disk_bus(&disk.bus))
-    }
     /// The machine type it may be raised to.
     fn raise(&self) -> Option<&String> {
         let newest = self.detail.newest_machine_type.as_ref();
@@ -38,23 +39,24 @@ impl HardwarePage {
         // Its host may have an older QEMU than the one it was made on.
         newest.filter(|newest| q35_version(newest) > now)
     }
-    /// Settings of the hardware can't change now.
-    fn locked(&self) -> bool {
+    /// It runs: some settings wait for its power-off.
+    fn runs(&self) -> bool {
         self.detail.vm.status.state.is_active()
     }
 }
 
-fn page_of(
+pub(super) fn page_of(
     visit: &Visit,
     detail: VmDetail,
     form: EditForm,
-    isos: Vec<ImageView>,
+    choices: Choices,
     problem: Option<Problem>,
 ) -> HardwarePage {
     let title = format!("{} · Hardware", detail.vm.spec.name);
     let layout =
         visit.layout("vm-hardware", Section::Vms, title).watching(super::vm::watch(visit, &detail.vm));
-    HardwarePage { layout, refusal: Refusal(problem), detail, form, isos }
+    let devices = DeviceForms::default();
+    HardwarePage { layout, refusal: Refusal(problem), detail, form, choices, devices }
 }
 
 /// `GET /vms/{id}/hardware`
@@ -62,8 +64,8 @@ pub(crate) async fn show(visit: Visit, Path(id): Path<String>) -> Answer {
     let id = visit.id("machine", &id)?;
     let detail = visit.core.vm_detail(id).await.or_page(&visit)?;
     let form = EditForm::of(&detail.vm);
-    let isos = Choices::load(&visit, detail.vm.spec.host).await?.isos;
-    Ok(answer(&page_of(&visit, detail, form, isos, None)))
+    let choices = Choices::load(&visit, detail.vm.spec.host).await?;
+    Ok(answer(&page_of(&visit, detail, form, choices, None)))
 }
 
 /// `POST /vms/{id}/edit`
@@ -78,7 +80,10 @@ pub(crate) async fn edit(Path(id): Path<String>, submission: Submission) -> Answ
         Ok(edit) => {
             let command = VmCommand::Edit { id, expect: Some(form.generation), edit };
             match submission.submit(Command::Vm(command)).await {
-                Ok(outcome) => return Ok(Flash::accepted("Saved.", &outcome).then(&path)),
+                Ok(outcome) => {
+                    let said = if detail.vm.status.state.is_active() { SAVED_RUNNING } else { "Saved." };
+                    return Ok(Flash::accepted(said, &outcome).then(&path));
+                }
                 Err(problem) if problem.kind == ProblemKind::Exists && problem.errors.is_empty() => {
                     named(problem)
                 }
@@ -87,6 +92,6 @@ pub(crate) async fn edit(Path(id): Path<String>, submission: Submission) -> Answ
         }
         Err(problem) => problem,
     };
-    let isos = Choices::load(visit, detail.vm.spec.host).await?.isos;
-    Ok(answer(&page_of(visit, detail, form, isos, Some(problem))))
+    let choices = Choices::load(visit, detail.vm.spec.host).await?;
+    Ok(answer(&page_of(visit, detail, form, choices, Some(problem))))
 }

@@ -96,7 +96,8 @@ fn machine_pages() -> Pages {
                 refusal: none(),
                 form: EditForm::of(&lone.vm),
                 detail: lone.clone(),
-                isos: vec![],
+                choices: Default::default(),
+                devices: Default::default(),
             }),
         ),
         (

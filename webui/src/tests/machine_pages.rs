@@ -4,6 +4,7 @@ use super::every_page::{Pages, choices, events, html, pager};
 use super::sample::*;
 use crate::chart::Chart;
 use crate::forms::customize::CustomizeForm;
+use crate::forms::device::DeviceForms;
 use crate::forms::disk::DiskForm;
 use crate::forms::link::LinkForm;
 use crate::forms::vm::VmForm;
@@ -55,7 +56,8 @@ pub(super) fn machine_pages(text: &str) -> Pages {
     let hardware = |state, refusal| {
         let (layout, detail) = page("vm-hardware", state);
         let form = EditForm::of(&detail.vm);
-        html(HardwarePage { layout, refusal, detail, form, isos: choices(text).isos })
+        let devices = DeviceForms::default();
+        html(HardwarePage { layout, refusal, detail, form, choices: choices(text), devices })
     };
     let customization = |refusal, custom| {
         let (layout, mut detail) = page("vm-customization", VmState::Running);
@@ -214,6 +216,6 @@ fn a_machine_on_a_silent_host_offers_no_power_and_says_why() {
         let away = head.contains("does not answer");
         assert_eq!(away, head.contains("data-stale"), "{state}: {head}");
     }
-    let told = "Takes effect at the next start:</b> its name inside libvirt, which is web until then.";
+    let told = "Applies at the next power-off:</b> its name inside libvirt, which is web until then.";
     assert!(html("vm-off").contains(told));
 }

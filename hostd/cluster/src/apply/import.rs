@@ -148,8 +148,13 @@ fn bring<T: Resource + Clone>(
 
 /// Writes the cards of a machine.
 fn plug_in(scope: &mut Scope<'_>, vm: &Vm) -> Step {
-    for (index, nic) in vm.spec.nics.iter().enumerate() {
-        scope.write_nic(vm.id, index, nic.network, &nic.mac)?;
+    for (slot, nic) in nic_slots(&vm.spec.nics).into_iter().zip(&vm.spec.nics) {
+        scope.write_nic(vm.id, slot as usize, nic.network, &nic.mac)?;
+    }
+    for request in &vm.spec.hardware.changes {
+        if let DeviceWork::DetachNic { nic, .. } = &request.work {
+            scope.write_nic(vm.id, nic.slot.unwrap_or_default() as usize, nic.network, &nic.mac)?;
+        }
     }
     Ok(())
 }

@@ -28,6 +28,7 @@ mod unknown;
 mod vm;
 mod vm_create;
 mod vm_customize;
+mod vm_device;
 mod vm_edit;
 mod vm_place;
 mod vm_report;

@@ -37,6 +37,10 @@ fn free_vm(scope: &Scope<'_>, id: VmId) -> Step<Vm> {
         let detail = format!("{name} is going back to a snapshot; wait until it has.");
         return Err(Problem::wrong_state(detail).into());
     }
+    if !vm.spec.hardware.changes.is_empty() {
+        let detail = format!("A device of {name} is being changed; wait until that has ended.");
+        return Err(Problem::wrong_state(detail).into());
+    }
     let all = scope.snapshots_of(id)?;
     if let Some(making) = all.iter().find(|snapshot| snapshot.status.phase == Phase::Creating) {
         let detail = format!("The snapshot {} of {name} is being taken; wait for it.", making.spec.name);

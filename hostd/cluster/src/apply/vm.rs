@@ -1,7 +1,7 @@
 //! Virtual machines: what is wanted of them. Making, editing and reports have files of their own.
 
 use super::scope::Scope;
-use super::{Done, Step, vm_create, vm_edit, vm_place, vm_report};
+use super::{Done, Step, vm_create, vm_device, vm_edit, vm_place, vm_report};
 use crate::rows::Resource;
 use hostd_types::command::VmCommand;
 use hostd_types::*;
@@ -13,6 +13,8 @@ pub(crate) fn apply(scope: &mut Scope<'_>, command: &VmCommand) -> Step<Done> {
     match command {
         VmCommand::Create { id, host, vm } => vm_create::create(scope, *id, *host, vm),
         VmCommand::Edit { id, expect, edit } => vm_edit::edit(scope, *id, *expect, edit),
+        VmCommand::Change { id, expect, change } => vm_device::change(scope, *id, *expect, change),
+        VmCommand::Changed { id, task, end } => vm_device::changed(scope, *id, *task, end),
         VmCommand::Power { id, action, deadline_s } => power(scope, *id, *action, *deadline_s),
         VmCommand::Delete { id, expect, disks } => delete(scope, *id, *expect, *disks),
         VmCommand::Report { id, status, done } => vm_report::report(scope, *id, status, done.as_ref()),
@@ -79,6 +81,9 @@ fn delete(scope: &mut Scope<'_>, id: VmId, expect: Option<u64>, disks: bool) -> 
     check_not_deleting(&vm)?;
     check_generation(&vm, expect)?;
     replace_pending(scope, &vm, "deletion")?;
+    for request in std::mem::take(&mut vm.spec.hardware.changes) {
+        scope.cancel_task(request.task, "deletion")?;
+    }
     scope.end_running(id, CREATE, Some(Problem::new(ProblemKind::Cancelled, "replaced by deletion")))?;
     vm.spec.deleting = Some(Deletion { disks, task: scope.entry.task });
     vm.status.phase = Phase::Deleting;
@@ -134,7 +139,7 @@ fn volumes_of(scope: &Scope<'_>, vm: VmId) -> Step<Vec<Volume>> {
 }
 
 /// A volume survives its machine.
-fn release(scope: &mut Scope<'_>, mut volume: Volume) -> Step {
+pub(crate) fn release(scope: &mut Scope<'_>, mut volume: Volume) -> Step {
     volume.spec.vm = None;
     volume.spec.layers.shed(&std::collections::BTreeSet::new());
     scope.touch(&mut volume);

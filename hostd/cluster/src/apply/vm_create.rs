@@ -20,11 +20,22 @@ pub(crate) fn create(scope: &mut Scope<'_>, id: VmId, host: HostId, asked: &Crea
     }
     let mut disks = Vec::with_capacity(asked.disks.len());
     for (index, disk) in asked.disks.iter().enumerate() {
-        disks.push(attach(scope, id, host, asked, index, disk)?);
+        let new = NewVolume {
+            id: derived_volume(id, index),
+            vm: id,
+            host,
+            named_after: &asked.name,
+            index,
+            at: format!("/disks/{index}"),
+        };
+        disks.push(attach(scope, &new, disk)?);
     }
     let mut nics = Vec::with_capacity(asked.nics.len());
     for (index, nic) in asked.nics.iter().enumerate() {
-        nics.push(plug_in(scope, id, host, index, nic)?);
+        let mac = nic.mac.clone().unwrap_or_else(|| derived_mac(id, index)).to_ascii_lowercase();
+        free_socket(scope, host, nic.network, &mac, &format!("/nics/{index}"))?;
+        scope.write_nic(id, index, nic.network, &mac)?;
+        nics.push(VmNic { network: nic.network, mac, model: nic.model, slot: None, unplugged: false });
     }
     let power = asked.start.then_some(PowerRequest {
         seq: 1,
@@ -53,6 +64,7 @@ pub(crate) fn create(scope: &mut Scope<'_>, id: VmId, host: HostId, asked: &Crea
         cdrom: asked.cdrom,
         nics,
         snapshots: VmSnapshots::default(),
+        hardware: VmHardware { headroom: asked.headroom, changes: Vec::new() },
         power,
         filing: Filing { folder: asked.filing.folder, notes: asked.filing.notes.clone() },
         deleting: None,
@@ -75,52 +87,57 @@ pub(crate) fn create(scope: &mut Scope<'_>, id: VmId, host: HostId, asked: &Crea
     Ok(Done::started(scope.entry.task, subject))
 }
 
-/// Makes or takes the volume of disk `index`.
-fn attach(
-    scope: &mut Scope<'_>,
-    vm: VmId,
-    host: HostId,
-    asked: &CreateVm,
-    index: usize,
-    disk: &NewDisk,
-) -> Step<VmDisk> {
+/// A volume that may be made for a disk.
+pub(super) struct NewVolume<'a> {
+    pub id: VolumeId,
+    pub vm: VmId,
+    pub host: HostId,
+    /// Name of the machine.
+    pub named_after: &'a str,
+    /// Number in the volume's name.
+    pub index: usize,
+    /// The field of the request.
+    pub at: String,
+}
+
+/// Makes or takes the volume of a disk.
+pub(super) fn attach(scope: &mut Scope<'_>, new: &NewVolume<'_>, disk: &NewDisk) -> Step<VmDisk> {
     let (size_bytes, format, image, bus) = match disk {
         NewDisk::Blank { size_bytes, format, bus } => (*size_bytes, *format, None, *bus),
         NewDisk::Image { image, size_bytes, bus } => {
-            let pointer = format!("/disks/{index}/image");
-            let content = scope.usable_image(*image, ImageKind::Disk, host, &pointer)?;
+            let pointer = format!("{}/image", new.at);
+            let content = scope.usable_image(*image, ImageKind::Disk, new.host, &pointer)?;
             let size = size_bytes.unwrap_or(content.virtual_bytes);
             if size < content.virtual_bytes {
                 let detail =
                     format!("The image needs {} bytes; the disk can't be smaller.", content.virtual_bytes);
-                return Err(refuse(ProblemKind::Invalid, &format!("/disks/{index}/size_bytes"), detail));
+                return Err(refuse(ProblemKind::Invalid, &format!("{}/size_bytes", new.at), detail));
             }
             (size, DiskFormat::Qcow2, Some(*image), *bus)
         }
         NewDisk::Volume { volume, bus } => {
-            let mut volume = scope.unattached_volume(*volume, host, &format!("/disks/{index}/volume"))?;
-            volume.spec.vm = Some(vm);
+            let mut volume = scope.unattached_volume(*volume, new.host, &format!("{}/volume", new.at))?;
+            volume.spec.vm = Some(new.vm);
             scope.touch(&mut volume);
             scope.update(&volume)?;
-            return Ok(VmDisk { volume: volume.id, bus: *bus });
+            return Ok(VmDisk { volume: volume.id, bus: *bus, slot: None });
         }
     };
-    let id = derived_volume(vm, index);
-    scope.fresh::<Volume>(id)?;
+    scope.fresh::<Volume>(new.id)?;
     let spec = VolumeSpec {
-        name: volume_name(scope, &asked.name, index)?,
-        host,
+        name: volume_name(scope, new.named_after, new.index)?,
+        host: new.host,
         pool: POOL.into(),
         format,
         size_bytes,
         image,
-        vm: Some(vm),
+        vm: Some(new.vm),
         task: None,
         layers: Layers::default(),
     };
-    let volume = Volume { id, meta: scope.created(), spec, status: VolumeStatus::default() };
+    let volume = Volume { id: new.id, meta: scope.created(), spec, status: VolumeStatus::default() };
     scope.insert(&volume)?;
-    Ok(VmDisk { volume: id, bus })
+    Ok(VmDisk { volume: new.id, bus, slot: None })
 }
 
 /// `<vm>-disk<index>`, with a number behind it when that is taken; a long machine name is shortened to fit.
@@ -137,11 +154,11 @@ fn volume_name(scope: &Scope<'_>, vm: &str, index: usize) -> Step<String> {
     }
 }
 
-/// Plugs card `index` in.
-fn plug_in(scope: &mut Scope<'_>, vm: VmId, host: HostId, index: usize, nic: &NewNic) -> Step<VmNic> {
-    let pointer = format!("/nics/{index}/network");
-    let Some(network) = scope.find::<Network>(nic.network)? else {
-        return Err(refuse(ProblemKind::Invalid, &pointer, format!("There is no network {}.", nic.network)));
+/// Refuses a network that a card with the address `mac` can't be plugged into; `at` is the card in the request.
+pub(super) fn free_socket(scope: &Scope<'_>, host: HostId, id: NetworkId, mac: &str, at: &str) -> Step {
+    let pointer = format!("{at}/network");
+    let Some(network) = scope.find::<Network>(id)? else {
+        return Err(refuse(ProblemKind::Invalid, &pointer, format!("There is no network {id}.")));
     };
     let name = &network.spec.name;
     if network.spec.host != host {
@@ -152,20 +169,15 @@ fn plug_in(scope: &mut Scope<'_>, vm: VmId, host: HostId, index: usize, nic: &Ne
         let detail = format!("The network {name} is not ready; choose another or wait.");
         return Err(refuse(ProblemKind::WrongState, &pointer, detail));
     }
-    let mac = match &nic.mac {
-        Some(given) => given.to_ascii_lowercase(),
-        None => derived_mac(vm, index),
-    };
     let taken: i64 = scope
         .db
         .prepare_cached("SELECT count(*) FROM nic WHERE network = ?1 AND mac = ?2")?
-        .query_row(params![nic.network.to_string(), mac], |r| r.get(0))?;
+        .query_row(params![id.to_string(), mac], |r| r.get(0))?;
     if taken > 0 {
         let detail = format!("The hardware address {mac} is in use on the network {name}; choose another.");
-        return Err(refuse(ProblemKind::Conflict, &format!("/nics/{index}/mac"), detail));
+        return Err(refuse(ProblemKind::Conflict, &format!("{at}/mac"), detail));
     }
-    scope.write_nic(vm, index, nic.network, &mac)?;
-    Ok(VmNic { network: nic.network, mac, model: nic.model })
+    Ok(())
 }
 
 impl Scope<'_> {
@@ -175,6 +187,14 @@ impl Scope<'_> {
         self.db
             .prepare_cached("INSERT INTO nic (vm, slot, network, mac) VALUES (?1, ?2, ?3, ?4)")?
             .execute(params![vm.to_string(), slot, network.to_string(), mac])?;
+        Ok(())
+    }
+
+    /// Writes that a machine has no card `mac` on `network` any more.
+    pub(crate) fn drop_nic(&self, vm: VmId, network: NetworkId, mac: &str) -> Step {
+        self.db
+            .prepare_cached("DELETE FROM nic WHERE vm = ?1 AND network = ?2 AND mac = ?3")?
+            .execute(params![vm.to_string(), network.to_string(), mac])?;
         Ok(())
     }
 }

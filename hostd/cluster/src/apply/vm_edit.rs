@@ -3,6 +3,7 @@
 use super::scope::Scope;
 use super::vm::{check_generation, check_not_deleting};
 use super::{Done, Step, vm_customize};
+use crate::schema;
 use hostd_types::*;
 
 pub(crate) fn edit(scope: &mut Scope<'_>, id: VmId, expect: Option<u64>, edit: &EditVm) -> Step<Done> {
@@ -19,6 +20,7 @@ pub(crate) fn edit(scope: &mut Scope<'_>, id: VmId, expect: Option<u64>, edit: &
         topology,
         machine_type,
         memory_mib,
+        headroom,
         firmware,
         boot,
         autostart,
@@ -36,6 +38,7 @@ pub(crate) fn edit(scope: &mut Scope<'_>, id: VmId, expect: Option<u64>, edit: &
         spec.machine_type.clone_from(machine_type);
     }
     set(&mut spec.memory_mib, memory_mib.as_ref());
+    set(&mut spec.hardware.headroom, headroom.as_ref());
     set(&mut spec.firmware, firmware.as_ref());
     set(&mut spec.boot, boot.as_ref());
     set(&mut spec.autostart, autostart.as_ref());
@@ -50,7 +53,10 @@ pub(crate) fn edit(scope: &mut Scope<'_>, id: VmId, expect: Option<u64>, edit: &
     }
     let changed = differences(&before, &vm.spec);
     let while_off: Vec<&str> = changed.iter().filter(|(_, off)| *off).map(|(field, _)| *field).collect();
-    if !while_off.is_empty() && (vm.status.state.is_active() || vm.status.phase != Phase::Ready) {
+    // What can't change while it runs applies at its next power-off, where all members know that.
+    let waits = schema::level(scope.db)? >= LIFE && vm.status.phase == Phase::Ready;
+    let busy = vm.status.state.is_active() || vm.status.phase != Phase::Ready;
+    if !while_off.is_empty() && busy && !waits {
         let detail = format!(
             "{} is {}; shut it down before changing its {}.",
             before.name,
@@ -97,6 +103,7 @@ fn differences(before: &VmSpec, after: &VmSpec) -> Vec<(&'static str, bool)> {
         ("sockets and threads", true, before.topology != after.topology),
         ("machine type", true, before.machine_type != after.machine_type),
         ("memory", true, before.memory_mib != after.memory_mib),
+        ("headroom", false, before.hardware.headroom != after.hardware.headroom),
         ("firmware", true, before.firmware != after.firmware),
         ("boot order", true, before.boot != after.boot),
         ("autostart", false, before.autostart != after.autostart),

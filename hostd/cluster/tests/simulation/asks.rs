@@ -106,6 +106,7 @@ pub fn create(vm: VmId, host: HostId, name: String) -> Command {
         machine_type: None,
         customization: None,
         memory_mib: 64,
+        headroom: Headroom::default(),
         firmware: Firmware::Bios,
         boot: default_boot(),
         autostart: false,

@@ -4,6 +4,7 @@
 //! again by `apply`.
 
 mod cluster;
+mod device;
 mod host;
 mod image;
 mod network;
@@ -35,9 +36,11 @@ pub(crate) fn admit(command: &Command, now: &Snapshot) -> Result<(), Problem> {
         Command::Vm(c) => match c {
             VmCommand::Create { vm, .. } => vm::create(vm, now),
             VmCommand::Edit { id, edit, .. } => vm::edit(*id, edit, now),
+            VmCommand::Change { id, change, .. } => device::change(*id, change, now),
             VmCommand::Power { id, action, deadline_s } => power::power(*id, *action, *deadline_s, now),
             VmCommand::Delete { id, .. } => power::delete(*id, now),
             VmCommand::Report { .. }
+            | VmCommand::Changed { .. }
             | VmCommand::Deleted { .. }
             | VmCommand::CreateFailed { .. }
             | VmCommand::Place { .. } => Ok(()),

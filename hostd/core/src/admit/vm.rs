@@ -18,8 +18,10 @@ pub(super) fn create(vm: &CreateVm, now: &Snapshot) -> Result<(), Problem> {
     wrong.check("/description", check_description(&vm.description));
     let cpus = check_cpus(vm.cpus, now);
     if cpus.is_ok() {
-        wrong.check("/topology", check_topology(vm.topology, vm.cpus));
+        let most = vm.headroom.most_cpus(vm.cpus);
+        wrong.check("/topology", check_topology(vm.topology, most));
     }
+    check_headroom(&mut wrong, &vm.headroom, vm.cpus, vm.memory_mib, now);
     wrong.check("/cpus", cpus);
     if let Some(machine_type) = &vm.machine_type {
         wrong.check("/machine_type", check_machine_type(machine_type, now));
@@ -34,7 +36,7 @@ pub(super) fn create(vm: &CreateVm, now: &Snapshot) -> Result<(), Problem> {
     }
     let mut volumes = BTreeSet::new();
     for (index, disk) in vm.disks.iter().enumerate().take(DISKS_MAX) {
-        check_disk(&mut wrong, index, disk, now);
+        check_disk(&mut wrong, &format!("/disks/{index}"), disk, now);
         if let NewDisk::Volume { volume, .. } = disk
             && !volumes.insert(*volume)
         {
@@ -63,6 +65,7 @@ pub(super) fn edit(id: VmId, edit: &EditVm, now: &Snapshot) -> Result<(), Proble
         topology,
         machine_type,
         memory_mib,
+        headroom,
         firmware,
         boot,
         autostart: _,
@@ -88,9 +91,14 @@ pub(super) fn edit(id: VmId, edit: &EditVm, now: &Snapshot) -> Result<(), Proble
     if let Some(cpus) = cpus {
         wrong.check("/cpus", check_cpus(cpus, now));
     }
-    if cpus.is_some() || topology.is_some() {
-        let (topology, cpus) = (topology.unwrap_or(vm.spec.topology), cpus.unwrap_or(vm.spec.cpus));
-        wrong.check("/topology", check_topology(topology, cpus));
+    let room = headroom.unwrap_or(vm.spec.hardware.headroom);
+    let will_have = (cpus.unwrap_or(vm.spec.cpus), memory_mib.unwrap_or(vm.spec.memory_mib));
+    if cpus.is_some() || topology.is_some() || headroom.is_some() {
+        let topology = topology.unwrap_or(vm.spec.topology);
+        wrong.check("/topology", check_topology(topology, room.most_cpus(will_have.0)));
+    }
+    if cpus.is_some() || memory_mib.is_some() || headroom.is_some() {
+        check_headroom(&mut wrong, &room, will_have.0, will_have.1, now);
     }
     if let Some(machine_type) = machine_type {
         wrong.check("/machine_type", check_machine_type(machine_type, now));
@@ -126,6 +134,10 @@ pub(super) fn edit(id: VmId, edit: &EditVm, now: &Snapshot) -> Result<(), Proble
             needs_off.push(word);
         }
     }
+    if now.level >= LIFE {
+        // What can't change while it runs applies at its next power-off.
+        return Ok(());
+    }
     let busy = vm.status.state.is_active() || super::power::pending(vm).is_some();
     if busy && !needs_off.is_empty() {
         let detail = format!(
@@ -156,6 +168,31 @@ fn check_schedule(at: Timestamp, now: Timestamp) -> Result<(), String> {
         return Err("A machine can be planned for the coming year.".into());
     }
     Ok(())
+}
+
+/// The limits within which a machine of `cpus` and `memory_mib` can change while it runs.
+fn check_headroom(wrong: &mut Fields, room: &Headroom, cpus: u32, memory_mib: u64, now: &Snapshot) {
+    if let Some(most) = room.cpus_max {
+        let pointer = "/headroom/cpus_max";
+        wrong.check(pointer, check_cpus(most, now));
+        if most < cpus {
+            wrong.add(pointer, format!("The machine has {cpus} CPUs; it can't have fewer at most."));
+        }
+    }
+    if let Some(most) = room.memory_max_mib {
+        let pointer = "/headroom/memory_max_mib";
+        wrong.check(pointer, check_memory(most, now));
+        if most < memory_mib {
+            wrong.add(pointer, format!("The machine has {memory_mib} MiB; it can't have less at most."));
+        }
+    }
+    if let Some(least) = room.memory_min_mib {
+        let pointer = "/headroom/memory_min_mib";
+        wrong.check(pointer, check_memory(least, now));
+        if least > memory_mib {
+            wrong.add(pointer, format!("The machine has {memory_mib} MiB, which is less than this minimum."));
+        }
+    }
 }
 
 fn check_topology(topology: CpuTopology, cpus: u32) -> Result<(), String> {
@@ -205,18 +242,19 @@ fn check_boot(boot: &[BootDevice]) -> Result<(), String> {
     Ok(())
 }
 
-fn check_disk(wrong: &mut Fields, index: usize, disk: &NewDisk, now: &Snapshot) {
+/// Checks the disk at `at` of the request.
+pub(super) fn check_disk(wrong: &mut Fields, at: &str, disk: &NewDisk, now: &Snapshot) {
     match disk {
         NewDisk::Blank { size_bytes, .. } => {
-            wrong.check(&format!("/disks/{index}/size_bytes"), check_size(*size_bytes));
+            wrong.check(&format!("{at}/size_bytes"), check_size(*size_bytes));
         }
         NewDisk::Image { image, size_bytes, .. } => {
             let content = match usable(*image, ImageKind::Disk, now) {
                 Ok(content) => content,
-                Err(detail) => return wrong.add(format!("/disks/{index}/image"), detail),
+                Err(detail) => return wrong.add(format!("{at}/image"), detail),
             };
             let Some(size) = size_bytes else { return };
-            let pointer = format!("/disks/{index}/size_bytes");
+            let pointer = format!("{at}/size_bytes");
             if *size < content.virtual_bytes {
                 let least = human(content.virtual_bytes);
                 wrong.add(pointer, format!("The image has {least}; the disk over it can't be smaller."));
@@ -225,7 +263,7 @@ fn check_disk(wrong: &mut Fields, index: usize, disk: &NewDisk, now: &Snapshot) 
             }
         }
         NewDisk::Volume { volume, .. } => {
-            wrong.check(&format!("/disks/{index}/volume"), check_free(*volume, now));
+            wrong.check(&format!("{at}/volume"), check_free(*volume, now));
         }
     }
 }
@@ -269,24 +307,42 @@ fn check_nics(wrong: &mut Fields, vm: &CreateVm, now: &Snapshot) {
     }
     let mut given: BTreeSet<String> = BTreeSet::new();
     for (index, nic) in vm.nics.iter().enumerate().take(NICS_MAX) {
-        match now.networks.get(&nic.network).map(|n| (n.status.phase, &n.spec.name)) {
-            None => wrong.add(format!("/nics/{index}/network"), "There is no such network."),
-            Some((Phase::Deleting, name)) => {
-                wrong.add(format!("/nics/{index}/network"), format!("{name} is being deleted."));
-            }
-            Some((Phase::Creating | Phase::Ready, _)) => {}
-        }
-        let Some(mac) = &nic.mac else { continue };
-        let pointer = format!("/nics/{index}/mac");
-        let mac = mac.to_ascii_lowercase();
-        if let Err(detail) = check_mac(&mac) {
-            wrong.add(pointer, detail);
-        } else if let Some(owner) = now.vms.iter().find(|o| o.spec.nics.iter().any(|n| n.mac == mac)) {
-            wrong.add(pointer, format!("{} has a card with this address already.", owner.spec.name));
-        } else if !given.insert(mac) {
-            wrong.add(pointer, "Two cards can't have the same address.");
+        let at = format!("/nics/{index}");
+        check_network(wrong, &at, nic.network, now);
+        let Some(mac) = nic.mac.as_ref().map(|mac| mac.to_ascii_lowercase()) else { continue };
+        if check_free_mac(wrong, &at, &mac, now) && !given.insert(mac) {
+            wrong.add(format!("{at}/mac"), "Two cards can't have the same address.");
         }
     }
+}
+
+/// Checks the network of the card at `at` of the request.
+pub(super) fn check_network(wrong: &mut Fields, at: &str, network: NetworkId, now: &Snapshot) {
+    match now.networks.get(&network).map(|n| (n.status.phase, &n.spec.name)) {
+        None => wrong.add(format!("{at}/network"), "There is no such network."),
+        Some((Phase::Deleting, name)) => {
+            wrong.add(format!("{at}/network"), format!("{name} is being deleted."));
+        }
+        Some((Phase::Creating | Phase::Ready, _)) => {}
+    }
+}
+
+/// Checks the address of the card at `at` of the request; true when it is one that no machine has.
+pub(super) fn check_free_mac(wrong: &mut Fields, at: &str, mac: &str, now: &Snapshot) -> bool {
+    let pointer = format!("{at}/mac");
+    if let Err(detail) = check_mac(mac) {
+        wrong.add(pointer, detail);
+        return false;
+    }
+    let owner = now.vms.iter().find(|other| {
+        let leaving = &other.spec.hardware.changes;
+        other.spec.nics.iter().any(|nic| nic.mac == mac)
+            || leaving.iter().any(|request| request.work.is_about_nic(mac))
+    });
+    if let Some(owner) = owner {
+        wrong.add(pointer, format!("{} has a card with this address already.", owner.spec.name));
+    }
+    owner.is_none()
 }
 
 /// Checks a hardware address: six bytes in hex, of one card (not a group), not all zero.

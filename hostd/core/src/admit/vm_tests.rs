@@ -108,7 +108,13 @@ fn cards_need_a_network_and_an_address_of_their_own() {
     let network = sample::nat("default", "10.200.0.0/24");
     let mut other = sample::vm("db");
     let mac = "52:54:00:aa:bb:cc".to_owned();
-    other.spec.nics = vec![VmNic { network: network.id, mac: mac.clone(), model: NicModel::Virtio }];
+    other.spec.nics = vec![VmNic {
+        network: network.id,
+        mac: mac.clone(),
+        model: NicModel::Virtio,
+        slot: None,
+        unplugged: false,
+    }];
     let mut snapshot = now();
     snapshot.networks.insert(network.id, network.clone());
     snapshot.vms = vec![other];
@@ -152,6 +158,7 @@ fn a_running_machine_takes_only_light_edits() {
     let problem = edit(id, &heavy, &snapshot).expect_err("heavy");
     assert_eq!(problem.kind, ProblemKind::WrongState);
     assert!(problem.detail.contains("name, memory"), "{problem}");
+    edit(id, &heavy, &Snapshot { level: LIFE, ..snapshot.clone() }).expect("what can't change now waits");
     snapshot.vm.as_mut().expect("a machine").status.state = VmState::Off;
     edit(id, &heavy, &snapshot).expect("off");
     let bad = EditVm { memory_mib: Some(1), cpus: Some(99), ..EditVm::default() };
@@ -162,6 +169,17 @@ fn a_running_machine_takes_only_light_edits() {
     assert!(edit(id, &odd, &snapshot).expect_err("odd").at("/topology").is_some());
     let both = EditVm { topology: Some(CpuTopology { sockets: 3, threads: 1 }), ..odd };
     edit(id, &both, &snapshot).expect("three on three");
+    let room = |cpus_max, memory_max_mib, memory_min_mib| EditVm {
+        headroom: Some(Headroom { cpus_max, memory_max_mib, memory_min_mib }),
+        ..EditVm::default()
+    };
+    for (wrong, field) in [
+        (room(Some(0), None, None), "/headroom/cpus_max"),
+        (room(None, Some(16), None), "/headroom/memory_max_mib"),
+        (room(None, None, Some(1024)), "/headroom/memory_min_mib"),
+    ] {
+        assert!(edit(id, &wrong, &snapshot).expect_err(field).at(field).is_some(), "{field}");
+    }
     let unknown = EditVm { machine_type: Some("q35".into()), ..EditVm::default() };
     assert!(edit(id, &unknown, &snapshot).expect_err("an alias").at("/machine_type").is_some());
     let insert = EditVm { cdrom: Some(CdromChange::Insert { image: ImageId::new() }), ..EditVm::default() };

@@ -15,10 +15,12 @@ impl Core {
         Ok(match command {
             Command::Vm(c) => match c {
                 VmCommand::Create { host, .. } => Some(*host),
-                VmCommand::Edit { id, .. } | VmCommand::Power { id, .. } | VmCommand::Delete { id, .. } => {
-                    store.vm(*id).await?.map(|vm| vm.spec.host)
-                }
+                VmCommand::Edit { id, .. }
+                | VmCommand::Change { id, .. }
+                | VmCommand::Power { id, .. }
+                | VmCommand::Delete { id, .. } => store.vm(*id).await?.map(|vm| vm.spec.host),
                 VmCommand::Report { .. }
+                | VmCommand::Changed { .. }
                 | VmCommand::Deleted { .. }
                 | VmCommand::CreateFailed { .. }
                 | VmCommand::Place { .. } => None,

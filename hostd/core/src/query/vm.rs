@@ -84,10 +84,8 @@ impl Core {
         let about = id.to_string();
         let task = running.into_iter().find(|task| task.subject.id == about);
         let name = self.0.libvirt_names.of(id);
-        let mut pending: Vec<String> = name
-            .map(|name| format!("its name inside libvirt, which is {name} until then"))
-            .into_iter()
-            .collect();
+        let name = name.map(|name| format!("its name inside libvirt, which is {name} until then"));
+        let mut pending: Vec<String> = vm.status.pending.iter().cloned().chain(name).collect();
         let here = vm.spec.host == self.host();
         let newest_machine_type = if here { self.0.hypervisor.machine_types().pop() } else { None };
         let largest = disks.iter().map(|disk| disk.volume.spec.size_bytes).max();

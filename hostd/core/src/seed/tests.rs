@@ -40,7 +40,13 @@ fn vm(custom: Customization) -> Vm {
     let mut vm = sample::vm("web");
     vm.spec.customization = Some(custom);
     vm.spec.nics = ["52:54:00:00:00:01", "52:54:00:00:00:02"]
-        .map(|mac| VmNic { network: NetworkId::new(), mac: mac.into(), model: NicModel::Virtio })
+        .map(|mac| VmNic {
+            network: NetworkId::new(),
+            mac: mac.into(),
+            model: NicModel::Virtio,
+            slot: None,
+            unplugged: false,
+        })
         .to_vec();
     vm
 }

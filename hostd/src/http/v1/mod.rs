@@ -14,6 +14,7 @@ pub mod network;
 pub mod snapshot;
 pub mod task;
 pub mod vm;
+pub mod vm_device;
 pub mod volume;
 
 use super::stream;
@@ -41,6 +42,10 @@ pub fn add_all<C>(routes: Routes<C>) -> Routes<C> {
         .document(signed, routes!(vm::list_vms, vm::create_vm))
         .document(signed, routes!(vm::get_vm, vm::edit_vm, vm::delete_vm))
         .document(signed, routes!(vm::set_power))
+        .document(signed, routes!(vm_device::attach_disk))
+        .document(signed, routes!(vm_device::grow_disk, vm_device::detach_disk))
+        .document(signed, routes!(vm_device::attach_nic))
+        .document(signed, routes!(vm_device::edit_nic, vm_device::detach_nic))
         .document(signed, routes!(vm::make_ticket))
         .document(signed, routes!(vm::get_screenshot))
         .document(signed, routes!(vm::list_vm_samples))

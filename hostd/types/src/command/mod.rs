@@ -224,6 +224,8 @@ impl Command {
             Command::Vm(c) => match c {
                 VmCommand::Create { .. } => "vm.create".into(),
                 VmCommand::Edit { .. } => "vm.edit".into(),
+                VmCommand::Change { change, .. } => format!("vm.{}", change.as_str()),
+                VmCommand::Changed { .. } => "vm.changed".into(),
                 VmCommand::Power { action, .. } => format!("vm.{}", action.as_str()),
                 VmCommand::Delete { .. } => "vm.delete".into(),
                 VmCommand::Report { .. } => "vm.report".into(),

@@ -25,6 +25,24 @@ pub enum VmCommand {
         /// What changes.
         edit: EditVm,
     },
+    /// Attach, change or detach a device, whether it runs or not. Starts a task.
+    Change {
+        /// The machine.
+        id: VmId,
+        /// Refuse when its generation is another.
+        expect: Option<u64>,
+        /// What changes.
+        change: DeviceChange,
+    },
+    /// How a change of a device came out.
+    Changed {
+        /// The machine.
+        id: VmId,
+        /// The task that asked for it.
+        task: TaskId,
+        /// How.
+        end: ChangeEnd,
+    },
     /// Do something with its power. Starts a task.
     Power {
         /// The machine.

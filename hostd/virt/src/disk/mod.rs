@@ -3,11 +3,13 @@
 
 mod create;
 mod format;
+mod grow;
 mod inspect;
 mod layer;
 mod qcow2;
 
 pub use create::create;
+pub use grow::grow;
 pub use inspect::inspect;
 pub use layer::{Layer, backing, commit, let_go, put, rename_backing, verify};
 

@@ -1,7 +1,7 @@
 //! Disks, the CD-ROM drive, network cards and the controllers they sit on.
 
 use crate::element::{Element, element};
-use crate::plan::{DiskSource, DomainPlan};
+use crate::plan::{DiskSource, DomainPlan, NicSource};
 use hostd_types::{DiskBus, NicModel, VolumeId};
 use std::path::Path;
 
@@ -19,20 +19,15 @@ pub fn controllers(plan: &DomainPlan, extra: usize) -> Vec<Element> {
 
 /// The plan's disks; `direct` and `order` run beside them.
 pub fn disks(plan: &DomainPlan, direct: &[bool], order: &[Option<u32>]) -> Vec<Element> {
-    let (mut virtio, mut sata) = (0, 1); // sda is the CD-ROM drive
-    let mut made = Vec::new();
-    for (index, source) in plan.disks.iter().enumerate() {
-        let target = match source.bus {
-            DiskBus::Virtio => target("vd", &mut virtio),
-            DiskBus::Sata => target("sd", &mut sata),
-        };
+    let made = |(index, source): (usize, &DiskSource)| {
         let direct = direct.get(index).copied().unwrap_or(false);
-        made.push(disk(source, direct, &target, order.get(index).copied().flatten()));
-    }
-    made
+        disk(source, direct, order.get(index).copied().flatten())
+    };
+    plan.disks.iter().enumerate().map(made).collect()
 }
 
-fn disk(source: &DiskSource, direct: bool, target: &str, order: Option<u32>) -> Element {
+/// One disk; `direct`: its file system takes direct I/O.
+pub fn disk(source: &DiskSource, direct: bool, order: Option<u32>) -> Element {
     let bus = match source.bus {
         DiskBus::Virtio => "virtio",
         DiskBus::Sata => "sata",
@@ -49,7 +44,7 @@ fn disk(source: &DiskSource, direct: bool, target: &str, order: Option<u32>) -> 
         .with("device", "disk")
         .holding(driver)
         .holding(element("source").with("file", source.path.display()))
-        .holding(element("target").with("dev", target).with("bus", bus))
+        .holding(element("target").with("dev", target(source.bus, source.slot)).with("bus", bus))
         .holding(element("serial").saying(serial_number(source.volume)))
         .holding_all(order.map(|o| element("boot").with("order", o)))
 }
@@ -75,38 +70,45 @@ pub fn cdrom(image: Option<&Path>, order: Option<u32>) -> Element {
 /// The drive that the customization is read from. A CD-ROM drive, because every guest has a driver for one; behind the
 /// disks, so that none of them gets another name by it.
 pub fn seed(plan: &DomainPlan, file: &Path) -> Element {
-    let mut behind = 1 + plan.disks.iter().filter(|disk| disk.bus == DiskBus::Sata).count();
+    let all = plan.disks.iter().chain(&plan.leaving_disks).filter(|disk| disk.bus == DiskBus::Sata);
+    let behind = all.map(|disk| disk.slot.saturating_add(1)).max().unwrap_or(0);
     element("disk")
         .with("type", "file")
         .with("device", "cdrom")
         .holding(element("driver").with("name", "qemu").with("type", "raw"))
         .holding(element("source").with("file", file.display()))
-        .holding(element("target").with("dev", target("sd", &mut behind)).with("bus", "sata"))
+        .holding(element("target").with("dev", target(DiskBus::Sata, behind)).with("bus", "sata"))
         .holding(element("readonly"))
 }
 
 /// The plan's network cards.
 pub fn nics(plan: &DomainPlan, order: &[Option<u32>]) -> Vec<Element> {
-    let card = |(index, nic): (usize, &crate::plan::NicSource)| {
-        let model = match nic.model {
-            NicModel::Virtio => "virtio",
-            NicModel::E1000 => "e1000",
-        };
-        element("interface")
-            .with("type", "bridge")
-            .holding(element("mac").with("address", &nic.mac))
-            .holding(element("source").with("bridge", &nic.bridge))
-            .holding(element("model").with("type", model))
-            .holding_all(order.get(index).copied().flatten().map(|o| element("boot").with("order", o)))
-    };
-    plan.nics.iter().enumerate().map(card).collect()
+    let made = |(index, nic): (usize, &NicSource)| card(nic, order.get(index).copied().flatten());
+    plan.nics.iter().enumerate().map(made).collect()
 }
 
-/// The next device name with `prefix`: `vda` … `vdz`, `vdaa` …
-fn target(prefix: &str, next: &mut usize) -> String {
+/// One network card.
+pub fn card(nic: &NicSource, order: Option<u32>) -> Element {
+    let model = match nic.model {
+        NicModel::Virtio => "virtio",
+        NicModel::E1000 => "e1000",
+    };
+    element("interface")
+        .with("type", "bridge")
+        .holding(element("mac").with("address", &nic.mac))
+        .holding(element("source").with("bridge", &nic.bridge))
+        .holding(element("model").with("type", model))
+        .holding_all((!nic.plugged).then(|| element("link").with("state", "down")))
+        .holding_all(order.map(|o| element("boot").with("order", o)))
+}
+
+/// The name of the disk in place `slot` of a bus: `vda` … `vdz`, `vdaa` …; `sda` is the CD-ROM drive.
+pub fn target(bus: DiskBus, slot: u32) -> String {
+    let (prefix, mut rest) = match bus {
+        DiskBus::Virtio => ("vd", slot),
+        DiskBus::Sata => ("sd", slot.saturating_add(1)),
+    };
     let mut letters = Vec::new();
-    let mut rest = *next;
-    *next += 1;
     loop {
         letters.insert(0, b'a' + u8::try_from(rest % 26).unwrap_or(0));
         if rest < 26 {
@@ -123,7 +125,8 @@ mod tests {
 
     #[test]
     fn targets_run_past_the_alphabet() {
-        let names: Vec<String> = (0..704).map(|n| target("vd", &mut { n })).collect();
+        let names: Vec<String> = (0..704).map(|slot| target(DiskBus::Virtio, slot)).collect();
+        assert_eq!(target(DiskBus::Sata, 0), "sdb");
         for (index, name) in
             [(0, "vda"), (25, "vdz"), (26, "vdaa"), (27, "vdab"), (701, "vdzz"), (702, "vdaaa")]
         {

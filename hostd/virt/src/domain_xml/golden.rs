@@ -5,7 +5,7 @@ use crate::definition;
 use crate::drift::drift;
 use crate::observe::SeenDomain;
 use crate::plan::{DiskSource, NicSource};
-use hostd_types::{DiskBus, DiskFormat, GuestOs, NicModel, VmId, VmState, VolumeId};
+use hostd_types::{DiskBus, DiskFormat, GuestOs, Headroom, NicModel, VmId, VmState, VolumeId};
 use proptest::prelude::*;
 
 fn plan(kvm: bool) -> DomainPlan {
@@ -16,8 +16,16 @@ fn plan(kvm: bool) -> DomainPlan {
         path: format!("/data/pools/local/volumes/{last}.{}", format.as_str()).into(),
         format,
         bus,
+        slot: 0,
+        changing: false,
     };
-    let nic = |mac: &str, model| NicSource { bridge: "qx0".into(), mac: mac.into(), model };
+    let nic = |mac: &str, model| NicSource {
+        bridge: "qx0".into(),
+        mac: mac.into(),
+        model,
+        plugged: true,
+        changing: false,
+    };
     DomainPlan {
         vm: VmId::from_uuid(id(0)),
         name: "web-1".into(),
@@ -30,12 +38,15 @@ fn plan(kvm: bool) -> DomainPlan {
         machine_type: kvm.then(|| "pc-q35-10.0".into()),
         seed: kvm,
         memory_mib: 2048,
+        headroom: Headroom::default(),
         firmware: if kvm { Firmware::Uefi } else { Firmware::Bios },
         boot: vec![BootDevice::Cdrom, BootDevice::Disk],
         kvm,
         disks: vec![disk(1, DiskFormat::Qcow2, DiskBus::Virtio), disk(2, DiskFormat::Raw, DiskBus::Sata)],
         cdrom: Some("/data/pools/local/images/i.img".into()),
         nics: vec![nic("52:54:00:00:00:01", NicModel::Virtio), nic("52:54:00:00:00:02", NicModel::E1000)],
+        leaving_disks: Vec::new(),
+        leaving_nics: Vec::new(),
     }
 }
 
@@ -69,6 +80,14 @@ fn the_xml_is_as_agreed() {
     assert_golden("kvm-performance.xml", &domain_xml(&arranged, &around(&arranged)));
     let windows = DomainPlan { guest_os: GuestOs::Windows11, ..plan(true) };
     assert_golden("kvm-windows.xml", &domain_xml(&windows, &around(&windows)));
+    let roomy = DomainPlan {
+        topology: CpuTopology { sockets: 2, threads: 1 },
+        headroom: Headroom { cpus_max: Some(4), memory_max_mib: Some(4096), memory_min_mib: None },
+        disks: vec![DiskSource { slot: 3, ..plan(false).disks.remove(0) }],
+        nics: vec![NicSource { plugged: false, ..plan(false).nics.remove(0) }],
+        ..plan(false)
+    };
+    assert_golden("headroom.xml", &domain_xml(&roomy, &around(&roomy)));
     let bare = DomainPlan {
         description: String::new(),
         boot: Vec::new(),
@@ -104,6 +123,7 @@ proptest! {
             generation: read.generation,
             persistent: true,
             shape: read.shape,
+            saved: None,
         };
         prop_assert_eq!(drift(&plan, &domain), Vec::<String>::new());
     }

@@ -10,7 +10,7 @@ use crate::plan::DomainPlan;
 use hostd_types::{BootDevice, CpuMode, CpuTopology, Firmware, default_boot};
 use std::path::{Path, PathBuf};
 
-pub use device::cdrom;
+pub use device::{card, cdrom, disk, target};
 
 /// Namespace of our element in a domain's metadata.
 pub const NAMESPACE: &str = "https://quantix.dev/xmlns/domain/1";
@@ -61,15 +61,20 @@ pub fn domain_xml(plan: &DomainPlan, around: &Surroundings) -> String {
         .with("type", if kvm { "kvm" } else { "qemu" })
         .holding(element("name").saying(&plan.name))
         .holding(element("uuid").saying(plan.vm))
-        .holding(element("metadata").holding(
-            element("quantix:domain").with("xmlns:quantix", NAMESPACE).with("generation", plan.generation),
-        ));
+        .holding(
+            element("metadata").holding(
+                element("quantix:domain")
+                    .with("xmlns:quantix", NAMESPACE)
+                    .with("generation", plan.generation)
+                    .with("cpus", plan.cpus),
+            ),
+        );
     if !plan.description.is_empty() {
         domain = domain.holding(element("description").saying(&plan.description));
     }
     domain
-        .holding(element("memory").with("unit", "MiB").saying(plan.memory_mib))
-        .holding(element("vcpu").with("placement", "static").saying(plan.cpus))
+        .holding_all(memory(plan))
+        .holding(vcpus(plan))
         .holding(boot_firmware(plan))
         .holding(features(plan))
         .holding(cpu(plan))
@@ -79,6 +84,23 @@ pub fn domain_xml(plan: &DomainPlan, around: &Surroundings) -> String {
         .holding(element("on_crash").saying("destroy"))
         .holding(devices(plan, around))
         .to_xml()
+}
+
+/// The most it can have, and what it has when that is less.
+fn memory(plan: &DomainPlan) -> Vec<Element> {
+    let most = plan.headroom.most_memory(plan.memory_mib);
+    let size = |name: &'static str, mib: u64| element(name).with("unit", "MiB").saying(mib);
+    let mut elements = vec![size("memory", most)];
+    if most > plan.memory_mib {
+        elements.push(size("currentMemory", plan.memory_mib));
+    }
+    elements
+}
+
+fn vcpus(plan: &DomainPlan) -> Element {
+    let most = plan.headroom.most_cpus(plan.cpus);
+    let vcpu = element("vcpu").with("placement", "static");
+    if most > plan.cpus { vcpu.with("current", plan.cpus).saying(most) } else { vcpu.saying(most) }
 }
 
 fn boot_firmware(plan: &DomainPlan) -> Element {
@@ -135,7 +157,8 @@ fn cpu(plan: &DomainPlan) -> Element {
     };
     // Without it QEMU makes each CPU a socket, of which many guests' licences take two.
     let CpuTopology { sockets, threads } = plan.topology;
-    let cores = plan.topology.cores(plan.cpus).unwrap_or(plan.cpus);
+    let most = plan.headroom.most_cpus(plan.cpus);
+    let cores = plan.topology.cores(most).unwrap_or(most);
     cpu.holding(element("topology").with("sockets", sockets).with("cores", cores).with("threads", threads))
 }
 

@@ -37,6 +37,9 @@ impl Work {
             Step::Delete => self.delete().await,
             Step::Define(state, reason) => self.define_again(state, reason).await,
             Step::ChangeMedium => self.change_medium().await,
+            Step::Device { task, on } => self.device(task, on).await,
+            Step::EndChange(task, end) => self.end_change(task, end).await,
+            Step::Give(live) => self.give(live).await,
             Step::Start { define } => self.start(define).await,
             Step::Press => self.press().await,
             Step::ForceOff => self.force_off().await,
@@ -85,6 +88,8 @@ impl Work {
             state,
             reason: reason.map(str::to_owned),
             drift: Vec::new(),
+            // What waits for the power-off is looked at again with the next look.
+            pending: if state == self.vm.status.state { self.vm.status.pending.clone() } else { Vec::new() },
             ..self.vm.status.clone()
         }
     }
@@ -108,7 +113,7 @@ impl Work {
         self.report(self.status(state, reason), Some(Err(problem))).await
     }
 
-    fn domain_plan(&self) -> Result<&DomainPlan, Problem> {
+    pub(super) fn domain_plan(&self) -> Result<&DomainPlan, Problem> {
         self.plan.as_ref().ok_or_else(|| {
             let detail = format!("A disk or network of {} is gone; it can't be defined.", self.vm.spec.name);
             Problem::new(ProblemKind::Conflict, detail)
@@ -185,6 +190,10 @@ impl Work {
             let problem = virt(&format!("Defining {}", self.vm.spec.name), error);
             if down {
                 return Err(problem);
+            }
+            if let Some(task) = self.addition() {
+                // It could be defined before.
+                return self.end_change(task, ChangeEnd::Failed { problem }).await;
             }
             let mut status = self.status(state, reason.as_deref());
             status.drift = vec![problem.detail];

@@ -17,6 +17,8 @@ pub(super) struct Wanted {
     taking: HashMap<VmId, Snapshot>,
     tasks: Vec<Task>,
     kvm: bool,
+    /// All members know that settings may wait for the next power-off.
+    pub waits_known: bool,
 }
 
 impl Wanted {
@@ -43,21 +45,46 @@ impl Wanted {
             taking: taking.map(|snapshot| (snapshot.spec.vm, snapshot)).collect(),
             tasks: store.running_tasks_on(host).await?,
             kvm: core.acceleration().await == Acceleration::Kvm,
+            waits_known: store.level().await? >= LIFE,
         })
     }
 
     /// What the domain of `vm` is made from; `None` when a disk or network has no row any more.
     pub fn domain_plan(&self, core: &Core, vm: &Vm) -> Option<DomainPlan> {
         let pool = &core.0.pool;
-        let disk = |disk: &VmDisk| {
+        let changes = &vm.spec.hardware.changes;
+        let source = |disk: &VmDisk, slot: u32| {
             let volume = self.volumes.get(&disk.volume)?;
             let hostd_virt::disk::Layer { path, format } = pool.active(volume);
-            Some(DiskSource { volume: volume.id, path, format, bus: disk.bus })
+            let changing = changes.iter().any(|request| request.work.is_about_disk(volume.id));
+            Some(DiskSource { volume: volume.id, path, format, bus: disk.bus, slot, changing })
         };
-        let nic = |nic: &VmNic| {
+        let card = |nic: &VmNic| {
             let bridge = self.networks.get(&nic.network)?.spec.bridge.clone();
-            Some(NicSource { bridge, mac: nic.mac.clone(), model: nic.model })
+            let changing = changes.iter().any(|request| request.work.is_about_nic(&nic.mac));
+            Some(NicSource {
+                bridge,
+                mac: nic.mac.clone(),
+                model: nic.model,
+                plugged: !nic.unplugged,
+                changing,
+            })
         };
+        let slots = disk_slots(&vm.spec.disks);
+        let disks = vm.spec.disks.iter().zip(slots).filter(|(disk, _)| !self.is_coming(vm, disk.volume));
+        let (mut leaving_disks, mut leaving_nics) = (Vec::new(), Vec::new());
+        for request in changes {
+            match &request.work {
+                DeviceWork::DetachDisk { disk, .. } => {
+                    leaving_disks.extend(source(disk, disk.slot.unwrap_or_default()));
+                }
+                DeviceWork::DetachNic { nic, .. } => leaving_nics.extend(card(nic)),
+                DeviceWork::AttachDisk { .. }
+                | DeviceWork::GrowDisk { .. }
+                | DeviceWork::AttachNic { .. }
+                | DeviceWork::EditNic { .. } => {}
+            }
+        }
         Some(DomainPlan {
             vm: vm.id,
             name: vm.spec.name.clone(),
@@ -70,18 +97,35 @@ impl Wanted {
             machine_type: vm.spec.machine_type.clone(),
             seed: vm.spec.customization.is_some(),
             memory_mib: vm.spec.memory_mib,
+            headroom: vm.spec.hardware.headroom,
             firmware: vm.spec.firmware,
             boot: vm.spec.boot.clone(),
             kvm: self.kvm,
-            disks: vm.spec.disks.iter().map(disk).collect::<Option<_>>()?,
+            disks: disks.map(|(disk, slot)| source(disk, slot)).collect::<Option<_>>()?,
             cdrom: vm.spec.cdrom.map(|image| pool.image(image)),
-            nics: vm.spec.nics.iter().map(nic).collect::<Option<_>>()?,
+            nics: vm.spec.nics.iter().map(card).collect::<Option<_>>()?,
+            leaving_disks,
+            leaving_nics,
         })
     }
 
     /// How long until the next planned machine is to be made.
     pub fn next_planned(&self) -> Option<Duration> {
         self.vms.iter().filter_map(planned_in).min()
+    }
+
+    /// The volume is still being made for a machine that exists: it is not in the definition yet.
+    fn is_coming(&self, vm: &Vm, id: VolumeId) -> bool {
+        let made = self.volumes.get(&id).is_none_or(|volume| volume.status.phase != Phase::Creating);
+        let attach = |work: &DeviceWork| match work {
+            DeviceWork::AttachDisk { volume, .. } => *volume == id,
+            DeviceWork::DetachDisk { .. }
+            | DeviceWork::GrowDisk { .. }
+            | DeviceWork::AttachNic { .. }
+            | DeviceWork::EditNic { .. }
+            | DeviceWork::DetachNic { .. } => false,
+        };
+        !made && vm.spec.hardware.changes.iter().any(|request| attach(&request.work))
     }
 
     /// The snapshot of `vm` that is being taken.
@@ -91,16 +135,19 @@ impl Wanted {
 
     /// Whether the disks of `vm` are there.
     pub fn disks(&self, core: &Core, vm: &Vm) -> Parts {
-        disks(vm.spec.disks.iter().map(|disk| {
-            if let Some(problem) = core.0.faults.volume(disk.volume) {
-                return Disk::Failed(problem);
-            }
-            match self.volumes.get(&disk.volume) {
-                None => Disk::Missing,
-                Some(volume) if volume.status.phase == Phase::Creating => Disk::Making,
-                Some(_) => Disk::Ready,
-            }
-        }))
+        disks(vm.spec.disks.iter().map(|disk| self.disk(core, disk.volume)))
+    }
+
+    /// How far one disk is.
+    pub fn disk(&self, core: &Core, id: VolumeId) -> Disk {
+        if let Some(problem) = core.0.faults.volume(id) {
+            return Disk::Failed(problem);
+        }
+        match self.volumes.get(&id) {
+            None => Disk::Missing,
+            Some(volume) if volume.status.phase == Phase::Creating => Disk::Making,
+            Some(_) => Disk::Ready,
+        }
     }
 
     /// Whether the networks of `vm` are up; `seen`: this daemon has looked at them since it started.

@@ -9,6 +9,7 @@
 
 mod act;
 mod autostart;
+mod devices;
 mod gather;
 mod plan;
 mod quiesce;
@@ -101,13 +102,21 @@ impl Vms {
             (Some(plan), Some(domain)) => hostd_virt::drift(plan, domain),
             (Some(_) | None, _) => Vec::new(),
         };
+        let waiting = match (&plan_of, domain) {
+            (Some(plan), Some(domain)) if wanted.waits_known => hostd_virt::pending(plan, domain),
+            (Some(_) | None, _) => Vec::new(),
+        };
+        let kept_differs = match (&plan_of, domain) {
+            (Some(plan), Some(domain)) => hostd_virt::outdated(plan, domain),
+            (Some(_) | None, _) => false,
+        };
         let medium_differs = match (&plan_of, domain) {
             (Some(plan), Some(domain)) => plan.cdrom != domain.shape.cdrom,
             (Some(_) | None, _) => false,
         };
         let generation = domain.map(|domain| (domain.persistent, domain.generation));
-        let fault = format!("{generation:?} {drift:?}");
-        if generation == Some((true, Some(vm.meta.generation))) && drift.is_empty() {
+        let fault = format!("{generation:?} {drift:?} {kept_differs}");
+        if generation == Some((true, Some(vm.meta.generation))) && drift.is_empty() && !kept_differs {
             self.waits.mended(vm.id);
         }
         let held =
@@ -129,8 +138,12 @@ impl Vms {
             vm,
             domain,
             drift,
+            pending: waiting,
+            kept_differs,
             medium_differs,
             early: vm.planned_for(Timestamp::now()).is_some(),
+            changes: devices::changes(&self.core, vm, domain, work.plan.as_ref(), wanted, &self.waits),
+            live: devices::live(vm.id, domain, work.plan.as_ref(), &self.waits),
             disks: wanted.disks(&self.core, vm),
             networks: wanted.networks(vm, self.core.0.networks_seen.load(Ordering::Acquire)),
             patient: pending(vm).is_some_and(|request| wanted.own(request) && self.patient(vm.id, request)),
@@ -210,6 +223,7 @@ impl Reconcile for Vms {
             }
         }
         summary.changed += self.autostart.run(&self.core, &wanted.vms, &settled).await?;
+        self.waits.keep_asked(&wanted.vms);
         let waits = self.waits.next().map(|until| until.saturating_duration_since(Instant::now()));
         summary.again = waits.into_iter().chain(wanted.next_planned()).min();
         Ok(summary)

@@ -1,5 +1,6 @@
 //! What to do about each machine; pure. One step at a time: after it the machine is looked at again.
 
+use super::devices::{self, Change, Live};
 use crate::admit::{pending, words};
 use hostd_types::*;
 use hostd_virt::SeenDomain;
@@ -67,6 +68,14 @@ pub(super) struct Sight<'a> {
     pub domain: Option<&'a SeenDomain>,
     /// Differences of the definition in force, in words.
     pub drift: Vec<String>,
+    /// What waits for its next power-off, in words.
+    pub pending: Vec<String>,
+    /// What is kept for its next start is not made from what is wanted.
+    pub kept_differs: bool,
+    /// Changes of devices under way, oldest first.
+    pub changes: Vec<Change<'a>>,
+    /// CPUs or memory to give it while it runs.
+    pub live: Option<Live>,
     /// The medium in the drive is another one.
     pub medium_differs: bool,
     /// It is to be made later.
@@ -98,6 +107,17 @@ pub(super) enum Step {
     Define(VmState, Option<String>),
     /// Change the medium in the drive of a running machine.
     ChangeMedium,
+    /// Do something about a device of a running machine, or grow a disk.
+    Device {
+        /// The task of the change.
+        task: TaskId,
+        /// It runs.
+        on: bool,
+    },
+    /// Report how a change of a device came out.
+    EndChange(TaskId, ChangeEnd),
+    /// Give CPUs or memory to a running machine.
+    Give(Live),
     /// Start it (defining it first if `define`).
     Start {
         /// The definition is out of date.
@@ -224,6 +244,7 @@ fn outdated(sight: &Sight<'_>) -> bool {
             !domain.persistent
                 || domain.generation != Some(sight.vm.meta.generation)
                 || (is_off(domain.state) && !sight.drift.is_empty())
+                || sight.kept_differs
         }
     }
 }
@@ -244,6 +265,9 @@ fn settle(sight: &Sight<'_>) -> Option<Step> {
     let status = seen(sight);
     if outdated(sight) && !sight.stubborn {
         return Some(Step::Define(status.state, status.reason));
+    }
+    if let Some(step) = devices::plan(sight, domain.state) {
+        return Some(step);
     }
     (!same(&status, &sight.vm.status)).then_some(Step::Report(status, None))
 }
@@ -277,6 +301,7 @@ pub(super) fn seen(sight: &Sight<'_>) -> VmStatus {
         power_done: last.power_done,
         applied_generation: if current { sight.vm.meta.generation } else { last.applied_generation },
         drift: sight.drift.clone(),
+        pending: sight.pending.clone(),
         observed_at: last.observed_at,
     }
 }

@@ -11,6 +11,7 @@ struct Case {
     cancelled: bool,
     stubborn: bool,
     drift: Vec<String>,
+    kept_differs: bool,
     medium_differs: bool,
     early: bool,
     disks: Parts,
@@ -30,6 +31,7 @@ impl Case {
             generation: Some(vm.meta.generation),
             persistent: true,
             shape: DomainShape::default(),
+            saved: None,
         };
         Self {
             vm,
@@ -38,6 +40,7 @@ impl Case {
             cancelled: false,
             stubborn: false,
             drift: Vec::new(),
+            kept_differs: false,
             medium_differs: false,
             early: false,
             disks: Parts::Ready,
@@ -68,6 +71,10 @@ impl Case {
             vm: &self.vm,
             domain: self.domain.as_ref(),
             drift: self.drift.clone(),
+            pending: Vec::new(),
+            kept_differs: self.kept_differs,
+            changes: Vec::new(),
+            live: None,
             medium_differs: self.medium_differs,
             early: self.early,
             disks: self.disks.clone(),
@@ -255,6 +262,8 @@ fn definitions_are_mended_while_off_and_told_while_running() {
     assert!(matches!(foreign.step(), Some(Step::Define(S::Off, None))));
     let edited = Case::new(S::Running).with(|c| c.vm.meta.generation = 2);
     assert!(matches!(edited.step(), Some(Step::Define(S::Running, None))));
+    let kept = Case::new(S::Running).with(|c| c.kept_differs = true);
+    assert!(matches!(kept.step(), Some(Step::Define(S::Running, None))));
     let medium = Case::new(S::Running).with(|c| c.medium_differs = true);
     assert_eq!(medium.step(), Some(Step::ChangeMedium));
 }

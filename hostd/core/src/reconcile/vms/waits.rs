@@ -1,5 +1,6 @@
 //! What the machines' reconciler remembers between runs; losing it at a restart does no harm.
 
+use super::plan::Wait;
 use crate::admit::pending;
 use hostd_types::*;
 use std::collections::HashMap;
@@ -17,6 +18,8 @@ struct Memory {
     starts: HashMap<VmId, (u64, Instant)>,
     /// By machine: what was wrong with its definition when it was last written, and when that was.
     stuck: HashMap<VmId, (String, Instant)>,
+    /// By machine and what it was asked for while it runs: until when that may take.
+    asked: HashMap<(VmId, String), Instant>,
 }
 
 /// Deadlines of guests that were asked to shut down, and definitions that were just written.
@@ -39,9 +42,28 @@ impl Waits {
     pub fn forget(&self, vm: VmId) {
         self.memory().waits.remove(&vm);
     }
-    /// The earliest deadline.
+    /// The earliest deadline that is still to come.
     pub fn next(&self) -> Option<Instant> {
-        self.memory().waits.values().map(|(_, until)| *until).min()
+        let (memory, now) = (self.memory(), Instant::now());
+        let asked = memory.asked.values().filter(|until| **until > now);
+        memory.waits.values().map(|(_, until)| until).chain(asked).min().copied()
+    }
+    /// `vm` was asked for `what` while it runs; that may take until then.
+    pub fn ask(&self, vm: VmId, what: String, until: Instant) {
+        self.memory().asked.insert((vm, what), until);
+    }
+    /// Where the wait for `what` is.
+    pub fn asked(&self, vm: VmId, what: &str) -> Wait {
+        match self.memory().asked.get(&(vm, what.to_owned())) {
+            None => Wait::None,
+            Some(until) if Instant::now() < *until => Wait::Running,
+            Some(_) => Wait::Over,
+        }
+    }
+    /// Forgets what was asked of machines that are gone or off.
+    pub fn keep_asked(&self, vms: &[Vm]) {
+        let on = |id: &VmId| vms.iter().any(|vm| vm.id == *id && vm.status.state.is_active());
+        self.memory().asked.retain(|(id, _), _| on(id));
     }
     /// Until when start `seq`, made by the host itself, waits for networks; `left` is the time it has when it is first
     /// seen, so that a clock set meanwhile neither shortens nor prolongs it.

@@ -1,0 +1,164 @@
+//! Forms about the devices of a machine that exists, and how far its CPUs and memory can change while it runs.
+
+use super::disk::DiskForm;
+use crate::fields::{Fields, Reading};
+use hostd_types::*;
+
+/// Limits, as typed; empty: none beyond what the machine has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct RoomForm {
+    pub(crate) cpus_max: String,
+    pub(crate) memory_max: String,
+    pub(crate) memory_min: String,
+}
+
+impl RoomForm {
+    /// Filled from what is there; memory in MiB.
+    pub(crate) fn of(room: &Headroom) -> Self {
+        let said = |value: Option<u64>| value.map(|v| v.to_string()).unwrap_or_default();
+        Self {
+            cpus_max: said(room.cpus_max.map(u64::from)),
+            memory_max: said(room.memory_max_mib),
+            memory_min: said(room.memory_min_mib),
+        }
+    }
+    /// What was sent; what was not stays as `now`.
+    pub(crate) fn read(fields: &Fields, now: Self) -> Self {
+        let or = |name: &str, now: String| if fields.ticked(name) { fields.text(name) } else { now };
+        Self {
+            cpus_max: or("cpus_max", now.cpus_max),
+            memory_max: or("memory_max", now.memory_max),
+            memory_min: or("memory_min", now.memory_min),
+        }
+    }
+    /// What it means.
+    pub(crate) fn headroom(&self, reading: &mut Reading) -> Headroom {
+        let mut number = |field: &str, text: &str| -> Option<u64> {
+            (!text.is_empty()).then(|| reading.whole(&format!("/headroom/{field}"), text))
+        };
+        let cpus = number("cpus_max", &self.cpus_max);
+        Headroom {
+            cpus_max: cpus.map(|cpus| u32::try_from(cpus).unwrap_or(u32::MAX)),
+            memory_max_mib: number("memory_max_mib", &self.memory_max),
+            memory_min_mib: number("memory_min_mib", &self.memory_min),
+        }
+    }
+}
+
+/// The form of one more card.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct NewNicForm {
+    pub(crate) network: String,
+    pub(crate) model: String,
+    /// Hardware address; empty for a free one.
+    pub(crate) mac: String,
+}
+
+impl NewNicForm {
+    fn read(fields: &Fields) -> Self {
+        Self { network: fields.text("network"), model: fields.text("model"), mac: fields.text("mac") }
+    }
+    fn nic(&self) -> Result<NewNic, Problem> {
+        let mut reading = Reading::default();
+        let network = reading.chosen("/network", &self.network, "a network");
+        let model = if self.model == "e1000" { NicModel::E1000 } else { NicModel::Virtio };
+        let mac = Some(&self.mac).filter(|mac| !mac.is_empty()).cloned();
+        let nic = network.map(|network| NewNic { network, mac, model });
+        reading.done(nic)?.ok_or_else(|| Problem::field("/network", "Choose a network."))
+    }
+}
+
+/// What the page of a machine's hardware offers to add, as typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DeviceForms {
+    pub(crate) disk: DiskForm,
+    pub(crate) nic: NewNicForm,
+    /// Which of them was sent and refused: `disk` or `nic`.
+    pub(crate) open: &'static str,
+}
+
+impl Default for DeviceForms {
+    fn default() -> Self {
+        let nic = NewNicForm { model: "virtio".into(), ..NewNicForm::default() };
+        Self { disk: DiskForm::default(), nic, open: "" }
+    }
+}
+
+impl DeviceForms {
+    /// The message beside a field of `form`, if that was the one refused.
+    pub(crate) fn error<'a>(&self, form: &str, refusal: &'a crate::page::Refusal, pointer: &str) -> &'a str {
+        if self.open == form { refusal.at(pointer) } else { "" }
+    }
+    /// The disk that was asked for.
+    pub(crate) fn disk(&mut self, fields: &Fields) -> Result<DeviceChange, Problem> {
+        (self.open, self.disk) = ("disk", DiskForm::read(fields, 0));
+        let mut reading = Reading::default();
+        let disk = self.disk.disk(&mut reading, "");
+        let disk = reading.done(disk)?;
+        let disk = disk.ok_or_else(|| Problem::field("/from", "Choose where the disk comes from."))?;
+        Ok(DeviceChange::AttachDisk { id: VolumeId::new(), disk })
+    }
+    /// The card that was asked for.
+    pub(crate) fn nic(&mut self, fields: &Fields) -> Result<DeviceChange, Problem> {
+        (self.open, self.nic) = ("nic", NewNicForm::read(fields));
+        Ok(DeviceChange::AttachNic { nic: self.nic.nic()? })
+    }
+}
+
+/// The new size of a disk.
+pub(crate) fn grown(fields: &Fields, volume: VolumeId) -> Result<DeviceChange, Problem> {
+    let mut reading = Reading::default();
+    let size_bytes = reading.bytes("/size_bytes", &fields.text("size"), &fields.text("unit"));
+    reading.done(DeviceChange::GrowDisk { volume, size_bytes })
+}
+
+/// What changes about a card: both fields are always sent.
+pub(crate) fn edited(fields: &Fields, mac: &str) -> Result<DeviceChange, Problem> {
+    let mut reading = Reading::default();
+    let network = reading.chosen("/network", &fields.text("network"), "a network");
+    let edit = EditNic { network, plugged: Some(fields.ticked("plugged")) };
+    reading.done(DeviceChange::EditNic { mac: mac.to_owned(), edit })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(pairs: &[(&str, &str)]) -> Fields {
+        Fields::new(pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect())
+    }
+
+    #[test]
+    fn each_field_arrives_in_the_change() {
+        let mut forms = DeviceForms::default();
+        let sent =
+            [("disk0_from", "blank"), ("disk0_size", "3"), ("disk0_unit", "gib"), ("disk0_bus", "sata")];
+        let Ok(DeviceChange::AttachDisk { disk, .. }) = forms.disk(&fields(&sent)) else { panic!("a disk") };
+        let wanted = NewDisk::Blank { size_bytes: 3 << 30, format: DiskFormat::Qcow2, bus: DiskBus::Sata };
+        assert_eq!(disk, wanted);
+        let network = NetworkId::new();
+        let sent = [("network", &*network.to_string()), ("model", "e1000"), ("mac", "52:54:00:00:00:01")];
+        let mac = Some("52:54:00:00:00:01".to_owned());
+        let wanted = DeviceChange::AttachNic { nic: NewNic { network, mac, model: NicModel::E1000 } };
+        assert_eq!(forms.nic(&fields(&sent)), Ok(wanted));
+        let volume = VolumeId::new();
+        let grow = grown(&fields(&[("size", "1.5"), ("unit", "gib")]), volume);
+        assert_eq!(grow, Ok(DeviceChange::GrowDisk { volume, size_bytes: 3 << 29 }));
+        let edit = edited(&fields(&[("network", &network.to_string())]), "52:54:00:00:00:01");
+        let wanted = EditNic { network: Some(network), plugged: Some(false) };
+        assert_eq!(edit, Ok(DeviceChange::EditNic { mac: "52:54:00:00:00:01".into(), edit: wanted }));
+    }
+
+    #[test]
+    fn wrong_fields_are_told_where_they_are() {
+        let mut forms = DeviceForms::default();
+        let problem =
+            forms.disk(&fields(&[("disk0_from", "blank"), ("disk0_size", "x")])).expect_err("no size");
+        assert!(problem.at("/size_bytes").is_some() && forms.open == "disk");
+        assert!(forms.nic(&fields(&[])).expect_err("no network").at("/network").is_some());
+        let mut reading = Reading::default();
+        let room = RoomForm { cpus_max: "many".into(), ..RoomForm::default() };
+        room.headroom(&mut reading);
+        assert!(reading.done(()).expect_err("no number").at("/headroom/cpus_max").is_some());
+    }
+}
