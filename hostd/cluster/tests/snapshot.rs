@@ -11,7 +11,17 @@ async fn machine() -> (Fixture, VmId) {
     f.ok(raise(LEVEL)).await;
     let id = VmId::new();
     let disk = || NewDisk::Blank { size_bytes: GIB, format: DiskFormat::Raw, bus: DiskBus::Virtio };
-    let created = f.ok(create(id, f.host, CreateVm { disks: vec![disk(), disk()], ..blank_vm("web") })).await;
+    let created = f
+        .ok(create(
+            id,
+            f.host,
+            CreateVm {
+                disks: vec![disk(), disk()],
+                customization: Some(Customization::default()),
+                ..blank_vm("web")
+            },
+        ))
+        .await;
     for index in 0..2 {
         let report = VolumeCommand::Report { id: derived_volume(id, index), status: volume_ready() };
         f.ok(Command::Volume(report)).await;
@@ -56,6 +66,7 @@ async fn a_tree_grows_is_gone_back_in_and_merges() {
     let now = layers(&f, vm).await;
     assert_eq!(now.chain(now.active), [two.next[&volume], one.next[&volume], LayerId::BASE]);
     assert_eq!(row(&f, one.id).await.spec.layers[&volume], LayerId::BASE);
+    assert_eq!(row(&f, one.id).await.spec.machine.customization, None, "it holds secrets");
 
     let back = new(vm, "").next;
     let revert = SnapshotCommand::Revert { id: one.id, next: back.clone(), first: None, start: true };

@@ -65,18 +65,7 @@ fn class(command: &Command) -> Class {
             | VolumeCommand::Deleted { .. }
             | VolumeCommand::CreateFailed { .. } => Class::Report,
         },
-        Command::Snapshot(c) => match c {
-            SnapshotCommand::Create { .. }
-            | SnapshotCommand::Revert { .. }
-            | SnapshotCommand::Delete { .. } => Class::Operate,
-            SnapshotCommand::Taken { .. }
-            | SnapshotCommand::CreateFailed { .. }
-            | SnapshotCommand::Reverted { .. }
-            | SnapshotCommand::RevertFailed { .. }
-            | SnapshotCommand::Deleted { .. }
-            | SnapshotCommand::Merged { .. }
-            | SnapshotCommand::Dropped { .. } => Class::Report,
-        },
+        Command::Snapshot(c) => class_of_snapshots(c),
         Command::Image(c) => match c {
             ImageCommand::Create { .. } | ImageCommand::Delete { .. } => Class::Operate,
             ImageCommand::Ready { .. }
@@ -122,6 +111,21 @@ fn class(command: &Command) -> Class {
         },
         Command::Organize(_) => Class::Organize,
         Command::Audit(_) => Class::Audit,
+    }
+}
+
+fn class_of_snapshots(command: &SnapshotCommand) -> Class {
+    match command {
+        SnapshotCommand::Create { .. } | SnapshotCommand::Revert { .. } | SnapshotCommand::Delete { .. } => {
+            Class::Operate
+        }
+        SnapshotCommand::Taken { .. }
+        | SnapshotCommand::CreateFailed { .. }
+        | SnapshotCommand::Reverted { .. }
+        | SnapshotCommand::RevertFailed { .. }
+        | SnapshotCommand::Deleted { .. }
+        | SnapshotCommand::Merged { .. }
+        | SnapshotCommand::Dropped { .. } => Class::Report,
     }
 }
 

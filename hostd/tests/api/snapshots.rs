@@ -34,7 +34,7 @@ pub async fn active(bed: &mut Bed, vm: &str, index: usize) -> (PathBuf, &'static
 pub async fn content(bed: &mut Bed, vm: &str, index: usize) -> Vec<u8> {
     let (path, format) = active(bed, vm, index).await;
     let out = bed.scratch().join("content");
-    let args = ["convert", "-f", format, "-O", "raw", path.to_str().unwrap(), out.to_str().unwrap()];
+    let args = ["convert", "-U", "-f", format, "-O", "raw", path.to_str().unwrap(), out.to_str().unwrap()];
     bed.host.libvirt.run_inside("qemu-img", &args).unwrap();
     std::fs::read(out).unwrap()
 }

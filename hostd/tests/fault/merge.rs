@@ -80,7 +80,7 @@ async fn a_merge_that_finds_no_room_keeps_everything_and_ends_when_there_is_some
     let vm = bed.create_vm("tight", json!({"disks": disks})).await;
     let snapshot = take(&mut bed, &vm, "one").await;
     for mib in 0..6 {
-        inside(&bed, &vm, mib).await;
+        inside(&bed, mib);
     }
     let filler = bed.host.pool().join("filler");
     crate::fault::space::fill(&bed);
@@ -99,11 +99,10 @@ async fn a_merge_that_finds_no_room_keeps_everything_and_ends_when_there_is_some
     merged(&mut bed, &vm).await;
 }
 
-async fn inside(bed: &Bed, _vm: &str, mib: usize) {
-    let dir = bed.host.pool().join("volumes");
-    let script = format!(
-        "f=$(ls {0}/*.*.qcow2 | head -1); qemu-io -f qcow2 -c 'write -P 7 {mib}M 1M' $f",
-        dir.display()
-    );
-    bed.host.libvirt.run_inside("sh", &["-c", &script]).unwrap();
+/// Writes to the machine's only layer over its base; the pool is visible inside the host alone.
+fn inside(bed: &Bed, mib: usize) {
+    let dir = bed.host.pool().join("volumes").display().to_string();
+    let found = bed.host.libvirt.run_inside("find", &[&dir, "-name", "*.*.qcow2"]).unwrap();
+    let order = format!("write -P 7 {mib}M 1M");
+    bed.host.libvirt.run_inside("qemu-io", &["-f", "qcow2", "-c", &order, found.trim()]).unwrap();
 }

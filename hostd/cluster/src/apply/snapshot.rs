@@ -92,7 +92,13 @@ fn insert(scope: &mut Scope<'_>, vm: &Vm, new: &NewSnapshot, task: Option<TaskId
         quiesce: asked.quiesce,
         layers: LayerMap::new(),
         next: new.next.clone(),
-        machine: Box::new(VmSpec { power: None, snapshots: VmSnapshots::default(), ..vm.spec.clone() }),
+        machine: Box::new(VmSpec {
+            // What a guest is customized by holds secrets, and is no hardware.
+            customization: None,
+            power: None,
+            snapshots: VmSnapshots::default(),
+            ..vm.spec.clone()
+        }),
         task,
     };
     scope.insert(&Snapshot { id: new.id, meta: scope.created(), spec, status: SnapshotStatus::default() })

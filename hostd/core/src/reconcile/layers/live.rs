@@ -7,7 +7,7 @@
 use super::Work;
 use super::files::renames;
 use crate::error::{disk, storage, virt};
-use crate::merges::Turn;
+use crate::merges::{Pause, Turn};
 use crate::pool::Pool;
 use hostd_types::*;
 use hostd_virt::{LiveDisk, VirtError};
@@ -18,9 +18,10 @@ use std::time::Duration;
 const LOOK: Duration = Duration::from_millis(200);
 
 /// How a merge inside QEMU came out.
-pub(super) enum Ended {
-    /// What the layer held is in the one under it.
-    Merged,
+pub(super) enum Ended<'a> {
+    /// What the layer held is in the one under it. What QEMU shows of the machine differs from the rows until they say
+    /// so.
+    Merged(Option<Pause<'a>>),
     /// Somebody needs the disks; it goes on later.
     Stopped,
     /// No QEMU uses the layer.
@@ -64,7 +65,12 @@ impl Work {
     }
 
     /// Merges `upper` while the machine runs.
-    pub(super) async fn merge_live(&self, vm: VmId, upper: LayerId, turn: &Turn) -> Result<Ended, Problem> {
+    pub(super) async fn merge_live(
+        &self,
+        vm: VmId,
+        upper: LayerId,
+        turn: &Turn,
+    ) -> Result<Ended<'_>, Problem> {
         let layers = &self.volume.spec.layers;
         let Some(lower) = layers.over.get(&upper).copied() else { return Ok(Ended::NotInUse) };
         let file = |layer| self.core.0.pool.layer(&self.volume, layer).path;
@@ -79,7 +85,7 @@ impl Work {
                     return Ok(Ended::NotInUse);
                 }
                 self.taken_out(vm, upper, lower, &disks).await?;
-                return Ok(Ended::Merged);
+                return Ok(Ended::Merged(None));
             };
             if live.files.get(at + 1) != Some(&base) {
                 return Err(self.odd("QEMU has it over another file than noted"));
@@ -134,9 +140,9 @@ impl Work {
         upper: LayerId,
         lower: LayerId,
         live: &LiveDisk,
-    ) -> Result<Ended, Problem> {
+    ) -> Result<Ended<'_>, Problem> {
         let hypervisor = &self.core.0.hypervisor;
-        let _quiet = self.core.0.merges.pause(vm);
+        let quiet = self.core.0.merges.pause(vm);
         let note = self.paused_note(vm);
         let runs = self.runs(vm).await?;
         if runs {
@@ -150,20 +156,21 @@ impl Work {
         let taken = hypervisor.take_over(vm, &live.target).await;
         let done = self.check_taken_over(vm, upper, lower, taken).await;
         self.resume(vm).await;
-        done
+        Ok(if done? { Ended::Merged(Some(quiet)) } else { Ended::NotInUse })
     }
 
+    /// Whether it has taken over, noted durably; not when QEMU ended meanwhile.
     async fn check_taken_over(
         &self,
         vm: VmId,
         upper: LayerId,
         lower: LayerId,
         taken: Result<(), VirtError>,
-    ) -> Result<Ended, Problem> {
+    ) -> Result<bool, Problem> {
         let disks = self.core.0.hypervisor.live_disks(vm).await.map_err(|error| self.failed(error))?;
         let file = |layer| self.core.0.pool.layer(&self.volume, layer).path;
         // Without QEMU nothing was written since the pause: both show the same, and the rows still name the upper one.
-        let Some(disks) = disks else { return Ok(Ended::NotInUse) };
+        let Some(disks) = disks else { return Ok(false) };
         if position(&disks, &file(upper)).is_some() {
             taken.map_err(|error| self.failed(error))?;
             return Err(self.odd("QEMU still uses the layer that was to go"));
@@ -172,7 +179,7 @@ impl Work {
             return Err(self.odd("QEMU does not use the layer that was to take over"));
         }
         self.note_merged(upper)?;
-        Ok(Ended::Merged)
+        Ok(true)
     }
 
     /// The layer is out of QEMU's chain, which happens only when the one under it has everything.

@@ -147,7 +147,12 @@ impl Work {
         }
         if let Some(vm) = self.volume.spec.vm {
             match self.merge_live(vm, upper, turn).await? {
-                live::Ended::Merged => return self.merged(upper).await,
+                live::Ended::Merged(quiet) => {
+                    let done = self.merged(upper).await;
+                    drop(quiet);
+                    self.core.0.wakes.vms.notify_one();
+                    return done;
+                }
                 live::Ended::Stopped => return Ok(()),
                 live::Ended::NotInUse => {}
             }
