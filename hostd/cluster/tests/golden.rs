@@ -25,6 +25,34 @@ fn uuid(n: u8) -> uuid::Uuid {
     ])
 }
 
+/// What a guest is told at its first boot.
+fn customization() -> Customization {
+    Customization {
+        hostname: "{{vm.name}}".into(),
+        resolved_hostname: "web".into(),
+        timezone: "Europe/Berlin".into(),
+        users: vec![GuestUser {
+            name: "ada".into(),
+            sudo: Sudo::NoPassword,
+            shell: "/bin/bash".into(),
+            password: Some(GuestPassword::Hash("$6$salt$hash".into())),
+            ssh_keys: vec!["ssh-ed25519 AAAA".into()],
+        }],
+        packages: vec!["vim".into()],
+        cards: vec![GuestCard {
+            mac: "52:54:00:00:00:01".into(),
+            addresses: vec!["192.0.2.9/24".into()],
+            ..GuestCard::default()
+        }],
+        ..Customization::default()
+    }
+}
+
+fn customize() -> EditVm {
+    let to = Box::new(customization());
+    EditVm { customization: Some(CustomizationChange::Set { to, run_again: true }), ..EditVm::default() }
+}
+
 fn vm_commands() -> Vec<Command> {
     let (id, host) = (VmId::from_uuid(uuid(1)), HostId::from_uuid(uuid(2)));
     let image = ImageId::from_uuid(uuid(3));
@@ -75,33 +103,7 @@ fn vm_commands() -> Vec<Command> {
         machine_type: Some("pc-q35-10.0".into()),
         ..asked.clone()
     };
-    let customization = Customization {
-        hostname: "{{vm.name}}".into(),
-        resolved_hostname: "web".into(),
-        timezone: "Europe/Berlin".into(),
-        users: vec![GuestUser {
-            name: "ada".into(),
-            sudo: Sudo::NoPassword,
-            shell: "/bin/bash".into(),
-            password: Some(GuestPassword::Hash("$6$salt$hash".into())),
-            ssh_keys: vec!["ssh-ed25519 AAAA".into()],
-        }],
-        packages: vec!["vim".into()],
-        cards: vec![GuestCard {
-            mac: "52:54:00:00:00:01".into(),
-            addresses: vec!["192.0.2.9/24".into()],
-            ..GuestCard::default()
-        }],
-        ..Customization::default()
-    };
-    let customize = EditVm {
-        customization: Some(CustomizationChange::Set {
-            to: Box::new(customization.clone()),
-            run_again: true,
-        }),
-        ..EditVm::default()
-    };
-    let customized = CreateVm { customization: Some(customization), ..asked.clone() };
+    let customized = CreateVm { customization: Some(customization()), ..asked.clone() };
     let raise = EditVm {
         cpu_mode: Some(CpuMode::Flexible),
         topology: Some(arranged),
@@ -129,7 +131,7 @@ fn vm_commands() -> Vec<Command> {
         create(id, host, bound.clone()),
         edit(id, None, raise),
         create(id, host, customized),
-        edit(id, None, customize),
+        edit(id, None, customize()),
         create(id, host, CreateVm { headroom, ..bound }),
         edit(id, None, EditVm { headroom: Some(headroom), ..EditVm::default() }),
     ]
