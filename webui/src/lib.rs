@@ -4,6 +4,7 @@
 //! `forms/`. The crate reaches the product only through `hostd_core::Core` and registers routes only through
 //! `hostd_edge::Routes`; it decides nothing about machines, disks or networks and knows no SQL and no libvirt.
 
+mod actions;
 mod assets;
 mod chart;
 mod deep;

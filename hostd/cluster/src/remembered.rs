@@ -54,18 +54,7 @@ fn target(command: &Command) -> String {
             format!("{id} {epoch} {leader} {term}")
         }
         Command::Host(HostCommand::Acknowledge { id, epoch }) => format!("{id} {epoch}"),
-        Command::Vm(c) => match c {
-            VmCommand::Create { vm, .. } => format!("{} {}", vm.name, digest(&as_asked(vm))),
-            VmCommand::Edit { id, edit, .. } => format!("{id} {}", digest(&edit_as_asked(edit))),
-            VmCommand::Delete { id, disks, .. } => format!("{id} disks {disks}"),
-            VmCommand::Place { id, host, placement_epoch } => format!("{id} {host} {placement_epoch}"),
-            VmCommand::Change { id, change, .. } => format!("{id} {}", digest(&change_as_asked(change))),
-            VmCommand::Changed { id, task, .. } => format!("{id} {task}"),
-            VmCommand::Power { id, .. }
-            | VmCommand::Report { id, .. }
-            | VmCommand::Deleted { id }
-            | VmCommand::CreateFailed { id, .. } => id.to_string(),
-        },
+        Command::Vm(c) => vm_target(c),
         Command::Volume(c) => match c {
             VolumeCommand::Create { volume: CreateVolume { name, size_bytes, format }, .. } => {
                 format!("{name} {} {}", size_bytes.div_ceil(512), digest(format))
@@ -127,6 +116,22 @@ fn target(command: &Command) -> String {
         },
         Command::Organize(c) => organized(c),
         Command::Audit(line) => line.subject.as_ref().map_or_else(String::new, |about| about.id.clone()),
+    }
+}
+
+/// The same of a command about a machine.
+fn vm_target(command: &VmCommand) -> String {
+    match command {
+        VmCommand::Create { vm, .. } => format!("{} {}", vm.name, digest(&as_asked(vm))),
+        VmCommand::Edit { id, edit, .. } => format!("{id} {}", digest(&edit_as_asked(edit))),
+        VmCommand::Delete { id, disks, .. } => format!("{id} disks {disks}"),
+        VmCommand::Place { id, host, placement_epoch } => format!("{id} {host} {placement_epoch}"),
+        VmCommand::Change { id, change, .. } => format!("{id} {}", digest(&change_as_asked(change))),
+        VmCommand::Changed { id, task, .. } => format!("{id} {task}"),
+        VmCommand::Power { id, .. }
+        | VmCommand::Report { id, .. }
+        | VmCommand::Deleted { id }
+        | VmCommand::CreateFailed { id, .. } => id.to_string(),
     }
 }
 

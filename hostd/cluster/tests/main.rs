@@ -4,6 +4,7 @@
 
 mod access;
 mod cluster_record;
+mod commands;
 mod console_link;
 mod fixture;
 mod garbled;
@@ -17,6 +18,7 @@ mod lan;
 mod lease;
 mod level;
 mod listing;
+mod machine_commands;
 mod network;
 mod organize;
 mod remove;

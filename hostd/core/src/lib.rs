@@ -36,6 +36,7 @@ mod settings;
 mod snapshot;
 mod standing;
 mod start;
+mod subject;
 mod submit;
 mod upload;
 mod view;

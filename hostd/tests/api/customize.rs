@@ -266,6 +266,7 @@ async fn a_password_is_found_nowhere_but_as_its_hash_on_the_drive() {
         assert!(text.contains(hash) && !text.contains(SECRET), "{text}");
     }
     let path = seed(&bed, &vm);
+    bed.power(&vm, "force_off").await;
     let answer = bed.delete(&format!("vms/{vm}?disks=true")).await;
     bed.done(&answer).await;
     assert!(!path.exists(), "the drive goes with its machine");

@@ -30,6 +30,9 @@ async fn nobody_gets_past_the_door() {
         let there = path
             .replace("{id}", id)
             .replace("{link}", id)
+            .replace("{volume}", id)
+            .replace("{snapshot}", id)
+            .replace("{mac}", "52:54:00:00:00:01")
             .replace("{*rest}", "x")
             .replace("{topic}", "start");
         assert!(!there.contains('{'), "the test knows no value for {path}");

@@ -17,19 +17,13 @@ use crate::pages::vm_delete::DeletePage;
 use crate::pages::vm_diagnosis::DiagnosisPage;
 use crate::pages::vm_hardware::HardwarePage;
 use crate::pages::vm_new::NewVmPage;
-use crate::visit::Section;
-use hostd_core::{LogSource, ReconcilerView, VmLog, VmXml};
+use crate::visit::{Layout, Section};
+use hostd_core::{LogSource, ReconcilerView, VmDetail, VmLog, VmXml};
 use hostd_types::*;
 
 pub(super) fn machine_pages(text: &str) -> Pages {
     let name = format!("web-1{text}");
-    let page = |page, state| {
-        let mut detail = detail(&name, state);
-        detail.vm.status.reason = Some(format!("guest shut down{text}"));
-        detail.vm.status.drift = vec![format!("memory is 1 GiB{text}")];
-        detail.pending = vec![format!("its name inside libvirt, which is web{text} until then")];
-        (layout(page, Section::Vms, text), detail)
-    };
+    let page = |name, state| page(text, name, state);
     let summary = |state| {
         let (layout, mut detail) = page("vm", state);
         if state == VmState::Running {
@@ -70,76 +64,9 @@ pub(super) fn machine_pages(text: &str) -> Pages {
         let (layout, detail) = page("vm", VmState::Running);
         html(DeletePage { layout, refusal, detail, disks: disks.into() })
     };
-    let console = |state| {
-        let (layout, detail) = page("vm-console", state);
-        let refusal = Refusal(Some(problem(ProblemKind::Invalid, text)).filter(|_| !text.is_empty()));
-        let link = |used: Option<ConsoleLinkUse>| ConsoleLink {
-            id: ConsoleLinkId::new(),
-            meta: detail.vm.meta.clone(),
-            vm: detail.vm.id,
-            control: used.is_none(),
-            expires_at: detail.vm.meta.created_at.plus_seconds(3600),
-            used,
-        };
-        let used = ConsoleLinkUse { at: detail.vm.meta.created_at, address: format!("192.0.2.7{text}") };
-        let links = vec![link(None), link(Some(used))];
-        let fresh = Some(format!("/shared#secret{text}"));
-        html(ConsolePage { layout, refusal, detail, links, fresh, form: LinkForm::default() })
-    };
-    let dock = || {
-        let vm = |name: &str, state| vm(&format!("{name}{text}"), state);
-        let pane = |name: &str, state, serial| Pane { vm: vm(name, state), serial, mark: format!("-{name}") };
-        let panes = vec![
-            pane("web-1", VmState::Running, false),
-            pane("old-erp-2012", VmState::Off, false),
-            pane("router", VmState::Running, true),
-        ];
-        let all = vec![vm("mail", VmState::Running)];
-        html(DockPage { layout: layout("consoles", Section::Vms, text), panes, all })
-    };
-    let diagnosis = |ok: bool| {
-        let (layout, detail) = page("vm-diagnosis", VmState::Crashed);
-        let log = |source| VmLog { source, lines: vec![format!("qemu: terminating{text}")], missing: None };
-        let none =
-            |source| VmLog { source, lines: Vec::new(), missing: Some(format!("never started{text}")) };
-        let xml = VmXml {
-            name: name.clone(),
-            live: Some(format!("<domain type='kvm'>{text}</domain>")),
-            persistent: format!("<domain>{text}</domain>"),
-        };
-        let refused = problem(ProblemKind::Unavailable, text);
-        let look = ReconcilerView {
-            name: "virtual machines".into(),
-            last_run: None,
-            last_ms: 1.0,
-            fault: Some(format!("libvirt is away{text}")),
-            summary: String::new(),
-        };
-        html(DiagnosisPage {
-            layout,
-            detail,
-            events: events(text),
-            xml: if ok { Ok(xml) } else { Err(refused.clone()) },
-            qemu: if ok { Ok(log(LogSource::Qemu)) } else { Err(refused) },
-            serial: Ok(none(LogSource::Serial)),
-            look: Some(look).filter(|_| ok),
-        })
-    };
     let (events_layout, events_detail) = page("vm-events", VmState::Off);
-    let mut form = VmForm::fresh(None);
-    form.host = HOSTS[0].to_string();
-    form.name = name.clone();
-    form.description = name.clone();
-    form.disks.push(DiskForm { from: "image".into(), size: name.clone(), ..DiskForm::default() });
-    form.change("nic+");
-    let new = |refusal| NewVmPage {
-        layout: layout("vm-new", Section::Vms, text),
-        refusal,
-        form: form.clone(),
-        choices: choices(text),
-    };
     let wrong = || Refusal(Some(problem(ProblemKind::Invalid, text)));
-    vec![
+    let mut pages = vec![
         ("vm", summary(VmState::Running)),
         ("vm-off", summary(VmState::Off)),
         ("vm-paused", summary(VmState::Paused)),
@@ -155,17 +82,6 @@ pub(super) fn machine_pages(text: &str) -> Pages {
             "vm-delete-disks",
             delete("delete", Refusal(Some(Problem::field("/confirm", format!("Type {name}"))))),
         ),
-        ("vm-console", console(VmState::Running)),
-        ("vm-console-off", console(VmState::Off)),
-        ("consoles", dock()),
-        ("vm-diagnosis", diagnosis(true)),
-        ("vm-diagnosis-silent", diagnosis(false)),
-        (
-            "shared",
-            html(SharedPage {
-                layout: crate::visit::Frame::default().layout("shared", Section::None, "Console"),
-            }),
-        ),
         (
             "vm-events",
             html(VmEventsPage {
@@ -175,9 +91,113 @@ pub(super) fn machine_pages(text: &str) -> Pages {
                 pager: pager(true),
             }),
         ),
-        ("vm-new", html(new(Refusal::default()))),
-        ("vm-new-wrong", html(new(wrong()))),
+    ];
+    pages.extend(console_pages(text));
+    pages.extend(new_pages(text));
+    pages
+}
+
+/// The form of a new machine.
+fn new_pages(text: &str) -> Pages {
+    let name = format!("web-1{text}");
+    let mut form = VmForm::fresh(None);
+    form.host = HOSTS[0].to_string();
+    form.name = name.clone();
+    form.description = name.clone();
+    form.disks.push(DiskForm { from: "image".into(), size: name.clone(), ..DiskForm::default() });
+    form.change("nic+");
+    let new = |refusal| NewVmPage {
+        layout: layout("vm-new", Section::Vms, text),
+        refusal,
+        form: form.clone(),
+        choices: choices(text),
+    };
+    let wrong = Refusal(Some(problem(ProblemKind::Invalid, text)));
+    vec![("vm-new", html(new(Refusal::default()))), ("vm-new-wrong", html(new(wrong)))]
+}
+
+/// Consoles, and what explains a machine.
+fn console_pages(text: &str) -> Pages {
+    vec![
+        ("vm-console", console(text, VmState::Running)),
+        ("vm-console-off", console(text, VmState::Off)),
+        ("consoles", dock(text)),
+        ("vm-diagnosis", diagnosis(text, true)),
+        ("vm-diagnosis-silent", diagnosis(text, false)),
+        (
+            "shared",
+            html(SharedPage {
+                layout: crate::visit::Frame::default().layout("shared", Section::None, "Console"),
+            }),
+        ),
     ]
+}
+
+/// A page's frame and the machine on it.
+fn page(text: &str, page: &'static str, state: VmState) -> (Layout, VmDetail) {
+    let name = format!("web-1{text}");
+    let mut detail = detail(&name, state);
+    detail.vm.status.reason = Some(format!("guest shut down{text}"));
+    detail.vm.status.drift = vec![format!("memory is 1 GiB{text}")];
+    detail.pending = vec![format!("its name inside libvirt, which is web{text} until then")];
+    (layout(page, Section::Vms, text), detail)
+}
+
+fn console(text: &str, state: VmState) -> String {
+    let (layout, detail) = page(text, "vm-console", state);
+    let refusal = Refusal(Some(problem(ProblemKind::Invalid, text)).filter(|_| !text.is_empty()));
+    let link = |used: Option<ConsoleLinkUse>| ConsoleLink {
+        id: ConsoleLinkId::new(),
+        meta: detail.vm.meta.clone(),
+        vm: detail.vm.id,
+        control: used.is_none(),
+        expires_at: detail.vm.meta.created_at.plus_seconds(3600),
+        used,
+    };
+    let used = ConsoleLinkUse { at: detail.vm.meta.created_at, address: format!("192.0.2.7{text}") };
+    let links = vec![link(None), link(Some(used))];
+    let fresh = Some(format!("/shared#secret{text}"));
+    html(ConsolePage { layout, refusal, detail, links, fresh, form: LinkForm::default() })
+}
+
+fn dock(text: &str) -> String {
+    let vm = |name: &str, state| vm(&format!("{name}{text}"), state);
+    let pane = |name: &str, state, serial| Pane { vm: vm(name, state), serial, mark: format!("-{name}") };
+    let panes = vec![
+        pane("web-1", VmState::Running, false),
+        pane("old-erp-2012", VmState::Off, false),
+        pane("router", VmState::Running, true),
+    ];
+    let all = vec![vm("mail", VmState::Running)];
+    html(DockPage { layout: layout("consoles", Section::Vms, text), panes, all })
+}
+
+fn diagnosis(text: &str, ok: bool) -> String {
+    let (layout, detail) = page(text, "vm-diagnosis", VmState::Crashed);
+    let log = |source| VmLog { source, lines: vec![format!("qemu: terminating{text}")], missing: None };
+    let none = |source| VmLog { source, lines: Vec::new(), missing: Some(format!("never started{text}")) };
+    let xml = VmXml {
+        name: format!("web-1{text}"),
+        live: Some(format!("<domain type='kvm'>{text}</domain>")),
+        persistent: format!("<domain>{text}</domain>"),
+    };
+    let refused = problem(ProblemKind::Unavailable, text);
+    let look = ReconcilerView {
+        name: "virtual machines".into(),
+        last_run: None,
+        last_ms: 1.0,
+        fault: Some(format!("libvirt is away{text}")),
+        summary: String::new(),
+    };
+    html(DiagnosisPage {
+        layout,
+        detail,
+        events: events(text),
+        xml: if ok { Ok(xml) } else { Err(refused.clone()) },
+        qemu: if ok { Ok(log(LogSource::Qemu)) } else { Err(refused) },
+        serial: Ok(none(LogSource::Serial)),
+        look: Some(look).filter(|_| ok),
+    })
 }
 
 fn custom(text: &str) -> Customization {

@@ -52,18 +52,7 @@ pub(crate) fn admit(command: &Command, now: &Snapshot) -> Result<(), Problem> {
             | VolumeCommand::Deleted { .. }
             | VolumeCommand::CreateFailed { .. } => Ok(()),
         },
-        Command::Snapshot(c) => match c {
-            SnapshotCommand::Create { new, .. } => snapshot::create(&new.asked, now),
-            SnapshotCommand::Revert { first, start, .. } => snapshot::revert(first.as_ref(), *start, now),
-            SnapshotCommand::Delete { id } => snapshot::delete(*id, now),
-            SnapshotCommand::Taken { .. }
-            | SnapshotCommand::CreateFailed { .. }
-            | SnapshotCommand::Reverted { .. }
-            | SnapshotCommand::RevertFailed { .. }
-            | SnapshotCommand::Deleted { .. }
-            | SnapshotCommand::Merged { .. }
-            | SnapshotCommand::Dropped { .. } => Ok(()),
-        },
+        Command::Snapshot(c) => snapshots(c, now),
         Command::Image(c) => match c {
             ImageCommand::Create { name, description, announced_bytes, expected_sha256, .. } => {
                 image::create(name, description, *announced_bytes, expected_sha256.as_deref(), now)
@@ -110,6 +99,21 @@ pub(crate) fn admit(command: &Command, now: &Snapshot) -> Result<(), Problem> {
         )
         | Command::Access(_)
         | Command::Audit(_) => Ok(()),
+    }
+}
+
+fn snapshots(command: &SnapshotCommand, now: &Snapshot) -> Result<(), Problem> {
+    match command {
+        SnapshotCommand::Create { new, .. } => snapshot::create(&new.asked, now),
+        SnapshotCommand::Revert { first, start, .. } => snapshot::revert(first.as_ref(), *start, now),
+        SnapshotCommand::Delete { id } => snapshot::delete(*id, now),
+        SnapshotCommand::Taken { .. }
+        | SnapshotCommand::CreateFailed { .. }
+        | SnapshotCommand::Reverted { .. }
+        | SnapshotCommand::RevertFailed { .. }
+        | SnapshotCommand::Deleted { .. }
+        | SnapshotCommand::Merged { .. }
+        | SnapshotCommand::Dropped { .. } => Ok(()),
     }
 }
 

@@ -59,7 +59,7 @@ pub(super) fn edit(id: VmId, edit: &EditVm, now: &Snapshot) -> Result<(), Proble
     let EditVm {
         name,
         description,
-        guest_os,
+        guest_os: _,
         cpus,
         cpu_mode,
         topology,
@@ -74,7 +74,6 @@ pub(super) fn edit(id: VmId, edit: &EditVm, now: &Snapshot) -> Result<(), Proble
     } = edit;
     // A form sends every field; only what differs counts as a change.
     let name = name.as_ref().filter(|v| **v != vm.spec.name);
-    let guest_os = guest_os.filter(|v| *v != vm.spec.guest_os);
     let cpus = cpus.filter(|v| *v != vm.spec.cpus);
     let cpu_mode = cpu_mode.filter(|v| *v != vm.spec.cpu_mode);
     let topology = topology.filter(|v| *v != vm.spec.topology);
@@ -118,10 +117,11 @@ pub(super) fn edit(id: VmId, edit: &EditVm, now: &Snapshot) -> Result<(), Proble
         crate::customize::check_edit(&mut wrong, change, vm);
     }
     wrong.done()?;
-    let mut needs_off = Vec::new();
-    for (changed, word) in [
+    if now.level >= LIFE {
+        return Ok(()); // what can't change while it runs applies at its next power-off
+    }
+    let needs_off = [
         (name.is_some(), "name"),
-        (guest_os.is_some(), "guest"),
         (cpus.is_some(), "CPUs"),
         (cpu_mode.is_some(), "CPU mode"),
         (topology.is_some(), "sockets and threads"),
@@ -129,26 +129,24 @@ pub(super) fn edit(id: VmId, edit: &EditVm, now: &Snapshot) -> Result<(), Proble
         (memory_mib.is_some(), "memory"),
         (firmware.is_some(), "firmware"),
         (boot.is_some(), "boot order"),
-    ] {
-        if changed {
-            needs_off.push(word);
-        }
-    }
-    if now.level >= LIFE {
-        // What can't change while it runs applies at its next power-off.
+    ];
+    only_while_off(vm, needs_off.into_iter().filter(|(changed, _)| *changed).map(|(_, word)| word))
+}
+
+/// Refuses settings of a machine that is not off, as all members below [`LIFE`] do.
+fn only_while_off<'a>(vm: &Vm, settings: impl Iterator<Item = &'a str>) -> Result<(), Problem> {
+    let settings: Vec<&str> = settings.collect();
+    let busy = vm.status.state.is_active() || super::power::pending(vm).is_some();
+    if settings.is_empty() || !busy {
         return Ok(());
     }
-    let busy = vm.status.state.is_active() || super::power::pending(vm).is_some();
-    if busy && !needs_off.is_empty() {
-        let detail = format!(
-            "{} is {}: {} can be changed only while it is off. Shut it down first.",
-            vm.spec.name,
-            vm.status.state.as_str(),
-            needs_off.join(", ")
-        );
-        return Err(Problem::wrong_state(detail));
-    }
-    Ok(())
+    let detail = format!(
+        "{} is {}: {} can be changed only while it is off. Shut it down first.",
+        vm.spec.name,
+        vm.status.state.as_str(),
+        settings.join(", ")
+    );
+    Err(Problem::wrong_state(detail))
 }
 
 fn check_cpus(cpus: u32, now: &Snapshot) -> Result<(), String> {

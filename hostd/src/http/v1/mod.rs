@@ -24,21 +24,18 @@ use utoipa_axum::routes;
 
 /// Adds every route of the API.
 pub fn add_all<C>(routes: Routes<C>) -> Routes<C> {
-    const BEFORE_LOGIN: Access = Access::Public("whoever logs in is nobody yet; it is rate-limited");
     const ALIVE: Access = Access::Public("says only that the daemon answers");
-    const JOINS: Access = Access::Public("needs a join token, which opens this once; it is rate-limited");
-    const RENEWS: Access = Access::Public(
-        "needs a member's own key and a fresh nonce; only members can read the answer; it is rate-limited",
-    );
-    const KNOWS_CODE: Access =
-        Access::Public("needs the code that this host shows for ten minutes; it dies after three tries");
-    const HAS_LINK: Access =
-        Access::Public("needs the secret of a link to a console, which it uses up; it is rate-limited");
+    let routes = routes
+        .document(ALIVE, routes!(appliance::health))
+        .document(Access::Signed, routes!(appliance::overview))
+        .document(Access::Console, routes!(appliance::banner));
+    access(clusters(resources(consoles(machines(routes)))))
+}
+
+/// Machines, and what is done with them.
+fn machines<C>(routes: Routes<C>) -> Routes<C> {
     let signed = Access::Signed;
     routes
-        .document(ALIVE, routes!(appliance::health))
-        .document(signed, routes!(appliance::overview))
-        .document(Access::Console, routes!(appliance::banner))
         .document(signed, routes!(vm::list_vms, vm::create_vm))
         .document(signed, routes!(vm::get_vm, vm::edit_vm, vm::delete_vm))
         .document(signed, routes!(vm::set_power))
@@ -46,13 +43,46 @@ pub fn add_all<C>(routes: Routes<C>) -> Routes<C> {
         .document(signed, routes!(vm_device::grow_disk, vm_device::detach_disk))
         .document(signed, routes!(vm_device::attach_nic))
         .document(signed, routes!(vm_device::edit_nic, vm_device::detach_nic))
-        .document(signed, routes!(vm::make_ticket))
-        .document(signed, routes!(vm::get_screenshot))
         .document(signed, routes!(vm::list_vm_samples))
+        .document(signed, routes!(vm::list_vm_history))
+        .document(signed, routes!(diagnosis::get_vm_xml))
+        .document(signed, routes!(diagnosis::get_vm_log))
         .document(signed, routes!(guest_os::list_guest_profiles))
         .document(signed, routes!(vm::list_time_zones))
-        .document(signed, routes!(vm::list_vm_history))
+        .document(signed, routes!(snapshot::list_snapshots, snapshot::create_snapshot))
+        .document(signed, routes!(snapshot::get_snapshot, snapshot::delete_snapshot))
+        .document(signed, routes!(snapshot::revert_snapshot))
         .document(signed, routes!(filing::batch_vms))
+}
+
+/// Screens and serial ports, for users and for whoever holds a link.
+fn consoles<C>(routes: Routes<C>) -> Routes<C> {
+    const HAS_LINK: Access =
+        Access::Public("needs the secret of a link to a console, which it uses up; it is rate-limited");
+    let signed = Access::Signed;
+    routes
+        .document(signed, routes!(vm::make_ticket))
+        .document(signed, routes!(vm::get_screenshot))
+        .document(signed, routes!(console::get_thumbnail))
+        .document(signed, routes!(console::list_viewers))
+        .document(signed, routes!(console::list_links, console::create_link))
+        .document(signed, routes!(console::revoke_link))
+        .document(HAS_LINK, routes!(console::redeem_link))
+        .document(Access::Link, routes!(console::get_shared))
+        .add("/api/v1/console", signed, get(super::console::open))
+        .add("/api/v1/shared/console", Access::Link, get(super::console::open_shared))
+}
+
+/// What machines are made of, and how things are filed.
+fn resources<C>(routes: Routes<C>) -> Routes<C> {
+    let signed = Access::Signed;
+    routes
+        .document(signed, routes!(volume::list_volumes, volume::create_volume))
+        .document(signed, routes!(volume::get_volume, volume::delete_volume))
+        .document(signed, routes!(image::list_images, image::upload_image))
+        .document(signed, routes!(image::get_image, image::delete_image))
+        .document(signed, routes!(network::list_networks, network::create_network))
+        .document(signed, routes!(network::get_network, network::delete_network))
         .document(signed, routes!(filing::file_vm))
         .document(signed, routes!(filing::file_volume))
         .document(signed, routes!(filing::file_image))
@@ -61,15 +91,22 @@ pub fn add_all<C>(routes: Routes<C>) -> Routes<C> {
         .document(signed, routes!(filing::delete_view))
         .document(signed, routes!(folder::list_folders, folder::create_folder))
         .document(signed, routes!(folder::get_folder, folder::edit_folder, folder::delete_folder))
-        .document(signed, routes!(snapshot::list_snapshots, snapshot::create_snapshot))
-        .document(signed, routes!(snapshot::get_snapshot, snapshot::delete_snapshot))
-        .document(signed, routes!(snapshot::revert_snapshot))
-        .document(signed, routes!(volume::list_volumes, volume::create_volume))
-        .document(signed, routes!(volume::get_volume, volume::delete_volume))
-        .document(signed, routes!(image::list_images, image::upload_image))
-        .document(signed, routes!(image::get_image, image::delete_image))
-        .document(signed, routes!(network::list_networks, network::create_network))
-        .document(signed, routes!(network::get_network, network::delete_network))
+        .document(signed, routes!(task::list_tasks))
+        .document(signed, routes!(task::get_task))
+        .document(signed, routes!(task::cancel_task))
+        .document(signed, routes!(stream::list_events))
+}
+
+/// Hosts and what they are together.
+fn clusters<C>(routes: Routes<C>) -> Routes<C> {
+    const JOINS: Access = Access::Public("needs a join token, which opens this once; it is rate-limited");
+    const RENEWS: Access = Access::Public(
+        "needs a member's own key and a fresh nonce; only members can read the answer; it is rate-limited",
+    );
+    const KNOWS_CODE: Access =
+        Access::Public("needs the code that this host shows for ten minutes; it dies after three tries");
+    let signed = Access::Signed;
+    routes
         .document(signed, routes!(host::list_hosts))
         .document(signed, routes!(host::get_host, host::edit_host))
         .document(signed, routes!(host::list_host_samples))
@@ -95,10 +132,13 @@ pub fn add_all<C>(routes: Routes<C>) -> Routes<C> {
         .document(KNOWS_CODE, routes!(cluster::grant_code))
         .document(RENEWS, routes!(cluster::greet_member))
         .document(RENEWS, routes!(cluster::renew_member))
-        .document(signed, routes!(task::list_tasks))
-        .document(signed, routes!(task::get_task))
-        .document(signed, routes!(task::cancel_task))
-        .document(signed, routes!(stream::list_events))
+}
+
+/// Who may ask.
+fn access<C>(routes: Routes<C>) -> Routes<C> {
+    const BEFORE_LOGIN: Access = Access::Public("whoever logs in is nobody yet; it is rate-limited");
+    let signed = Access::Signed;
+    routes
         .document(signed, routes!(access::list_tokens, access::create_token))
         .document(signed, routes!(access::revoke_token))
         .document(BEFORE_LOGIN, routes!(access::log_in))
@@ -106,14 +146,4 @@ pub fn add_all<C>(routes: Routes<C>) -> Routes<C> {
         .document(signed, routes!(access::change_password))
         .document(Access::Console, routes!(access::verify))
         .document(Access::Console, routes!(access::reset_password))
-        .document(signed, routes!(console::list_viewers))
-        .document(signed, routes!(diagnosis::get_vm_xml))
-        .document(signed, routes!(diagnosis::get_vm_log))
-        .document(signed, routes!(console::get_thumbnail))
-        .document(signed, routes!(console::list_links, console::create_link))
-        .document(signed, routes!(console::revoke_link))
-        .document(HAS_LINK, routes!(console::redeem_link))
-        .document(Access::Link, routes!(console::get_shared))
-        .add("/api/v1/console", signed, get(super::console::open))
-        .add("/api/v1/shared/console", Access::Link, get(super::console::open_shared))
 }

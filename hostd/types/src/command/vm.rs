@@ -94,6 +94,24 @@ pub enum VmCommand {
     },
 }
 
+impl VmCommand {
+    /// Name of the command in tasks and events: `vm.create`, `vm.start`.
+    pub fn name(&self) -> String {
+        match self {
+            VmCommand::Create { .. } => "vm.create".into(),
+            VmCommand::Edit { .. } => "vm.edit".into(),
+            VmCommand::Change { change, .. } => format!("vm.{}", change.as_str()),
+            VmCommand::Changed { .. } => "vm.changed".into(),
+            VmCommand::Power { action, .. } => format!("vm.{}", action.as_str()),
+            VmCommand::Delete { .. } => "vm.delete".into(),
+            VmCommand::Report { .. } => "vm.report".into(),
+            VmCommand::Deleted { .. } => "vm.deleted".into(),
+            VmCommand::CreateFailed { .. } => "vm.create_failed".into(),
+            VmCommand::Place { .. } => "vm.place".into(),
+        }
+    }
+}
+
 /// How a task ended, reported together with the state that ended it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TaskEnd {

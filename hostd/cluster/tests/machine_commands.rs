@@ -1,0 +1,177 @@
+//! A command of each kind about machines, with every field set: what the golden entries are made of.
+
+use crate::fixture::*;
+use hostd_types::command::*;
+use hostd_types::*;
+
+pub fn uuid(n: u8) -> uuid::Uuid {
+    uuid::Uuid::from_bytes([
+        1, 0x92, 0xc1, 0xd4, 0x7b, 0x1e, 0x7c, 0x3a, 0x9d, 0x3e, 0x2f, 0x6a, 0x1b, 0x0c, 0x4d, n,
+    ])
+}
+
+/// What a guest is told at its first boot.
+pub fn customization() -> Customization {
+    Customization {
+        hostname: "{{vm.name}}".into(),
+        resolved_hostname: "web".into(),
+        timezone: "Europe/Berlin".into(),
+        users: vec![GuestUser {
+            name: "ada".into(),
+            sudo: Sudo::NoPassword,
+            shell: "/bin/bash".into(),
+            password: Some(GuestPassword::Hash("$6$salt$hash".into())),
+            ssh_keys: vec!["ssh-ed25519 AAAA".into()],
+        }],
+        packages: vec!["vim".into()],
+        cards: vec![GuestCard {
+            mac: "52:54:00:00:00:01".into(),
+            addresses: vec!["192.0.2.9/24".into()],
+            ..GuestCard::default()
+        }],
+        ..Customization::default()
+    }
+}
+
+pub fn customize() -> EditVm {
+    let to = Box::new(customization());
+    EditVm { customization: Some(CustomizationChange::Set { to, run_again: true }), ..EditVm::default() }
+}
+
+fn asked(image: ImageId) -> CreateVm {
+    CreateVm {
+        name: "web".into(),
+        description: "front \"end\" <1> 🦀".into(),
+        cpus: 4,
+        guest_os: None,
+        scheduled_at: None,
+        cpu_mode: CpuMode::Flexible,
+        topology: CpuTopology::default(),
+        machine_type: None,
+        customization: None,
+        memory_mib: 4096,
+        headroom: Headroom::default(),
+        firmware: Firmware::Uefi,
+        boot: vec![BootDevice::Network, BootDevice::Disk],
+        autostart: true,
+        disks: vec![
+            NewDisk::Blank { size_bytes: 64 << 40, format: DiskFormat::Raw, bus: DiskBus::Sata },
+            NewDisk::Image { image, size_bytes: Some(2 * GIB), bus: DiskBus::Virtio },
+            NewDisk::Volume { volume: VolumeId::from_uuid(uuid(4)), bus: DiskBus::Virtio },
+        ],
+        cdrom: Some(image),
+        nics: vec![NewNic {
+            network: NetworkId::from_uuid(uuid(5)),
+            mac: Some("52:54:00:00:00:01".into()),
+            model: NicModel::E1000,
+        }],
+        filing: NewFiling::default(),
+        start: true,
+    }
+}
+
+pub fn vm_commands() -> Vec<Command> {
+    let (id, host) = (VmId::from_uuid(uuid(1)), HostId::from_uuid(uuid(2)));
+    let image = ImageId::from_uuid(uuid(3));
+    let asked = asked(image);
+    let change = EditVm {
+        name: Some("web2".into()),
+        description: Some(String::new()),
+        cpus: Some(2),
+        memory_mib: Some(512),
+        firmware: Some(Firmware::Bios),
+        boot: Some(vec![BootDevice::Cdrom]),
+        autostart: Some(false),
+        cdrom: Some(CdromChange::Insert { image }),
+        ..EditVm::default()
+    };
+    let arranged = CpuTopology { sockets: 2, threads: 1 };
+    let bound = CreateVm {
+        cpu_mode: CpuMode::Performance,
+        topology: arranged,
+        machine_type: Some("pc-q35-10.0".into()),
+        ..asked.clone()
+    };
+    let customized = CreateVm { customization: Some(customization()), ..asked.clone() };
+    let raise = EditVm {
+        cpu_mode: Some(CpuMode::Flexible),
+        topology: Some(arranged),
+        machine_type: Some("pc-q35-10.1".into()),
+        ..EditVm::default()
+    };
+    let headroom = Headroom { cpus_max: Some(8), memory_max_mib: Some(8192), memory_min_mib: Some(1024) };
+    let status = VmStatus {
+        reason: Some("guest shut down".into()),
+        power_done: 3,
+        drift: vec!["memory".into()],
+        observed_at: Some(Timestamp::from_unix(1_800_000_001)),
+        ..off()
+    };
+    let done = TaskEnd { task: TaskId::from_uuid(uuid(6)), problem: Some(failure()) };
+    vec![
+        create(id, host, asked),
+        edit(id, Some(7), change),
+        power(id, PowerAction::Shutdown),
+        Command::Vm(VmCommand::Delete { id, expect: None, disks: true }),
+        vm_report(id, status, Some(done)),
+        Command::Vm(VmCommand::Deleted { id }),
+        Command::Vm(VmCommand::CreateFailed { id, problem: failure() }),
+        Command::Vm(VmCommand::Place { id, host, placement_epoch: 4 }),
+        create(id, host, bound.clone()),
+        edit(id, None, raise),
+        create(id, host, customized),
+        edit(id, None, customize()),
+        create(id, host, CreateVm { headroom, ..bound }),
+        edit(id, None, EditVm { headroom: Some(headroom), ..EditVm::default() }),
+    ]
+}
+
+pub fn device_commands() -> Vec<Command> {
+    let (id, task) = (VmId::from_uuid(uuid(1)), TaskId::from_uuid(uuid(6)));
+    let (volume, network) = (VolumeId::from_uuid(uuid(4)), NetworkId::from_uuid(uuid(5)));
+    let mac = || "52:54:00:00:00:01".to_owned();
+    let disk = NewDisk::Blank { size_bytes: GIB, format: DiskFormat::Qcow2, bus: DiskBus::Virtio };
+    let nic = NewNic { network, mac: Some(mac()), model: NicModel::Virtio };
+    let edit = EditNic { network: Some(network), plugged: Some(false) };
+    let change = |expect, change| Command::Vm(VmCommand::Change { id, expect, change });
+    let changed = |end| Command::Vm(VmCommand::Changed { id, task, end });
+    vec![
+        change(Some(7), DeviceChange::AttachDisk { id: volume, disk }),
+        change(None, DeviceChange::DetachDisk { volume, delete: true }),
+        change(None, DeviceChange::GrowDisk { volume, size_bytes: 2 * GIB }),
+        change(None, DeviceChange::AttachNic { nic }),
+        change(None, DeviceChange::EditNic { mac: mac(), edit }),
+        change(None, DeviceChange::DetachNic { mac: mac() }),
+        changed(ChangeEnd::Done),
+        changed(ChangeEnd::Later { problem: Some(failure()) }),
+        changed(ChangeEnd::Failed { problem: failure() }),
+    ]
+}
+
+pub fn snapshot_commands() -> Vec<Command> {
+    let (id, vm, volume) =
+        (SnapshotId::from_uuid(uuid(20)), VmId::from_uuid(uuid(1)), VolumeId::from_uuid(uuid(4)));
+    let layer = LayerId::from_uuid(uuid(21));
+    let next = LayerMap::from([(volume, layer)]);
+    let asked = CreateSnapshot {
+        name: "before".into(),
+        description: "the update".into(),
+        include_memory: false,
+        quiesce: true,
+    };
+    let new = NewSnapshot { id, asked, next: next.clone() };
+    let first = Some(NewSnapshot { id: SnapshotId::from_uuid(uuid(22)), ..new.clone() });
+    let all = [
+        SnapshotCommand::Create { vm, new },
+        SnapshotCommand::Taken { id, running: true, quiesced: true },
+        SnapshotCommand::CreateFailed { id, problem: failure() },
+        SnapshotCommand::Revert { id, next, first, start: true },
+        SnapshotCommand::Reverted { vm },
+        SnapshotCommand::RevertFailed { vm, problem: failure() },
+        SnapshotCommand::Delete { id },
+        SnapshotCommand::Deleted { id, problem: Some(failure()) },
+        SnapshotCommand::Merged { volume, upper: layer },
+        SnapshotCommand::Dropped { volume, layer },
+    ];
+    all.map(Command::Snapshot).into()
+}
