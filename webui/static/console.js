@@ -23,8 +23,10 @@ async function address(section, mode) {
   const kind = section.dataset.console;
   if (section.dataset.shared !== undefined) {
     const link = await answered(await fetch("/api/v1/shared", { credentials: "same-origin" }));
+    // One browser holds one link at a time, the one opened last.
+    if (link.link !== section.dataset.shared) throw new Error("Another link was opened in this browser since.");
     if (!["running", "paused", "stopping"].includes(link.state)) throw new Error(`${link.name} is ${link.state}.`);
-    return `${base}/shared/console?console=${kind}&mode=${mode}`;
+    return `${base}/shared/console?console=${kind}&mode=${mode}&link=${link.link}`;
   }
   const { ticket } = await answered(await fetch(`/api/v1/vms/${section.dataset.vmId}/console`, {
     method: "POST",

@@ -26,6 +26,7 @@ function show(link) {
   const until = new Date(link.expires_at).toLocaleString();
   document.querySelector("[data-until]").textContent =
     `${link.control ? "You may look and type." : "You may look."} This link ends ${until}.`;
+  for (const section of consoles.querySelectorAll("[data-console]")) section.dataset.shared = link.link;
   box.hidden = true;
   consoles.hidden = false;
   start(consoles);

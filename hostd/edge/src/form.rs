@@ -10,8 +10,9 @@ use hostd_types::{Problem, ProblemKind, RequestId};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-/// Most bytes of a URL-encoded form: description and notes at their longest, each byte escaped, and room for the rest.
-const FORM_MAX: usize = 96 * 1024;
+/// Most bytes of a URL-encoded form: user-data and network configuration at their longest, each byte escaped, and room for
+/// the rest.
+const FORM_MAX: usize = 512 * 1024;
 
 /// Extractor: the fields of a URL-encoded form, after the door checked its `csrf` field. The hidden field `request` (a
 /// UUID made with the page) became the `request` of [`crate::Who`], so that sending the form twice acts once.

@@ -141,6 +141,10 @@ fn typed<T: DeserializeOwned>(given: &Value) -> Result<T, Problem> {
             pointer.push_str(&format!("/{}", escape(field)));
             return Problem::field(&pointer, format!("The field {field} is needed."));
         }
+        if pointer.split('/').any(|part| matches!(part, "password" | "secret" | "plain")) {
+            // What was given may be the secret itself, in the wrong place.
+            return Problem::field(&pointer, "This is not as the API describes it; it is not repeated here.");
+        }
         Problem::field(&pointer, format!("This can't be read: {why}."))
     })
 }

@@ -15,7 +15,7 @@ use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use hostd_core::{Caller, ConsoleKind, ConsoleMode, ConsoleStream, Core, Desk, Duplex, Viewer};
 use hostd_edge::{Client, Guest, Who, same_origin};
-use hostd_types::{Problem, ProblemKind, ViewerId};
+use hostd_types::{ConsoleLinkId, Problem, ProblemKind, ViewerId};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split};
@@ -47,6 +47,9 @@ pub struct SharedParam {
     console: ConsoleKind,
     #[serde(default)]
     mode: ConsoleMode,
+    /// The link whose machine the page shows.
+    #[serde(default)]
+    link: Option<ConsoleLinkId>,
 }
 
 /// What the viewer's page is told.
@@ -95,6 +98,11 @@ pub async fn open_shared(
     request: Request,
 ) -> Answer<Response> {
     let (_, upgrade) = upgrade(request, true).await?;
+    if asked.link.is_some_and(|shown| shown != link.id) {
+        // The page of one machine must not type into another one.
+        let detail = "Another link was opened in this browser since; load this page again to use that one.";
+        return Err(Problem::new(ProblemKind::Conflict, detail).into());
+    }
     let ended = ended(Credential::of_link(&link), &core, closing);
     let told = is_told(&upgrade);
     let opening = async move { core.open_shared(&link, asked.console, asked.mode, client.address).await };

@@ -45,6 +45,12 @@ pub struct VmHardware {
 }
 
 impl VmHardware {
+    /// A disk is on its way out whose volume stays.
+    pub fn is_detaching_to_keep(&self) -> bool {
+        let stays =
+            |request: &DeviceRequest| matches!(request.work, DeviceWork::DetachDisk { delete: false, .. });
+        self.changes.iter().any(stays)
+    }
     /// It is the default, which is left out of rows.
     pub(crate) fn is_default(&self) -> bool {
         *self == Self::default()

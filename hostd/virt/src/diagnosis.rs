@@ -5,7 +5,7 @@ use crate::call::QUICK;
 use crate::error::VirtError;
 use hostd_types::VmId;
 use nix::libc::{O_CLOEXEC, O_NOFOLLOW, O_NONBLOCK};
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -65,26 +65,48 @@ impl Hypervisor {
     }
 }
 
+/// Opens a file in a directory that is QEMU's for reading: nothing but a plain file, whatever was put in its place.
+///
+/// # Errors
+/// When it is not there or something else.
+pub(crate) fn open_plain(path: &Path) -> io::Result<File> {
+    let flags = O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a plain file"))
+}
+
 async fn last(file: PathBuf, lines: usize) -> io::Result<Vec<String>> {
     tokio::task::spawn_blocking(move || tail(&file, lines)).await?
 }
 
-/// The last lines of a plain file; a link, a pipe or a device in its place is not read.
-fn tail(path: &Path, lines: usize) -> io::Result<Vec<String>> {
-    let flags = O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
-    let mut file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
-    let length = match file.metadata()? {
-        plain if plain.is_file() => plain.len(),
-        _ => return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a plain file")),
-    };
-    let from = length.saturating_sub(LOOKED_AT);
+/// The last `most` bytes of a file in a directory that is QEMU's; a link, a pipe or a device in its place is not read.
+///
+/// # Errors
+/// Why it can't be read.
+pub async fn log_end(path: PathBuf, most: u64) -> io::Result<Vec<u8>> {
+    tokio::task::spawn_blocking(move || end_of(&path, most).map(|(bytes, _)| bytes)).await?
+}
+
+/// The last `most` bytes of a plain file, and whether there are more before them.
+fn end_of(path: &Path, most: u64) -> io::Result<(Vec<u8>, bool)> {
+    let mut file = open_plain(path)?;
+    let from = file.metadata()?.len().saturating_sub(most);
     file.seek(SeekFrom::Start(from))?;
     let mut bytes = Vec::new();
-    file.take(LOOKED_AT).read_to_end(&mut bytes)?;
+    file.take(most).read_to_end(&mut bytes)?;
+    Ok((bytes, from > 0))
+}
+
+/// The last lines of a plain file; a link, a pipe or a device in its place is not read.
+fn tail(path: &Path, lines: usize) -> io::Result<Vec<String>> {
+    let (bytes, cut) = end_of(path, LOOKED_AT)?;
     // What was given back to the file system reads as zeros.
     let text = String::from_utf8_lossy(&bytes);
     let text = text.trim_start_matches('\0');
-    let whole = if from > 0 { text.split_once('\n').map_or(text, |(_, rest)| rest) } else { text };
+    let whole = if cut { text.split_once('\n').map_or(text, |(_, rest)| rest) } else { text };
     let shown = |line: &str| line.chars().filter(|c| !c.is_control() || *c == '\t').collect();
     let all: Vec<String> = whole.lines().map(shown).collect();
     Ok(all[all.len().saturating_sub(lines)..].to_vec())

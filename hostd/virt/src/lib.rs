@@ -35,6 +35,7 @@ mod stats;
 pub use block::{BlockJob, LiveDisk};
 pub use connection::Link;
 pub use diagnosis::DomainXml;
+pub use diagnosis::log_end;
 pub use drift::{drift, outdated, pending};
 pub use error::VirtError;
 pub use event::DomainEvent;

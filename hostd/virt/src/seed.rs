@@ -2,14 +2,17 @@
 //! hashes, and is readable by nobody but QEMU.
 
 use crate::Hypervisor;
+use crate::diagnosis::{log_end, open_plain};
 use crate::domain_xml::SEED_FILE;
 use crate::error::VirtError;
 use hostd_types::VmId;
-use nix::fcntl::OFlag;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
+
+/// Most bytes of a drive: the directory is QEMU's, and what lies there may be anything.
+const SEED_MOST: u64 = 4 << 20;
 
 impl Hypervisor {
     /// Makes the file hold `image`, or takes it away. One that is there with the same content stays, and a machine that runs
@@ -36,7 +39,7 @@ impl Hypervisor {
     /// # Errors
     /// When it can't be read.
     pub async fn seed(&self, vm: VmId) -> Result<Option<Vec<u8>>, VirtError> {
-        match tokio::fs::read(self.seed_path(vm)).await {
+        match log_end(self.seed_path(vm), SEED_MOST).await {
             Ok(image) => Ok(Some(image)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(VirtError::local("read the customization", error)),
@@ -52,10 +55,9 @@ impl Hypervisor {
 /// link that stands there is followed.
 fn write(path: &Path, image: &[u8], user: Option<(u32, u32)>) -> io::Result<()> {
     let own = |file: &File| user.map_or(Ok(()), |(uid, gid)| fchown(file, Some(uid), Some(gid)));
-    let flags = OFlag::O_NOFOLLOW.bits();
-    if let Ok(mut there) = OpenOptions::new().read(true).custom_flags(flags).open(path) {
+    if let Ok(there) = open_plain(path) {
         let mut content = Vec::new();
-        there.read_to_end(&mut content)?;
+        (&there).take(SEED_MOST).read_to_end(&mut content)?;
         if content == image {
             return own(&there);
         }

@@ -23,6 +23,8 @@ pub(crate) struct UserForm {
     /// Typed, and never shown again.
     password: String,
     confirm: String,
+    /// A password was typed before the form was shown again, which shows none.
+    pub(crate) again: bool,
 }
 
 /// The addresses of a card, as typed.
@@ -75,6 +77,7 @@ impl UserForm {
             clear: fields.ticked(&name("clear")),
             password: fields.verbatim(&name("password")),
             confirm: fields.verbatim(&name("confirm")),
+            again: fields.ticked(&name("again")) || !fields.verbatim(&name("password")).is_empty(),
         }
     }
     fn is_blank(&self) -> bool {
@@ -84,6 +87,9 @@ impl UserForm {
     fn user(&self, reading: &mut Reading, at: &str) -> GuestUser {
         if self.password != self.confirm {
             reading.wrong(format!("{at}/password"), "The two passwords differ. Type both again.");
+        }
+        if self.again && self.password.is_empty() && !self.clear {
+            reading.wrong(format!("{at}/password"), "Type the password again: no page keeps one.");
         }
         let password = match (self.password.is_empty(), self.has_password && !self.clear) {
             (false, _) => Some(GuestPassword::Plain(self.password.clone().into())),

@@ -210,6 +210,7 @@ fn reverted(scope: &mut Scope<'_>, id: VmId) -> Step<Done> {
     }
     vm.spec.snapshots.current = Some(snapshot.id);
     if revert.start {
+        replace_pending(scope, &vm, "going back to a snapshot")?;
         let seq = vm.spec.power.as_ref().map_or(0, |p| p.seq).max(vm.status.power_done) + 1;
         let (action, at) = (PowerAction::Start, scope.entry.at);
         vm.spec.power =

@@ -80,6 +80,11 @@ fn delete(scope: &mut Scope<'_>, id: VmId, expect: Option<u64>, disks: bool) -> 
     let mut vm = scope.get::<Vm>(id)?;
     check_not_deleting(&vm)?;
     check_generation(&vm, expect)?;
+    if disks && vm.spec.hardware.is_detaching_to_keep() {
+        let detail =
+            format!("A disk of {} is being detached and is to stay; wait until it is out.", vm.spec.name);
+        return Err(Problem::wrong_state(detail).into());
+    }
     replace_pending(scope, &vm, "deletion")?;
     for request in std::mem::take(&mut vm.spec.hardware.changes) {
         scope.cancel_task(request.task, "deletion")?;
@@ -102,7 +107,9 @@ fn deleted(scope: &mut Scope<'_>, id: VmId) -> Step<Done> {
     };
     scope.drop_snapshots(&vm)?;
     for volume in volumes_of(scope, id)? {
-        if deletion.disks { scope.remove(&volume)? } else { release(scope, volume)? }
+        // Of a machine that was planned and never made nothing is there to keep.
+        let unmade = vm.spec.scheduled_at.is_some() && volume.status.phase == Phase::Creating;
+        if deletion.disks || unmade { scope.remove(&volume)? } else { release(scope, volume)? }
     }
     drop_rows(scope, &vm)?;
     scope.end_task(deletion.task, None)?;

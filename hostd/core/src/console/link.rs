@@ -111,6 +111,13 @@ impl Core {
         mode: ConsoleMode,
         address: Option<IpAddr>,
     ) -> Result<ConsoleStream, Problem> {
+        // It may have been taken back since the door let it in.
+        let link =
+            self.store().console_link(link.id).await?.filter(|link| Timestamp::now() < link.expires_at);
+        let link = &link.ok_or_else(|| {
+            let detail = "This link was taken back, or its time is over.";
+            Problem::new(ProblemKind::Unauthenticated, detail)
+        })?;
         let by = &link.meta.created_by;
         let from = address.map_or_else(|| "the host itself".into(), |a| a.to_canonical().to_string());
         let entrant = Entrant::new(format!("a link made by {by}"), link.control, mode);

@@ -3,11 +3,11 @@
 
 use hostd_types::VmId;
 use std::collections::{HashMap, VecDeque};
-use std::io::{self, SeekFrom};
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -125,23 +125,14 @@ impl Serials {
 
 /// The last [`HISTORY`] bytes of a log, and of the one before it where libvirt's log daemon began a new one just now.
 async fn history(log: &Path) -> Vec<u8> {
-    let mut newest = tail(log).await.unwrap_or_default();
+    let tail = |log: PathBuf| hostd_virt::log_end(log, HISTORY as u64);
+    let mut newest = tail(log.to_owned()).await.unwrap_or_default();
     if newest.len() < HISTORY {
-        let mut before = tail(&log.with_added_extension("0")).await.unwrap_or_default();
+        let mut before = tail(log.with_added_extension("0")).await.unwrap_or_default();
         before.append(&mut newest);
         newest = before.split_off(before.len().saturating_sub(HISTORY));
     }
     newest
-}
-
-/// The last [`HISTORY`] bytes of a file.
-async fn tail(path: &Path) -> io::Result<Vec<u8>> {
-    let mut file = tokio::fs::File::open(path).await?;
-    let length = file.metadata().await?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(HISTORY as u64))).await?;
-    let mut bytes = Vec::new();
-    file.take(HISTORY as u64).read_to_end(&mut bytes).await?;
-    Ok(bytes)
 }
 
 /// Owns the connection while anybody views it. Input goes its own way: a guest that does not read, as one that is

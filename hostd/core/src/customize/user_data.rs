@@ -61,7 +61,7 @@ fn no_secrets(top: &[(String, Yaml)]) -> Result<(), String> {
         fields.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone())
     };
     let open = |value: &Yaml| match value {
-        Yaml::Text(text) => !text.starts_with('$') && !text.is_empty() && text != "RANDOM" && text != "R",
+        Yaml::Text(text) => !is_hash(text) && !text.is_empty() && text != "RANDOM" && text != "R",
         Yaml::Number | Yaml::Bool => true,
         Yaml::Null | Yaml::List(_) | Yaml::Map(_) => false,
     };
@@ -70,21 +70,16 @@ fn no_secrets(top: &[(String, Yaml)]) -> Result<(), String> {
     if field(top, "password").is_some_and(|value| open(&value)) {
         return refused("password");
     }
-    if let Some(Yaml::List(users)) = field(top, "users") {
-        for user in &users {
-            let Yaml::Map(user) = user else { continue };
-            if let Some(name) = ["plain_text_passwd", "passwd", "hashed_passwd"].into_iter().find(|name| {
-                field(user, name).is_some_and(|value| {
-                    open(&value) && value != Yaml::Text("!".into()) && value != Yaml::Text("*".into())
-                })
-            }) {
-                return match name {
-                    "plain_text_passwd" => {
-                        Err("plain_text_passwd would be kept as it is written; give hashed_passwd".into())
-                    }
-                    other => refused(other),
-                };
-            }
+    let locked = [Yaml::Text("!".into()), Yaml::Text("*".into())];
+    for user in ["users", "user"].into_iter().filter_map(|name| field(top, name)).flat_map(one_or_more) {
+        let Yaml::Map(user) = &user else { continue };
+        if field(user, "plain_text_passwd").is_some_and(|value| value != Yaml::Null) {
+            return Err("plain_text_passwd would be kept as it is written; give hashed_passwd".into());
+        }
+        let hashes = ["passwd", "hashed_passwd"];
+        let shown = |name: &&str| field(user, name).is_some_and(|v| open(&v) && !locked.contains(&v));
+        if let Some(name) = hashes.into_iter().find(shown) {
+            return refused(name);
         }
     }
     let Some(Yaml::Map(chpasswd)) = field(top, "chpasswd") else { return Ok(()) };
@@ -111,6 +106,21 @@ fn no_secrets(top: &[(String, Yaml)]) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// The hashes that login programs of guests know.
+fn is_hash(text: &str) -> bool {
+    ["$1$", "$2a$", "$2b$", "$2y$", "$5$", "$6$", "$7$", "$y$", "$gy$"]
+        .iter()
+        .any(|kind| text.starts_with(kind))
+}
+
+/// The items of a list, or the one thing that stands in its place.
+fn one_or_more(value: Yaml) -> Vec<Yaml> {
+    match value {
+        Yaml::List(items) => items,
+        Yaml::Text(_) | Yaml::Number | Yaml::Bool | Yaml::Null | Yaml::Map(_) => vec![value],
+    }
 }
 
 #[cfg(test)]

@@ -27,6 +27,8 @@ pub struct RedeemLink {
 /// What an open link opens.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SharedConsole {
+    /// The link that this browser opened last.
+    pub link: ConsoleLinkId,
     /// The machine's name.
     pub name: String,
     /// Its state.
@@ -41,7 +43,7 @@ async fn shared(core: &Core, link: &ConsoleLink) -> Result<SharedConsole, Proble
     let gone = |_| Problem::new(ProblemKind::NotFound, "The machine of this link is gone.");
     let vm = core.vm(link.vm).await.map_err(gone)?;
     let (name, state) = (vm.spec.name, vm.status.state);
-    Ok(SharedConsole { name, state, control: link.control, expires_at: link.expires_at })
+    Ok(SharedConsole { link: link.id, name, state, control: link.control, expires_at: link.expires_at })
 }
 
 /// Who is at the consoles of a machine, and who of them controls it

@@ -39,7 +39,19 @@ pub async fn put(path: &Path, size_bytes: u64, under: &Layer) -> Result<(), Disk
     if path.exists() {
         return Ok(());
     }
+    // Never less than what it is over: the end of that could be read no more.
+    let size_bytes = size_bytes.max(size_of(under)?);
     create::create(path, DiskFormat::Qcow2, size_bytes, Some((&under.path, under.format))).await
+}
+
+/// The size of the disk that a layer shows, by its header: QEMU may have the file open.
+fn size_of(layer: &Layer) -> Result<u64, DiskError> {
+    if layer.format == DiskFormat::Raw {
+        return Ok(std::fs::metadata(&layer.path)?.len());
+    }
+    let mut head = [0; 32];
+    File::open(&layer.path)?.read_exact(&mut head)?;
+    Ok(u64::from_be_bytes(field(&head, 24)))
 }
 
 /// Copies what `upper` holds into `lower`, which it is directly over, and flushes it. `upper` stays as it is, and what

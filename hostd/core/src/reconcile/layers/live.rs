@@ -6,9 +6,11 @@
 
 use super::Work;
 use super::files::renames;
+use crate::Core;
 use crate::error::{disk, storage, virt};
 use crate::merges::{Pause, Turn};
 use crate::pool::Pool;
+use crate::reconcile::vms::mark;
 use hostd_types::*;
 use hostd_virt::{LiveDisk, VirtError};
 use std::path::{Path, PathBuf};
@@ -90,12 +92,16 @@ impl Work {
             if live.files.get(at + 1) != Some(&base) {
                 return Err(self.odd("QEMU has it over another file than noted"));
             }
-            if !begun {
-                // An earlier daemon may have died before the layer under it took over.
-                self.resume(vm).await;
-            }
             let job = self.core.0.hypervisor.block_job(vm, &live.target).await;
-            match self.answered(vm, job).await? {
+            let job = self.answered(vm, job).await?;
+            if !begun && job.is_some() {
+                // libvirt has answered, so that whatever an earlier call or daemon began is over; only then it may go on.
+                match self.core.0.hypervisor.live_disks(vm).await.map_err(|error| self.failed(error))? {
+                    Some(disks) if position(&disks, &top).is_some() => go_on(&self.core, vm).await,
+                    Some(_) | None => continue,
+                }
+            }
+            match job {
                 None => return Ok(Ended::NotInUse),
                 Some(None) if begun => return Err(self.odd("QEMU gave it up; the pool may be full")),
                 Some(None) => {
@@ -143,19 +149,27 @@ impl Work {
     ) -> Result<Ended<'_>, Problem> {
         let hypervisor = &self.core.0.hypervisor;
         let quiet = self.core.0.merges.pause(vm);
-        let note = self.paused_note(vm);
+        let note = paused_note(&self.core, vm);
         let runs = self.runs(vm).await?;
         if runs {
-            std::fs::write(&note, "").map_err(storage)?;
+            mark(&note).map_err(storage)?;
             let paused = hypervisor.suspend(vm).await;
+            if let Err(error @ VirtError::Down(_)) = paused {
+                return Err(self.failed(error)); // it may still be paused: the note stays until it goes on
+            }
             if !matches!(self.answered(vm, paused).await, Ok(Some(()))) {
-                drop(std::fs::remove_file(&note));
+                go_on(&self.core, vm).await;
                 return Err(self.odd("the machine could not be paused for it"));
             }
         }
         let taken = hypervisor.take_over(vm, &live.target).await;
+        let taken = match taken {
+            // It may still happen. The machine stays paused until the next look, which asks libvirt first.
+            Err(error) if error.retryable() => return Err(self.failed(error)),
+            other => other,
+        };
         let done = self.check_taken_over(vm, upper, lower, taken).await;
-        self.resume(vm).await;
+        go_on(&self.core, vm).await;
         Ok(if done? { Ended::Merged(Some(quiet)) } else { Ended::NotInUse })
     }
 
@@ -193,7 +207,7 @@ impl Work {
         let pool = &self.core.0.pool;
         if self.volume.spec.layers.active == upper {
             self.note_merged(upper)?;
-            self.resume(vm).await;
+            go_on(&self.core, vm).await;
             return Ok(());
         }
         let doing = format!("Checking the merged disk {}", self.volume.spec.name);
@@ -220,27 +234,30 @@ impl Work {
         write().map_err(storage)
     }
 
-    fn paused_note(&self, vm: VmId) -> PathBuf {
-        self.core.settings().run_dir.join("vm").join(vm.to_string()).join("paused-for-merge")
-    }
-
     async fn runs(&self, vm: VmId) -> Result<bool, Problem> {
         let seen = self.core.0.hypervisor.domains().await.map_err(|error| self.failed(error))?;
         Ok(seen.iter().any(|domain| domain.vm == vm && domain.state == VmState::Running))
     }
+}
 
-    /// Lets the machine go on, if a merge paused it.
-    async fn resume(&self, vm: VmId) {
-        let note = self.paused_note(vm);
-        if !note.exists() {
-            return;
+/// Where it is noted that a merge paused a machine.
+fn paused_note(core: &Core, vm: VmId) -> PathBuf {
+    core.settings().run_dir.join("vm").join(vm.to_string()).join("paused-for-merge")
+}
+
+/// Lets a machine go on, if a merge paused it.
+pub(in crate::reconcile) async fn go_on(core: &Core, vm: VmId) {
+    let note = paused_note(core, vm);
+    if note.symlink_metadata().is_err() {
+        return;
+    }
+    match core.0.hypervisor.resume(vm).await {
+        Ok(()) | Err(VirtError::NoDomain(_)) => drop(std::fs::remove_file(note)),
+        Err(error) if error.retryable() => {
+            tracing::warn!(%vm, %error, "a machine that was paused for a merge can't go on yet");
         }
-        match self.core.0.hypervisor.resume(vm).await {
-            Ok(()) => drop(std::fs::remove_file(note)),
-            Err(error) => {
-                tracing::warn!(%vm, %error, "a machine that was paused for a merge can't go on yet")
-            }
-        }
+        // It is off, or goes on already.
+        Err(_) => drop(std::fs::remove_file(note)),
     }
 }
 

@@ -10,6 +10,7 @@ mod live;
 mod story_tests;
 
 pub(super) use files::FileStep;
+pub(super) use live::go_on;
 
 use super::jobs::Jobs;
 use super::{Reconcile, Summary};
@@ -143,6 +144,9 @@ impl Work {
 
     async fn merge(&self, upper: LayerId, turn: &Turn) -> Result<(), Problem> {
         if self.core.0.pool.merged(self.volume.id, upper).exists() {
+            if let Some(vm) = self.volume.spec.vm {
+                live::go_on(&self.core, vm).await; // the daemon died before it could
+            }
             return self.merged(upper).await;
         }
         if let Some(vm) = self.volume.spec.vm {

@@ -73,7 +73,12 @@ pub(super) fn changes<'a>(
         };
         let disks = plan.disks.iter().chain(&plan.leaving_disks);
         if let Some(disk) = disks.clone().find(|disk| request.work.is_about_disk(disk.volume)) {
-            change.there = seen.disks.iter().any(|there| there.path == disk.path);
+            // Any layer of it: which one is active may have changed since the rows were read.
+            let file = format!("{}.", disk.volume);
+            let is_of = |path: &std::path::Path| {
+                path.file_name().is_some_and(|n| n.to_string_lossy().starts_with(&file))
+            };
+            change.there = seen.disks.iter().any(|there| there.path == disk.path || is_of(&there.path));
             change.hot = disk.bus.hot_plugs();
         }
         let cards = plan.nics.iter().chain(&plan.leaving_nics);
@@ -213,6 +218,14 @@ impl Work {
         let changes = &self.vm.spec.hardware.changes;
         let Some(request) = changes.iter().find(|request| request.task == task) else { return Ok(()) };
         let (hypervisor, id, work) = (&self.core.0.hypervisor, self.vm.id, &request.work);
+        let _hold = match work {
+            // No merge may take the layer away that is about to be used.
+            DeviceWork::AttachDisk { .. } | DeviceWork::GrowDisk { .. } => Some(self.hold_for_start().await?),
+            DeviceWork::DetachDisk { .. }
+            | DeviceWork::AttachNic { .. }
+            | DeviceWork::EditNic { .. }
+            | DeviceWork::DetachNic { .. } => None,
+        };
         if let DeviceWork::GrowDisk { size_bytes, .. } = work {
             return self.grow(task, self.planned_disk(work)?, *size_bytes, on).await;
         }
@@ -251,7 +264,8 @@ impl Work {
         let done = if on {
             match self.core.0.hypervisor.grow_disk(self.vm.id, source, size_bytes).await {
                 Ok(()) => Ok(()),
-                Err(error @ VirtError::Down(_)) => return Err(virt(&doing, error)),
+                // A late call may still grow it: asked again, it says how it came out.
+                Err(error) if error.retryable() => return Err(virt(&doing, error)),
                 Err(error) => Err(virt(&doing, error)),
             }
         } else {

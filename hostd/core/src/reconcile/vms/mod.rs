@@ -17,6 +17,7 @@ mod snapshot;
 mod waits;
 
 pub(crate) use gather::planned_in;
+pub(super) use quiesce::mark;
 
 use act::Work;
 use autostart::Autostart;

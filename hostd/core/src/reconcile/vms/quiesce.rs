@@ -5,7 +5,7 @@ use crate::Core;
 use crate::error::virt;
 use hostd_types::*;
 use hostd_virt::VirtError;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Longest a guest is held still by us, whatever the work does. The agent's own answers take up to 4 s on both sides.
@@ -21,13 +21,22 @@ fn note(core: &Core, vm: VmId) -> PathBuf {
     core.settings().run_dir.join("vm").join(vm.to_string()).join("held-still")
 }
 
+/// Makes an empty file as a note. The directory is QEMU's: no link that stands there is followed.
+pub(in crate::reconcile) fn mark(note: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(note) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    std::fs::OpenOptions::new().write(true).create_new(true).open(note).map(drop)
+}
+
 /// Runs `work` while the guest has written everything out and holds still.
 ///
 /// # Errors
 /// When the guest can't be asked; `work` was not begun then.
 pub(super) async fn quiesced<T>(core: &Core, vm: &Vm, work: impl Future<Output = T>) -> Result<T, Problem> {
     let note = note(core, vm.id);
-    std::fs::write(&note, "").map_err(crate::error::storage)?;
+    mark(&note).map_err(crate::error::storage)?;
     if let Err(error) = core.0.hypervisor.freeze(vm.id).await {
         go_on(core, vm.id).await;
         let down = matches!(error, VirtError::Down(_));
@@ -55,7 +64,7 @@ pub(super) async fn quiesced<T>(core: &Core, vm: &Vm, work: impl Future<Output =
 
 /// The guest of a machine may hold still, and nobody works on that.
 pub(super) fn is_held(core: &Core, vm: VmId) -> bool {
-    note(core, vm).exists()
+    note(core, vm).symlink_metadata().is_ok()
 }
 
 /// Lets the guest go on. What can't be done now is tried again at the next look, for a minute.

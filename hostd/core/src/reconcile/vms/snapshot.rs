@@ -5,14 +5,16 @@
 //! the same as what they are over, so a crash before, during or after the switch ends in the same snapshot.
 
 use super::act::{Later, Work};
+use super::plan::Wait;
 use super::quiesce;
 use crate::admit::pending;
 use crate::error::{disk, virt};
 use crate::merges::Hold;
-use crate::reconcile::layers::FileStep;
+use crate::reconcile::layers::{FileStep, go_on};
 use hostd_types::command::{SnapshotCommand, VmCommand};
 use hostd_types::*;
 use hostd_virt::{LiveDisk, SeenDomain, VirtError};
+use std::time::Instant;
 
 /// What is to do about a machine's snapshots.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,12 +38,12 @@ pub(super) fn change(
     if vm.spec.deleting.is_some() || vm.status.phase != Phase::Ready {
         return None;
     }
-    if held {
-        return Some(Change::GoOn);
-    }
     // A machine that hangs can be forced off first: what is then taken is what its disks hold.
     if pending(vm).is_some_and(|request| request.action == PowerAction::ForceOff) {
         return None;
+    }
+    if held {
+        return Some(Change::GoOn);
     }
     match now {
         VmState::Starting | VmState::Stopping | VmState::Unknown => return None,
@@ -93,6 +95,9 @@ impl Work {
                 }
             }
         }
+        if noted {
+            go_on(&self.core, self.vm.id).await; // the daemon that paused it for the merge died before it could
+        }
         let volumes = if noted { self.core.store().volumes_of(self.vm.id).await? } else { volumes };
         Ok((hold, volumes))
     }
@@ -135,7 +140,10 @@ impl Work {
             to.push((disk.target.clone(), pool.layer(&put.volume, put.next).path));
         }
         let switch = self.core.0.hypervisor.switch_disks(self.vm.id, to);
-        let quiesce = snapshot.spec.quiesce;
+        // A switch that was late may still happen. The next one waits behind it, and must not be given up because the
+        // guest, which the first may have frozen, can't be asked again.
+        let late = format!("switch {}", snapshot.id);
+        let quiesce = snapshot.spec.quiesce && self.waits.asked(self.vm.id, &late) == Wait::None;
         let done = if quiesce {
             match quiesce::quiesced(&self.core, &self.vm, switch).await {
                 Ok(done) => done,
@@ -146,7 +154,10 @@ impl Work {
         };
         match done {
             Ok(()) => self.taken(snapshot, true, quiesce).await,
-            Err(error) if error.retryable() => Err(virt(&doing, error)),
+            Err(error) if error.retryable() => {
+                self.waits.ask(self.vm.id, late, Instant::now());
+                Err(virt(&doing, error))
+            }
             Err(error) => {
                 // Refused; but only what QEMU shows now is certain.
                 let live = self.live_disks(&doing).await?;
