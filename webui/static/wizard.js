@@ -1,7 +1,7 @@
 // Shows the new-machine form one step at a time. Without scripts it is one long form; nothing here is needed to create a
 // machine, and the server alone decides what is wrong.
 const form = document.getElementById("vm-form");
-const links = [...document.querySelectorAll(".steps a")];
+const links = [...document.querySelectorAll(".wizard-steps a")];
 const steps = links.map((link) => document.getElementById(`step-${link.dataset.step}`));
 const [all, back, next, create] = ["wizard-all", "wizard-back", "wizard-next", "wizard-create"].map((id) => document.getElementById(id));
 const review = document.getElementById("review");

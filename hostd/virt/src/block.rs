@@ -167,6 +167,7 @@ impl Hypervisor {
         let freeze = |_: &_, domain: &Domain| {
             // SAFETY: the domain is alive; no list means every file system.
             ok(unsafe { sys::virDomainAgentSetResponseTimeout(domain.as_ptr(), AGENT_S, 0) })?;
+            // SAFETY: the same; libvirt takes no list for every file system.
             ok(unsafe { sys::virDomainFSFreeze(domain.as_ptr(), std::ptr::null_mut(), 0, 0) })
         };
         self.shared.on_domain("quiesce", vm, AGENT, freeze).await
@@ -180,6 +181,7 @@ impl Hypervisor {
         let thaw = |_: &_, domain: &Domain| {
             // SAFETY: as for `freeze`.
             ok(unsafe { sys::virDomainAgentSetResponseTimeout(domain.as_ptr(), AGENT_S, 0) })?;
+            // SAFETY: the same.
             ok(unsafe { sys::virDomainFSThaw(domain.as_ptr(), std::ptr::null_mut(), 0, 0) })
         };
         self.shared.on_domain("end the quiescing", vm, AGENT, thaw).await

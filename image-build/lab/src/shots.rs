@@ -92,7 +92,7 @@ pub async fn create_by_keyboard(browser: &Browser, name: &str) -> Result<String>
     reach(browser, "input[name=name]").await?;
     browser.client.active_element().await?.send_keys(name).await?;
     press(browser, ENTER).await?; // on to the next step
-    reach(browser, ".steps a[data-step=options]").await?;
+    reach(browser, ".wizard-steps a[data-step=options]").await?;
     press(browser, ENTER).await?;
     reach(browser, "input[name=start]").await?;
     press(browser, ' ').await?; // not started

@@ -179,7 +179,7 @@ impl<'a> Story<'a> {
     /// Goes to a step of the form of a new machine; without scripts all are on the page.
     async fn step(&self, step: &str) -> Result<()> {
         if self.scripts {
-            self.browser.click(&format!(".steps a[data-step={step}]")).await?;
+            self.browser.click(&format!(".wizard-steps a[data-step={step}]")).await?;
         }
         Ok(())
     }

@@ -64,7 +64,7 @@ pub fn written(content: &[u8]) -> Result<u32, String> {
     let last = found.iter().copied().max().unwrap_or(0);
     for (place, number) in (0..RING).zip(&found) {
         let back = last.wrapping_sub(place) % RING;
-        let wanted = last.checked_sub(back).unwrap_or(0);
+        let wanted = last.saturating_sub(back);
         if *number != wanted {
             return Err(format!("the last number is {last}, but place {place} holds {number}, not {wanted}"));
         }

@@ -77,7 +77,7 @@ pub(crate) fn delete(scope: &mut Scope<'_>, id: FolderId, move_up: bool) -> Step
     let folders = scope.names("SELECT id FROM folder WHERE parent = ?1 ORDER BY id", id)?;
     let vms =
         scope.names("SELECT id FROM vm WHERE json_extract(spec, '$.filing.folder') = ?1 ORDER BY id", id)?;
-    if !move_up && !(folders.is_empty() && vms.is_empty()) {
+    if !(move_up || folders.is_empty() && vms.is_empty()) {
         let name = &folder.spec.name;
         let detail = format!(
             "{name} is not empty (folders: {}, machines: {}). Empty it, or let what is in it move to the folder above.",

@@ -55,6 +55,7 @@ pub struct Outcome {
 /// Everything that can be asked of the product or reported by its hosts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant)] // one an entry
 pub enum Command {
     /// About a host.
     Host(HostCommand),

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 /// Commands about virtual machines.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant)] // one an entry
 pub enum VmCommand {
     /// Make a machine and its new disks. Starts a task.
     Create {
