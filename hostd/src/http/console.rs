@@ -185,11 +185,13 @@ async fn relay(
     let (notes, noted) = mpsc::channel(4);
     let (mut follower, mut stopped) = (desk.clone(), false);
     let follow = async move {
-        while told {
-            let you = follower.viewer();
-            let all = follower.viewers().await;
-            if notes.send(tell(&Tell::Viewers { you, all })).await.is_err() {
-                break;
+        if told {
+            loop {
+                let you = follower.viewer();
+                let all = follower.viewers().await;
+                if notes.send(tell(&Tell::Viewers { you, all })).await.is_err() {
+                    break;
+                }
             }
         }
         std::future::pending().await

@@ -2,6 +2,7 @@
 
 use super::Answer;
 use super::vm::watch;
+use crate::error::PageError;
 use crate::filters;
 use crate::flash::Flash;
 use crate::forms::snapshot::{SnapshotForm, first};
@@ -67,7 +68,7 @@ impl SnapshotsPage {
     /// The settings of that time, in short.
     fn machine(&self, view: &SnapshotView) -> String {
         let spec = &view.snapshot.spec.machine;
-        let memory = crate::units::mib(&spec.memory_mib);
+        let memory = crate::units::mib(spec.memory_mib);
         format!("{} CPU{}, {memory}", spec.cpus, if spec.cpus == 1 { "" } else { "s" })
     }
 }
@@ -107,7 +108,7 @@ pub(crate) async fn revert(Path((vm, id)): Path<(String, String)>, submission: S
     let ids = ids(&submission, &vm, &id);
     let (vm, id) = match ids {
         Ok(ids) => ids,
-        Err(response) => return response,
+        Err(response) => return *response,
     };
     let (first, start) = (first(&submission.fields), submission.fields.ticked("start"));
     let command = SnapshotCommand::Revert { id, next: LayerMap::new(), first, start };
@@ -119,14 +120,14 @@ pub(crate) async fn revert(Path((vm, id)): Path<(String, String)>, submission: S
 pub(crate) async fn delete(Path((vm, id)): Path<(String, String)>, submission: Submission) -> Response {
     let (vm, id) = match ids(&submission, &vm, &id) {
         Ok(ids) => ids,
-        Err(response) => return response,
+        Err(response) => return *response,
     };
     let command = Command::Snapshot(SnapshotCommand::Delete { id });
     submission.act(command, &format!("/vms/{vm}/snapshots"), "The snapshot is being deleted.").await
 }
 
-fn ids(submission: &Submission, vm: &str, id: &str) -> Result<(VmId, SnapshotId), Response> {
-    let visit = &submission.visit;
-    let vm = visit.id("machine", vm).map_err(IntoResponse::into_response)?;
-    Ok((vm, visit.id("snapshot", id).map_err(IntoResponse::into_response)?))
+fn ids(submission: &Submission, vm: &str, id: &str) -> Result<(VmId, SnapshotId), Box<Response>> {
+    let (visit, answer) = (&submission.visit, |error: PageError| Box::new(error.into_response()));
+    let vm = visit.id("machine", vm).map_err(answer)?;
+    Ok((vm, visit.id("snapshot", id).map_err(answer)?))
 }

@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn nothing_small_becomes_large() {
         assert!(parse(&"[".repeat(10_000)).is_err());
-        assert!(parse(&"a:\n ".repeat(1)).is_ok());
+        assert!(parse("a:\n ").is_ok());
         let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
         for n in 1..12 {
             let items = vec![format!("*a{}", n - 1); 10].join(", ");
