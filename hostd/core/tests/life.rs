@@ -110,8 +110,10 @@ async fn edits(core: &Core, id: VmId) {
     powered(core, id, PowerAction::Start).await;
     let vm = core.find_vm("SHOP").await.expect("by its new name");
     assert_eq!((vm.status.drift.len(), vm.status.applied_generation), (0, vm.meta.generation));
-    let refused = command(EditVm { cpus: Some(2), ..EditVm::default() });
-    assert_eq!(core.submit(&console(), refused).await.expect_err("running").kind, ProblemKind::WrongState);
+    let later = command(EditVm { cpus: Some(2), ..EditVm::default() });
+    core.submit(&console(), later).await.expect("it waits for the power-off");
+    let waits = || async { !core.vm(id).await.expect("vm").status.pending.is_empty() };
+    until(core, "the CPUs wait", || async { waits().await.then_some(()) }).await;
     let iso = uploaded(core, "cd", &iso9660()).await;
     let insert = EditVm {
         description: Some("a \"quoted\" <text> & more".into()),
@@ -131,6 +133,7 @@ async fn edits(core: &Core, id: VmId) {
     powered(core, id, PowerAction::ForceOff).await;
     let vm = core.vm(id).await.expect("vm");
     assert_eq!((vm.status.state, vm.status.reason.as_deref()), (VmState::Off, Some("forced off")));
+    until(core, "nothing waits any more", || async { (!waits().await).then_some(()) }).await;
 }
 
 /// The smallest thing that is an ISO.
