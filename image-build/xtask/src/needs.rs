@@ -24,6 +24,7 @@ impl Purpose {
                 "libvirt-daemon-system",
                 "libvirt-clients",
                 "dnsmasq-base",
+                "busybox",
                 "nftables",
                 "iproute2",
                 "util-linux",
