@@ -93,13 +93,20 @@ impl Browser {
         self.deadline
     }
 
-    /// Opens a page of the product.
+    /// Opens a page of the product; tried again when the network of the machine changed meanwhile, at which Chromium
+    /// drops every connection.
     ///
     /// # Errors
     /// When it does not load.
     pub async fn open(&self, path: &str) -> Result<()> {
         let address = format!("{}{path}", self.base);
-        self.client.goto(&address).await.with_context(|| format!("opening {address}"))
+        let opened = wait::until(&address, self.deadline, || async {
+            match self.client.goto(&address).await {
+                Err(error) if error.to_string().contains("ERR_NETWORK_CHANGED") => Ok(None),
+                outcome => Ok(Some(outcome)),
+            }
+        });
+        opened.await?.with_context(|| format!("opening {address}"))
     }
 
     /// The path and query of the page that is shown.
@@ -159,26 +166,30 @@ impl Browser {
         }
     }
 
-    /// Replaces the content of an input.
+    /// Replaces the content of an input; tried again when the page was just replaced.
     ///
     /// # Errors
-    /// When it does not appear or can't be typed into.
+    /// When it does not appear or can't be typed into in time.
     pub async fn fill(&self, css: &str, text: &str) -> Result<()> {
-        let input = self.find(css).await?;
-        input.clear().await.with_context(|| format!("clearing {css}"))?;
-        input.send_keys(text).await.with_context(|| format!("typing into {css}"))
+        self.find(css).await?;
+        wait::until(&format!("typing into {css}"), self.deadline, || async {
+            let input = self.client.find(Locator::Css(css)).await?;
+            input.clear().await?;
+            Ok(Some(input.send_keys(text).await?))
+        })
+        .await
     }
 
-    /// Chooses the option of a `<select>` by its value.
+    /// Chooses the option of a `<select>` by its value; tried again when the page was just replaced.
     ///
     /// # Errors
-    /// When there is none.
+    /// When there is none in time.
     pub async fn choose(&self, css: &str, value: &str) -> Result<()> {
-        self.find(css)
-            .await?
-            .select_by_value(value)
-            .await
-            .with_context(|| format!("choosing {value} in {css}"))
+        self.find(css).await?;
+        wait::until(&format!("choosing {value} in {css}"), self.deadline, || async {
+            Ok(Some(self.client.find(Locator::Css(css)).await?.select_by_value(value).await?))
+        })
+        .await
     }
 
     /// Waits for a page of the product by its `data-page`.

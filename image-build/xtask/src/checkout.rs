@@ -56,8 +56,8 @@ impl Checkout {
         command
     }
 
-    /// Compiles every program of the workspace for tests, as the tests themselves do (the same features, so nothing is
-    /// compiled twice), and returns the one named; the daemon may be another one, see [`Checkout::hostd`].
+    /// Compiles every program of the workspace beside its tests (alone, programs get libraries with other features, and
+    /// nearly everything is compiled twice), and returns the one named; the daemon may be another one, see [`Checkout::hostd`].
     ///
     /// # Errors
     /// When something does not compile.
@@ -65,7 +65,7 @@ impl Checkout {
         if let Some(hostd) = self.hostd.as_ref().filter(|_| name == "hostd") {
             return Ok(hostd.clone());
         }
-        run(&mut self.cargo(&["build", "-q", "--workspace", "--bins", "--locked"]))?;
+        run(&mut self.cargo(&["build", "-q", "--workspace", "--bins", "--tests", "--locked"]))?;
         Ok(self.target.join("debug").join(name))
     }
 

@@ -26,6 +26,7 @@ pub struct Steps {
     counts: Counts,
     rows: Vec<(String, f64, String)>,
     skips: Vec<String>,
+    failures: Vec<String>,
 }
 
 impl Steps {
@@ -47,6 +48,7 @@ impl Steps {
         let good = result.is_ok();
         if let Err(error) = &result {
             println!("{name} failed: {error:#}");
+            self.failures.push(format!("{name}: {error:#}"));
         }
         self.counts.passed += u64::from(good);
         self.counts.failed += u64::from(!good);
@@ -78,6 +80,7 @@ impl Steps {
                 self.counts.skipped += counts.skipped;
                 self.counts.flaky += counts.flaky;
                 self.skips.extend(told.skips);
+                self.failures.extend(told.failures);
                 self.row(
                     name,
                     begun,
@@ -108,6 +111,10 @@ impl Steps {
         for skip in &self.skips {
             println!("skipped: {skip}");
         }
+        // Once more, because who reads only the end of a long output must see them.
+        for failure in &self.failures {
+            println!("failed: {failure}");
+        }
         let Counts { passed, failed, skipped, flaky } = self.counts;
         if flaky > 0 {
             println!("flaky: {flaky} passed only when tried again; look at their first try above");
@@ -125,6 +132,7 @@ impl Steps {
 struct Told {
     counts: Counts,
     skips: Vec<String>,
+    failures: Vec<String>,
     success: bool,
 }
 
@@ -155,6 +163,8 @@ struct Reading {
     told: Told,
     /// The output of a passing test follows; the test's name.
     quiet: Option<String>,
+    /// The summary was read; what follows lists the tests that failed for good.
+    ended: bool,
 }
 
 impl Reading {
@@ -168,6 +178,7 @@ impl Reading {
         }
         if word == "Summary" {
             self.quiet = None;
+            self.ended = true;
             self.told.counts = summary(line);
             return true;
         }
@@ -177,6 +188,9 @@ impl Reading {
             let rest = line.split_once(']').map_or(line, |(_, rest)| rest).trim();
             // `(1/25) ` stands before the name when tests run one by one.
             let name = rest.rsplit(") ").next().unwrap_or(rest).to_owned();
+            if self.ended && !line.contains("FLAKY") {
+                self.told.failures.push(name.clone());
+            }
             self.quiet = (word == "PASS" || word == "LEAK").then_some(name);
             return true;
         }
@@ -229,10 +243,13 @@ mod tests {
             ("    skipped: no libvirt", true),
             ("        FAIL [   0.1s] (2/2) hostd-virt qemu::stops", true),
             ("    thread panicked", true),
+            ("     Summary [   0.2s] 2 tests run: 1 passed, 1 failed, 0 skipped", true),
+            ("  TRY 3 FAIL [   0.1s] (2/2) hostd-virt qemu::stops", true),
         ];
         for (line, shown) in lines {
             assert_eq!(reading.take(line), shown, "{line}");
         }
         assert_eq!(reading.told.skips, ["hostd-virt qemu::starts: no libvirt"]);
+        assert_eq!(reading.told.failures, ["hostd-virt qemu::stops"]);
     }
 }
