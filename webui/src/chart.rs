@@ -21,6 +21,9 @@ impl Span {
     /// Half an hour, of a point every 5 s.
     pub(crate) const RECENT: Self =
         Self { window_s: 1800, gap_s: 30, from: "30 min ago", said: "last 30 minutes" };
+    /// Two minutes, of a point a second once somebody looks and every 5 s before.
+    pub(crate) const LIVE: Self =
+        Self { window_s: 120, gap_s: 12, from: "2 min ago", said: "last 2 minutes" };
     /// A day, of a point every [`DAY_STEP_S`].
     pub(crate) const DAY: Self =
         Self { window_s: 86_400, gap_s: 2 * DAY_STEP_S, from: "24 h ago", said: "last 24 hours" };
@@ -131,10 +134,10 @@ impl Chart {
         let tx = samples.iter().map(|s| (s.at, s.tx_bps)).collect();
         Self::new("Network", Scale::Rate, 0.0, vec![("Received", rx), ("Sent", tx)])
     }
-    /// The four charts of a machine with `memory` bytes, of its last half hour.
-    pub(crate) fn of_vm(samples: &[VmSample], memory: u64) -> Vec<Self> {
+    /// The four charts of a machine with `memory` bytes, of what `span` has before the newest of `samples`.
+    pub(crate) fn of_vm(span: Span, samples: &[VmSample], memory: u64) -> Vec<Self> {
         let end = samples.last().map_or_else(|| Timestamp::now().unix(), |sample| sample.at);
-        Self::of_vm_over(Span::RECENT, end, samples, memory)
+        Self::of_vm_over(span, end, samples, memory)
     }
     /// The same of its last day, which ends at `now`, from means of minutes.
     pub(crate) fn of_vm_day(minutes: &[VmSample], memory: u64, now: i64) -> Vec<Self> {

@@ -127,6 +127,11 @@ if (watched.length > 0) {
   document.addEventListener("change", () => missed && soon(false));
 }
 
+// Charts of the last seconds follow them.
+setInterval(() => {
+  if (!document.hidden && document.querySelector("[data-every-second]")) refresh();
+}, 1000);
+
 // A link that is shown as a path becomes one of this host.
 for (const field of document.querySelectorAll("[data-here]")) field.value = location.origin + field.value;
 

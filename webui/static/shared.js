@@ -7,6 +7,7 @@ const consoles = document.querySelector("[data-consoles]");
 const said = document.querySelector("[data-said]");
 const button = box.querySelector("button");
 const secret = location.hash.slice(1);
+const OPENED = "quantix.link";
 
 async function ask(path, body) {
   const answer = await fetch(path, {
@@ -32,10 +33,24 @@ function show(link) {
   start(consoles);
 }
 
+// A link opens once, but its reader may click it again. What this browser opened last is remembered as a hash.
+async function hashed(text) {
+  const bytes = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+  return [...new Uint8Array(bytes)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+async function open() {
+  const mark = await hashed(secret);
+  if (localStorage.getItem(OPENED) === mark) return ask("/api/v1/shared");
+  const link = await ask("/api/v1/shared/redeem", { secret });
+  localStorage.setItem(OPENED, mark);
+  return link;
+}
+
 button.addEventListener("click", async () => {
   button.disabled = true;
   try {
-    const link = await ask("/api/v1/shared/redeem", { secret });
+    const link = await open();
     history.replaceState(null, "", location.pathname);
     show(link);
   } catch (problem) {

@@ -12,7 +12,7 @@ use crate::live::Live;
 use crate::merges::Merges;
 use crate::picture::Pictures;
 use crate::pool::Pool;
-use crate::reconcile::{History, Minutes, Registry, Wakes};
+use crate::reconcile::{History, Minutes, Registry, Seconds, Wakes};
 use crate::requests::Requests;
 use crate::role;
 use crate::{Core, ReconcilerView, Settings};
@@ -66,6 +66,7 @@ pub(crate) struct Inner {
     /// Small pictures of screens.
     pub pictures: Pictures,
     pub history: History,
+    pub seconds: Seconds,
     /// A day of each machine's load.
     pub minutes: Minutes,
     pub faults: Faults,
@@ -154,6 +155,7 @@ impl Core {
             viewers: Viewers::default(),
             pictures: Pictures::default(),
             history: History::default(),
+            seconds: Seconds::default(),
             minutes: Minutes::below(&settings.state_dir),
             faults: Faults::default(),
             merges: Merges::default(),

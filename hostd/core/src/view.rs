@@ -195,6 +195,9 @@ pub struct Viewer {
     pub id: ViewerId,
     /// Who they are.
     pub who: String,
+    /// The link they came by, when it was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<ConsoleLinkId>,
     /// Since when.
     pub since: Timestamp,
     /// They may control it; a link may allow looking only.

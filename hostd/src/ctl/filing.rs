@@ -7,6 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use hostd_types::*;
 use hyper::Method;
 use serde_json::Value;
+use std::time::Duration;
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
@@ -25,7 +26,12 @@ pub enum Verb {
         text: Option<String>,
     },
     /// Its last day, a mean a minute; minutes in which nothing was measured are left out
-    History { id: String },
+    History {
+        id: String,
+        /// What is measured now instead, a line every second until you press Ctrl-C
+        #[arg(long)]
+        live: bool,
+    },
     /// The same for several machines, each with its own result
     Batch {
         act: Act,
@@ -158,7 +164,8 @@ pub async fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
             let notes = Some(notes.trim_end().to_owned());
             file(session, &path, &EditFiling { notes, ..EditFiling::default() }).await
         }
-        Verb::History { id: name } => history(session, &name).await,
+        Verb::History { id: name, live: false } => history(session, &name).await,
+        Verb::History { id: name, live: true } => seconds(session, &name).await,
         Verb::Batch { act, ids } => {
             let power = |action| BatchAct::Power { action, deadline_s: None };
             let act = match act {
@@ -185,15 +192,40 @@ async fn history(session: &Session, name: &str) -> Result<(), Stop> {
         return Ok(());
     }
     let minutes: Vec<VmSample> = output::typed(answer)?;
-    let rate = |bytes: f64| format!("{}/s", size::shown(bytes as u64));
-    let row = |m: VmSample| {
-        let at = Timestamp::from_unix(m.at).to_string();
-        let [read, written, received, sent] = [m.read_bps, m.write_bps, m.rx_bps, m.tx_bps].map(rate);
-        [at, format!("{:.1} %", m.cpu * 100.0), size::shown(m.memory_rss), read, written, received, sent]
-    };
     let headings = ["MINUTE", "CPU", "MEMORY", "READ", "WRITTEN", "RECEIVED", "SENT"];
-    output::table(headings, minutes.into_iter().map(row));
+    output::table(headings, minutes.iter().map(row));
     Ok(())
+}
+
+fn row(sample: &VmSample) -> [String; 7] {
+    let rate = |bytes: f64| format!("{}/s", size::shown(bytes as u64));
+    let at = Timestamp::from_unix(sample.at).to_string();
+    let cpu = format!("{:.1} %", sample.cpu * 100.0);
+    let [read, written, received, sent] =
+        [sample.read_bps, sample.write_bps, sample.rx_bps, sample.tx_bps].map(rate);
+    [at, cpu, size::shown(sample.memory_rss), read, written, received, sent]
+}
+
+/// Prints each point once, as it comes; asking for them is what has the machine measured every second.
+async fn seconds(session: &Session, name: &str) -> Result<(), Stop> {
+    let path = format!("/api/v1/vms/{}/seconds", id(session, "vms", name).await?);
+    let mut last = i64::MIN;
+    loop {
+        let points: Vec<VmSample> = output::typed(session.client.get(&path).await?)?;
+        for point in points.iter().filter(|point| point.at > last) {
+            match session.json {
+                true => output::json(&serde_json::to_value(point).context("writing a point")?),
+                false => {
+                    let [at, cpu, memory, read, written, received, sent] = row(point);
+                    output::say!(
+                        "{at}  {cpu:>8}  {memory:>9}  {read:>11}  {written:>11}  {received:>11}  {sent:>11}"
+                    );
+                }
+            }
+        }
+        last = points.last().map_or(last, |point| point.at);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }
 
 /// Does the same with each machine and prints a line for each; the tasks go on by themselves.

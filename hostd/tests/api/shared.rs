@@ -137,6 +137,12 @@ async fn a_link_opens_one_machine_s_consoles_once_and_nothing_else() {
     let fresh = ticket(&mut browser, &vm, "serial").await;
     let own = [("origin", url.as_str()), ("cookie", own.as_str())];
     let mut admin = open_at(&bed, &own, &format!("/api/v1/console?ticket={fresh}")).await.unwrap();
+    let there = |told: &Value| told["viewers"]["all"].as_array().is_some_and(|all| all.len() == 2);
+    let seen = told(&mut shared, "an administrator came", there).await.to_string();
+    assert!(
+        seen.contains("an administrator") && !seen.contains("admin\""),
+        "a guest is told no names: {seen}"
+    );
     send(&mut admin, "typed").await;
     let seen = read_until(&mut shared, b"typed").await;
     assert!(!seen.windows(5).any(|w| w == b"never"), "a link for looking does not type");

@@ -10,6 +10,9 @@ pub const CONSOLE_LINK_MIN_S: u32 = 60;
 pub const CONSOLE_LINK_MAX_S: u32 = 7 * 24 * 3600;
 /// Links one machine may have at a time.
 pub const CONSOLE_LINKS_MAX: usize = 20;
+/// What is said of a link that opens nothing, whatever is wrong with it.
+pub const CONSOLE_LINK_REFUSED: &str =
+    "This link was opened already, taken back, or its time is over; ask for a new one.";
 
 /// A link to a machine's consoles; its secret is shown once, when it is made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

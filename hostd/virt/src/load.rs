@@ -52,6 +52,14 @@ pub(crate) struct Known {
     asked: HashSet<VmId>,
 }
 
+impl Known {
+    /// Forgets all machines but `vms`.
+    fn keep(&mut self, vms: &HashSet<VmId>) {
+        self.processes.retain(|vm, _| vms.contains(vm));
+        self.disks.retain(|vm, _| vms.contains(vm));
+    }
+}
+
 /// Network counters of one machine.
 struct Traffic {
     vm: VmId,
@@ -66,9 +74,28 @@ impl Hypervisor {
     /// # Errors
     /// When libvirt does not answer.
     pub async fn loads(&self) -> Result<Vec<SeenLoad>, VirtError> {
+        let active = self.traffic().await?;
+        locked(&self.shared.loads).keep(&active.iter().map(|t| t.vm).collect());
+        self.loads_with(active).await
+    }
+
+    /// The load of those of `wanted` that are active.
+    ///
+    /// # Errors
+    /// When libvirt does not answer.
+    pub async fn loads_of(&self, wanted: HashSet<VmId>) -> Result<Vec<SeenLoad>, VirtError> {
+        let mut active = self.traffic().await?;
+        active.retain(|traffic| wanted.contains(&traffic.vm));
+        self.loads_with(active).await
+    }
+
+    async fn traffic(&self) -> Result<Vec<Traffic>, VirtError> {
         let shared = Arc::clone(&self.shared);
         let work = move |connect: &Connect| traffic(&shared, connect);
-        let active = self.shared.call(&self.shared.observe, "read the statistics", QUICK, work).await?;
+        self.shared.call(&self.shared.observe, "read the statistics", QUICK, work).await
+    }
+
+    async fn loads_with(&self, active: Vec<Traffic>) -> Result<Vec<SeenLoad>, VirtError> {
         let vms: Vec<VmId> = active.iter().map(|t| t.vm).collect();
         ask_disks(&self.shared, &vms).await;
         let shared = Arc::clone(&self.shared);
@@ -143,10 +170,7 @@ fn usages(shared: &Shared, vms: &HashSet<VmId>) -> HashMap<VmId, Usage> {
         processes = process::find();
         usages = used(&processes);
     }
-    processes.retain(|vm, _| usages.contains_key(vm));
-    let mut known = locked(&shared.loads);
-    known.processes = processes;
-    known.disks.retain(|vm, _| vms.contains(vm));
+    locked(&shared.loads).processes = processes;
     usages
 }
 

@@ -16,6 +16,9 @@ pub struct Checkout {
     pub hostd: Option<PathBuf>,
     /// What counts as the previous release instead of the last one.
     pub previous: Option<String>,
+    /// The tests were compiled: programs compiled beside them share their libraries. Alone, they get libraries with other
+    /// features, and nearly everything is compiled twice.
+    pub tested: bool,
 }
 
 impl Checkout {
@@ -26,7 +29,7 @@ impl Checkout {
     pub fn find() -> Result<Self> {
         let root =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().context("the checkout")?;
-        let mut checkout = Self { target: root.join("target"), root, hostd: None, previous: None };
+        let mut checkout = Self { target: root.join("target"), root, hostd: None, previous: None, tested: false };
         let metadata = checkout.metadata(&["--no-deps"])?;
         let target = metadata["target_directory"].as_str().context("cargo names its target folder")?;
         checkout.target = target.into();
@@ -56,8 +59,7 @@ impl Checkout {
         command
     }
 
-    /// Compiles every program of the workspace beside its tests (alone, programs get libraries with other features, and
-    /// nearly everything is compiled twice), and returns the one named; the daemon may be another one, see [`Checkout::hostd`].
+    /// Compiles every program of the workspace, and returns the one named; the daemon may be another one, see [`Checkout::hostd`].
     ///
     /// # Errors
     /// When something does not compile.
@@ -65,7 +67,8 @@ impl Checkout {
         if let Some(hostd) = self.hostd.as_ref().filter(|_| name == "hostd") {
             return Ok(hostd.clone());
         }
-        run(&mut self.cargo(&["build", "-q", "--workspace", "--bins", "--tests", "--locked"]))?;
+        let mut build = self.cargo(&["build", "-q", "--workspace", "--bins", "--locked"]);
+        run(build.args(self.tested.then_some("--tests")))?;
         Ok(self.target.join("debug").join(name))
     }
 

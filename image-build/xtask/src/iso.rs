@@ -63,13 +63,24 @@ pub fn build_to(
 ) -> Result<()> {
     needs::install_for_image(checkout)?;
     let hostd = daemon.build(checkout)?;
-    run(&mut checkout.cargo(&["build", "-q", "-p", "image-build"]))?;
     std::fs::create_dir_all(cache)?;
-    let mut builder = checkout.command(&checkout.target.join("debug/image-build").to_string_lossy());
+    let mut builder = checkout.command(&program(checkout)?.to_string_lossy());
     builder.arg("iso").arg("--hostd").arg(hostd).arg("--crates").arg(crates(checkout, cache)?);
     builder.arg("--output").arg(output);
     builder.arg("--source").arg(&checkout.root).arg("--cache").arg(cache).args(words);
     run(&mut needs::as_root(builder))
+}
+
+/// The builder, compiled.
+///
+/// # Errors
+/// When it does not compile.
+pub fn program(checkout: &Checkout) -> Result<PathBuf> {
+    if checkout.tested {
+        return checkout.program("image-build");
+    }
+    run(&mut checkout.cargo(&["build", "-q", "-p", "image-build"]))?;
+    Ok(checkout.target.join("debug/image-build"))
 }
 
 /// Lists the crates that are linked into the daemon, for the image's list of contents.

@@ -52,7 +52,8 @@ pub fn install(checkout: &Checkout, purposes: &[Purpose]) -> Result<()> {
 /// # Errors
 /// As [`install`], and when the builder can't be compiled.
 pub fn install_for_image(checkout: &Checkout) -> Result<()> {
-    let listed = read(&mut checkout.cargo(&["run", "-q", "-p", "image-build", "--", "needs"]))?;
+    let builder = crate::iso::program(checkout)?;
+    let listed = read(checkout.command(&builder.to_string_lossy()).arg("needs"))?;
     install_packages(checkout, &listed.split_whitespace().collect::<Vec<_>>())
 }
 

@@ -42,6 +42,7 @@ pub async fn test(checkout: &Checkout, args: &TestArgs) -> Result<()> {
     // The runner's lines are read by a program: no colours, no progress bar.
     nextest.args(["--color", "never", "--show-progress", "none", "--no-fail-fast"]);
     steps.nextest("tests", &mut nextest, &checkout.target.join("test/nextest.log"));
+    let checkout = &Checkout { tested: true, ..checkout.clone() };
     steps.step("documentation tests", || {
         run(&mut checkout.cargo(&["test", "-q", "--workspace", "--doc", "--locked"]))
     });

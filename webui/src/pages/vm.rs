@@ -1,7 +1,7 @@
 //! One machine: summary, console, events, and its power buttons.
 
 use super::Answer;
-use crate::chart::Chart;
+use crate::chart::{Chart, Span};
 use crate::filters;
 use crate::forms::vm::power_action;
 use crate::listing::{Listing, Pager};
@@ -31,8 +31,8 @@ pub(crate) struct VmPage {
     pub(crate) detail: VmDetail,
     pub(crate) charts: Vec<Chart>,
     pub(crate) emulation: bool,
-    /// The charts are of a day.
-    pub(crate) day: bool,
+    /// How much time the charts show.
+    pub(crate) span: Time,
     /// The path of its folder; empty when it is in none.
     pub(crate) folder: String,
 }
@@ -57,35 +57,50 @@ pub(crate) struct VmEventsPage {
 }
 page!(VmEventsPage);
 
-/// How much time the charts show.
+/// How much time the charts of the summary show.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Time {
+    /// Two minutes, read again every second.
+    Live,
+    /// A day.
+    Day,
+    /// Half an hour; so does whatever else an address asks for.
+    #[default]
+    #[serde(other)]
+    Recent,
+}
+
+/// What the address of the summary says.
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(default)]
 pub(crate) struct Asked {
-    /// `day`; anything else is half an hour.
-    span: String,
+    span: Time,
 }
 
 /// `GET /vms/{id}`
 pub(crate) async fn show(visit: Visit, Path(id): Path<String>, Query(asked): Query<Asked>) -> Answer {
     let id = visit.id("machine", &id)?;
-    let day = asked.span == "day";
+    let span = asked.span;
     let detail = visit.core.vm_detail(id).await.or_page(&visit)?;
     // Of a host that does not answer nothing is known.
     let host = visit.core.host_view(detail.vm.spec.host).await.ok();
     let memory = detail.vm.spec.memory_mib << 20;
-    let samples = match detail.vm.status.state.is_active() && !day {
-        true => Some(visit.core.vm_samples(id).await.or_page(&visit)?),
-        false => None,
+    let samples = match (detail.vm.status.state.is_active(), span) {
+        (true, Time::Recent) => Some(visit.core.vm_samples(id).await.or_page(&visit)?),
+        (true, Time::Live) => Some(visit.core.vm_seconds(id).await.unwrap_or_default()),
+        (false, Time::Recent | Time::Live) | (_, Time::Day) => None,
     };
     let silent = visit.frame.places.silent(&detail.vm.spec.host).is_some();
     let samples = samples.filter(|samples| !(silent && samples.is_empty()));
     let charts = match samples {
         // A host that does not answer tells no history either; the page says so.
-        None if day && !silent => {
+        None if span == Time::Day && !silent => {
             let minutes = visit.core.vm_history(id).await.unwrap_or_default();
             Chart::of_vm_day(&minutes, memory, hostd_types::Timestamp::now().unix())
         }
-        Some(samples) => Chart::of_vm(&samples, memory),
+        Some(samples) if span == Time::Live => Chart::of_vm(Span::LIVE, &samples, memory),
+        Some(samples) => Chart::of_vm(Span::RECENT, &samples, memory),
         None => Vec::new(),
     };
     let folder = match detail.vm.spec.filing.folder {
@@ -97,7 +112,7 @@ pub(crate) async fn show(visit: Visit, Path(id): Path<String>, Query(asked): Que
         folder,
         layout: visit.layout("vm", Section::Vms, &detail.vm.spec.name).watching(watch(&visit, &detail.vm)),
         charts,
-        day,
+        span,
         emulation: host
             .is_some_and(|h| matches!(h.facts.acceleration, hostd_types::Acceleration::Emulation { .. })),
         detail,

@@ -18,7 +18,7 @@ use crate::pages::networks::NetworksPage;
 use crate::pages::overview::OverviewPage;
 use crate::pages::tasks::TasksPage;
 use crate::pages::tokens::TokensPage;
-use crate::pages::vm::{VmEventsPage, VmPage};
+use crate::pages::vm::{Time, VmEventsPage, VmPage};
 use crate::pages::vm_delete::DeletePage;
 use crate::pages::vm_hardware::HardwarePage;
 use crate::pages::vm_new::{Choices, NewVmPage};
@@ -86,7 +86,7 @@ fn machine_pages() -> Pages {
                 charts: vec![],
                 emulation: false,
                 folder: String::new(),
-                day: false,
+                span: Time::Day,
             }),
         ),
         (

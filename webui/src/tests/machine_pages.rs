@@ -2,7 +2,7 @@
 
 use super::every_page::{Pages, choices, events, html, pager};
 use super::sample::*;
-use crate::chart::Chart;
+use crate::chart::{Chart, Span};
 use crate::forms::customize::CustomizeForm;
 use crate::forms::device::DeviceForms;
 use crate::forms::disk::DiskForm;
@@ -11,7 +11,7 @@ use crate::forms::vm::VmForm;
 use crate::forms::vm_edit::EditForm;
 use crate::page::Refusal;
 use crate::pages::console::{ConsolePage, DockPage, Pane, SharedPage};
-use crate::pages::vm::{VmEventsPage, VmPage};
+use crate::pages::vm::{Time, VmEventsPage, VmPage};
 use crate::pages::vm_customization::CustomizationPage;
 use crate::pages::vm_delete::DeletePage;
 use crate::pages::vm_diagnosis::DiagnosisPage;
@@ -31,8 +31,16 @@ pub(super) fn machine_pages(text: &str) -> Pages {
             detail.vm.status.reason = None;
             detail.task = Some(task("vm.reboot", &name, TaskState::Running));
         }
-        let charts = if state.is_active() { Chart::of_vm(&vm_samples(1), 4 << 30) } else { Vec::new() };
-        html(VmPage { layout, detail, charts, emulation: true, day: false, folder: format!("/Web{text}") })
+        let charts =
+            if state.is_active() { Chart::of_vm(Span::RECENT, &vm_samples(1), 4 << 30) } else { Vec::new() };
+        html(VmPage {
+            layout,
+            detail,
+            charts,
+            emulation: true,
+            span: Time::Recent,
+            folder: format!("/Web{text}"),
+        })
     };
     let silent = || {
         let (layout, mut detail) = page("vm", VmState::Running);
@@ -43,7 +51,7 @@ pub(super) fn machine_pages(text: &str) -> Pages {
             detail,
             charts: Vec::new(),
             emulation: false,
-            day: false,
+            span: Time::Live,
             folder: String::new(),
         })
     };

@@ -44,10 +44,7 @@ pub(crate) fn open(
     pass: &SecretHash,
     address: &str,
 ) -> Step<Done> {
-    let refused = || {
-        let detail = "This link was opened already, taken back, or its time is over; ask for a new one.";
-        Problem::new(ProblemKind::Unauthenticated, detail)
-    };
+    let refused = || Problem::new(ProblemKind::Unauthenticated, CONSOLE_LINK_REFUSED);
     let mut link = find(scope, "secret", &secret.0)?.ok_or_else(refused)?;
     if link.used.is_some() || link.expires_at <= scope.entry.at {
         return Err(refused().into());

@@ -18,6 +18,12 @@ impl Store {
         Ok(found.into_iter().next())
     }
 
+    /// The link with this secret.
+    pub async fn console_link_by_secret(&self, secret: &SecretHash) -> Result<Option<ConsoleLink>, Problem> {
+        let found = self.links("SELECT body FROM console_link WHERE secret = ?", secret.0.clone()).await?;
+        Ok(found.into_iter().next())
+    }
+
     /// The link that the browser with this pass opened.
     pub async fn console_link_by_pass(&self, pass: &SecretHash) -> Result<Option<ConsoleLink>, Problem> {
         let found = self.links("SELECT body FROM console_link WHERE pass = ?", pass.0.clone()).await?;

@@ -21,6 +21,8 @@ pub struct Desk {
     host: HostId,
     kind: ConsoleKind,
     viewer: ViewerId,
+    /// They came by a link, without a login.
+    guest: bool,
     told: Vec<Viewer>,
     here: Option<watch::Receiver<Vec<Viewer>>>,
 }
@@ -34,6 +36,7 @@ impl Desk {
             host: vm.spec.host,
             kind,
             viewer: viewer.id,
+            guest: viewer.link.is_some(),
             told: Vec::new(),
             here: None,
         }
@@ -54,7 +57,8 @@ impl Desk {
         self.viewer
     }
 
-    /// Who is at the console, once that differs from what was answered last; the first time at once.
+    /// Who is at the console, once that differs from what was answered last; the first time at once. A guest is told no
+    /// names.
     pub async fn viewers(&mut self) -> &[Viewer] {
         loop {
             let now = match self.host == self.core.host() {
@@ -68,6 +72,7 @@ impl Desk {
                     Err(_) => self.told.clone(),
                 },
             };
+            let now = if self.guest { now.into_iter().map(nameless).collect() } else { now };
             if now != self.told {
                 self.told = now;
                 return &self.told;
@@ -138,4 +143,10 @@ impl Desk {
         };
         Some(Problem::new(ProblemKind::Unavailable, detail))
     }
+}
+
+/// What a guest may know of a viewer: names of logins are nothing for the world.
+fn nameless(viewer: Viewer) -> Viewer {
+    let who = if viewer.link.is_some() { "a guest" } else { "an administrator" };
+    Viewer { who: who.into(), link: None, ..viewer }
 }

@@ -6,6 +6,10 @@ use crate::{ConsoleKind, ConsoleMode, Core, Ctx, Secret};
 use hostd_types::command::AccessCommand;
 use hostd_types::*;
 use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+/// How long an unknown link is waited for.
+const ON_ITS_WAY: Duration = Duration::from_secs(1);
 
 /// What an opened link gives the browser that opened it.
 #[derive(Debug)]
@@ -76,9 +80,12 @@ impl Core {
     /// `Unauthenticated`, in the same words whatever was wrong; `TooMany` with the seconds to wait.
     pub async fn redeem_link(&self, secret: &str, address: Option<IpAddr>) -> Result<Redeemed, Problem> {
         let attempt = self.0.limiter.attempt("a console link", address)?;
-        let pass = random_secret();
+        let (secret, pass) = (hash_secret(secret), random_secret());
+        if !self.is_openable(&secret).await? {
+            return Err(Problem::new(ProblemKind::Unauthenticated, CONSOLE_LINK_REFUSED));
+        }
         let command = AccessCommand::OpenLink {
-            secret: hash_secret(secret),
+            secret,
             pass: hash_secret(pass.reveal()),
             address: address.map_or_else(String::new, |address| address.to_canonical().to_string()),
         };
@@ -89,6 +96,19 @@ impl Core {
             Problem::new(ProblemKind::Unauthenticated, "This link was taken back as it was opened.")
         })?;
         Ok(Redeemed { link, pass })
+    }
+
+    /// Whether a link with this secret can be opened. It is looked up before anything is proposed: guessing must not grow
+    /// the cluster's log. What another host made a moment ago may still be on its way here.
+    async fn is_openable(&self, secret: &SecretHash) -> Result<bool, Problem> {
+        let begun = Instant::now();
+        loop {
+            match self.store().console_link_by_secret(secret).await? {
+                Some(link) => return Ok(link.used.is_none() && Timestamp::now() < link.expires_at),
+                None if begun.elapsed() >= ON_ITS_WAY => return Ok(false),
+                None => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        }
     }
 
     /// The link that the browser with this pass opened; `None` when it is unknown, taken back or over.
@@ -120,7 +140,7 @@ impl Core {
         })?;
         let by = &link.meta.created_by;
         let from = address.map_or_else(|| "the host itself".into(), |a| a.to_canonical().to_string());
-        let entrant = Entrant::new(format!("a link made by {by}"), link.control, mode);
+        let entrant = Entrant::new(format!("a link made by {by}"), link.control, mode).by_link(link.id);
         let detail = format!("console opened by the link made by {by}, from {from}");
         self.enter(link.vm, kind, entrant, Actor::Anonymous, detail).await
     }

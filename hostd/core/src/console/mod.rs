@@ -55,7 +55,14 @@ impl Entrant {
     /// Somebody called `who` who comes now.
     pub fn new(who: String, may_control: bool, mode: ConsoleMode) -> Self {
         let (id, since) = (ViewerId::new(), Timestamp::now());
-        Self { viewer: Viewer { id, who, since, may_control, controls: false, watching: false }, mode }
+        let viewer = Viewer { id, who, link: None, since, may_control, controls: false, watching: false };
+        Self { viewer, mode }
+    }
+
+    /// The same who came by `link`.
+    pub fn by_link(mut self, link: ConsoleLinkId) -> Self {
+        self.viewer.link = Some(link);
+        self
     }
 }
 

@@ -135,8 +135,15 @@ mod tests {
 
     fn seat(viewers: &Viewers, vm: VmId, kind: ConsoleKind) -> (ViewerId, Seat) {
         let (id, since) = (ViewerId::new(), Timestamp::now());
-        let viewer =
-            Viewer { id, who: "ann".into(), since, may_control: true, controls: false, watching: false };
+        let viewer = Viewer {
+            id,
+            who: "ann".into(),
+            link: None,
+            since,
+            may_control: true,
+            controls: false,
+            watching: false,
+        };
         (id, viewers.enter((vm, kind), "web", viewer, ConsoleMode::Control).expect("a place"))
     }
 

@@ -9,6 +9,9 @@ use tokio::sync::watch;
 /// Most viewers of one console; QEMU itself takes 32.
 pub(super) const VIEWERS_MAX: usize = 16;
 
+/// Most places of those who share one link: a page has one, and a second may be opened beside it.
+const PER_LINK_MAX: usize = 2;
+
 /// In the order they came.
 type Room = Arc<watch::Sender<Vec<Viewer>>>;
 
@@ -27,7 +30,7 @@ impl Viewers {
     /// Takes a place for `viewer` at a console of the machine called `name`.
     ///
     /// # Errors
-    /// `Capacity` when all are taken.
+    /// `Capacity` when all are taken, or all of the viewer's link.
     pub fn enter(
         &self,
         (vm, kind): (VmId, ConsoleKind),
@@ -35,12 +38,13 @@ impl Viewers {
         viewer: Viewer,
         mode: ConsoleMode,
     ) -> Result<Seat, Problem> {
-        let id = viewer.id;
+        let (id, link) = (viewer.id, viewer.link);
         let mut rooms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         rooms.retain(|_, room| !room.borrow().is_empty());
         let room = Arc::clone(rooms.entry((vm, kind)).or_default());
         let entered = room.send_if_modified(|viewers| {
-            if viewers.len() >= VIEWERS_MAX {
+            let of_link = viewers.iter().filter(|other| link.is_some() && other.link == link).count();
+            if viewers.len() >= VIEWERS_MAX || of_link >= PER_LINK_MAX {
                 return false;
             }
             viewers.push(Viewer { controls: false, watching: false, ..viewer });
@@ -50,9 +54,10 @@ impl Viewers {
         if entered {
             return Ok(Seat { room, id });
         }
-        let what = kind.noun();
+        let (what, full) = (kind.noun(), room.borrow().len() >= VIEWERS_MAX);
+        let (who, most) = if full { ("", VIEWERS_MAX) } else { (" by this link", PER_LINK_MAX) };
         let detail =
-            format!("The {what} of {name} has {VIEWERS_MAX} viewers already; close one of them first.");
+            format!("The {what} of {name} has {most} viewers{who} already; close one of them first.");
         Err(Problem::new(ProblemKind::Capacity, detail))
     }
 
@@ -149,6 +154,7 @@ mod tests {
         Viewer {
             id: ViewerId::new(),
             who: name.into(),
+            link: None,
             since: Timestamp::from_unix(0),
             may_control,
             controls: false,
@@ -199,5 +205,15 @@ mod tests {
         assert!(enter(ConsoleKind::Serial).expect("another console").controls());
         drop(all);
         enter(ConsoleKind::Vnc).expect("room again");
+        let link = Some(ConsoleLinkId::new());
+        let by_link = |link| {
+            let guest = Viewer { link, ..viewer("a link", true) };
+            viewers.enter((vm, ConsoleKind::Vnc), "web", guest, ConsoleMode::Watch)
+        };
+        let guests: Vec<Seat> = (0..PER_LINK_MAX).map(|_| by_link(link).expect("a place")).collect();
+        let problem = by_link(link).expect_err("one link does not fill the room");
+        assert!(problem.detail.contains("by this link"), "{}", problem.detail);
+        by_link(Some(ConsoleLinkId::new())).expect("another link");
+        drop(guests);
     }
 }

@@ -36,6 +36,8 @@ pub(crate) enum Ask {
     VmDetail(VmId),
     /// That machine's load.
     VmSamples(VmId),
+    /// Its last two minutes, by the second.
+    VmSeconds(VmId),
     /// The day of that machine's load.
     VmHistory(VmId),
     /// A picture of its screen.
@@ -142,6 +144,7 @@ impl Ask {
             Ask::HostSamples => value(&core.own_samples()),
             Ask::VmDetail(id) => value(&core.vm_detail(id).await?),
             Ask::VmSamples(id) => value(&core.own_vm_samples(id)),
+            Ask::VmSeconds(id) => value(&core.own_vm_seconds(id)),
             Ask::VmHistory(id) => value(&core.own_vm_history(id).await?),
             Ask::Screenshot(id) => value(&core.screenshot(&Ctx::host(), id).await?),
             Ask::Thumbnail(id) => value(&core.thumbnail(id).await?),
@@ -172,6 +175,7 @@ impl Ask {
             | Ask::HostSamples
             | Ask::VmDetail(_)
             | Ask::VmSamples(_)
+            | Ask::VmSeconds(_)
             | Ask::VmHistory(_)
             | Ask::Snapshots(_)
             | Ask::Volume(_)

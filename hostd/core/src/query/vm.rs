@@ -134,6 +134,29 @@ impl Core {
         Ok(self.ask(host, &Ask::VmSamples(id)).await.unwrap_or_default())
     }
 
+    /// Load of the last two minutes, a point every second since somebody began to look and every 5 s before that, newest
+    /// last. The machine goes on being measured every second for ten seconds after each call.
+    ///
+    /// # Errors
+    /// `NotFound`; `Unavailable` when it is on another host that does not answer.
+    pub async fn vm_seconds(&self, id: VmId) -> Result<Vec<VmSample>, Problem> {
+        let host = self.vm(id).await?.spec.host;
+        if host == self.host() {
+            Ok(self.own_vm_seconds(id))
+        } else {
+            self.ask(host, &Ask::VmSeconds(id)).await
+        }
+    }
+
+    /// The same of a machine on this host.
+    pub(crate) fn own_vm_seconds(&self, id: VmId) -> Vec<VmSample> {
+        let seconds = self.0.seconds.look(id, std::time::Instant::now());
+        let begin = Timestamp::now().unix() - 120;
+        let first = seconds.first().map_or(i64::MAX, |point| point.at);
+        let before = |point: &VmSample| (begin..first).contains(&point.at);
+        self.own_vm_samples(id).into_iter().filter(before).chain(seconds).collect()
+    }
+
     /// The last day of a machine's load, a mean a minute, newest last. Minutes in which nothing was measured are left out.
     ///
     /// # Errors

@@ -16,11 +16,13 @@ mod peers;
 mod reach;
 mod retention;
 mod samples;
+mod seconds;
 mod vms;
 mod volumes;
 
 pub(crate) use minutes::Minutes;
 pub(crate) use samples::History;
+pub(crate) use seconds::Seconds;
 
 use crate::{Core, ReconcilerView};
 use driver::Driven;
@@ -92,6 +94,8 @@ pub(crate) struct Wakes {
     pub retention: Arc<Notify>,
     /// Samples.
     pub samples: Arc<Notify>,
+    /// Samples of every second.
+    pub seconds: Arc<Notify>,
 }
 
 impl Wakes {
@@ -156,6 +160,7 @@ pub(crate) struct Registry {
     leases: Driven,
     retention: Driven,
     samples: Driven,
+    seconds: Driven,
 }
 
 /// Those of what a host holds.
@@ -199,12 +204,16 @@ impl Registry {
             leases: Driven::start(core, leases::Leases::new(core), &wakes.leases),
             retention: Driven::start(core, retention::Retention::new(core), &wakes.retention),
             samples: Driven::start(core, samples::Samples::new(core), &wakes.samples),
+            seconds: Driven::start(core, seconds::LiveLoads::new(core), &wakes.seconds),
         }
     }
 
     fn all(&self) -> impl Iterator<Item = &Driven> {
-        let Self { machines, host, peers, reach, leases, retention, samples } = self;
-        machines.iter().flat_map(Machines::all).chain([host, peers, reach, leases, retention, samples])
+        let Self { machines, host, peers, reach, leases, retention, samples, seconds } = self;
+        machines
+            .iter()
+            .flat_map(Machines::all)
+            .chain([host, peers, reach, leases, retention, samples, seconds])
     }
 
     /// How each is doing.

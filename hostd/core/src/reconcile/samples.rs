@@ -119,7 +119,7 @@ impl Samples {
     }
 }
 
-fn vm_rates(before: &SeenLoad, now: &SeenLoad, passed: Duration, unix: i64) -> VmSample {
+pub(super) fn vm_rates(before: &SeenLoad, now: &SeenLoad, passed: Duration, unix: i64) -> VmSample {
     let seconds = passed.as_secs_f64().max(0.001);
     let per_second = |a: u64, b: u64| b.saturating_sub(a) as f64 / seconds;
     let cpu = per_second(before.cpu_ns, now.cpu_ns) / 1e9 / f64::from(now.cpus.max(1));

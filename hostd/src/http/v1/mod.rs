@@ -45,6 +45,7 @@ fn machines<C>(routes: Routes<C>) -> Routes<C> {
         .document(signed, routes!(vm_device::edit_nic, vm_device::detach_nic))
         .document(signed, routes!(vm::list_vm_samples))
         .document(signed, routes!(vm::list_vm_history))
+        .document(signed, routes!(vm::list_vm_seconds))
         .document(signed, routes!(diagnosis::get_vm_xml))
         .document(signed, routes!(diagnosis::get_vm_log))
         .document(signed, routes!(guest_os::list_guest_profiles))

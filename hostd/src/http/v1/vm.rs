@@ -161,6 +161,14 @@ pub async fn list_vm_history(State(core): State<Core>, Id(id): Id<VmId>) -> Answ
     Ok(Json(core.vm_history(id).await?))
 }
 
+/// Load of the last two minutes, a point every second since somebody began to ask and every 5 seconds before that,
+/// newest last; ask every second, and it goes on being measured
+#[utoipa::path(get, path = "/api/v1/vms/{id}/seconds", tag = "vms", params(("id" = VmId, Path)), responses(
+    (status = 200, body = Vec<VmSample>), Refusals))]
+pub async fn list_vm_seconds(State(core): State<Core>, Id(id): Id<VmId>) -> Answer<Json<Vec<VmSample>>> {
+    Ok(Json(core.vm_seconds(id).await?))
+}
+
 /// Load of the last 30 minutes, a point every 5 seconds, newest last
 #[utoipa::path(get, path = "/api/v1/vms/{id}/samples", tag = "vms", params(("id" = VmId, Path)), responses(
     (status = 200, body = Vec<VmSample>), Refusals))]
