@@ -16,6 +16,7 @@ mod peers;
 mod reach;
 mod retention;
 mod samples;
+mod told;
 mod vms;
 mod volumes;
 
@@ -245,7 +246,13 @@ async fn activate(core: Core) {
                 Err(_) => return,
             },
             event = events.recv() => match event {
-                Ok(_) | Err(RecvError::Lagged(_)) => wakes.vms.notify_one(),
+                Ok(event) => {
+                    wakes.vms.notify_one();
+                    if let Some(told) = event.told {
+                        core.0.tracker.spawn(told::tell(core.clone(), event.vm, told));
+                    }
+                }
+                Err(RecvError::Lagged(_)) => wakes.vms.notify_one(),
                 Err(RecvError::Closed) => return,
             },
             changed = link.changed() => match changed {
