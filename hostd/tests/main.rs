@@ -22,13 +22,16 @@ pub mod api {
     mod networks;
     mod openapi;
     mod organize;
+    mod page_form;
     mod problems;
     mod qx;
     mod routes;
     mod shared;
     pub mod snapshots;
     mod vm_devices;
+    mod vm_form;
     mod vm_input;
+    mod vm_options;
     mod vm_plan;
     mod vms;
     mod volumes;

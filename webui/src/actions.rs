@@ -1,12 +1,15 @@
 //! The words for what commands do, in tasks and events.
 
 /// Names of commands and what they do, in words.
-const ACTIONS: [(&str, &str); 85] = [
+const ACTIONS: [(&str, &str); 88] = [
     ("vm.create", "Create machine"),
     ("vm.edit", "Edit machine"),
     ("vm.attach_disk", "Attach disk"),
     ("vm.detach_disk", "Detach disk"),
     ("vm.grow_disk", "Grow disk"),
+    ("vm.edit_disk", "Change disk"),
+    ("vm.watchdog", "Watchdog"),
+    ("vm.panicked", "Guest panicked"),
     ("vm.attach_nic", "Attach network card"),
     ("vm.edit_nic", "Change network card"),
     ("vm.detach_nic", "Detach network card"),

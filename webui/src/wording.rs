@@ -223,6 +223,7 @@ pub(crate) fn firmware(firmware: &Firmware) -> &'static str {
     match firmware {
         Firmware::Bios => "BIOS",
         Firmware::Uefi => "UEFI",
+        Firmware::UefiSecure => "UEFI with Secure Boot",
     }
 }
 
@@ -250,6 +251,8 @@ pub(crate) fn disk_bus(bus: &DiskBus) -> &'static str {
     match bus {
         DiskBus::Virtio => "virtio",
         DiskBus::Sata => "SATA",
+        DiskBus::Scsi => "SCSI",
+        DiskBus::Nvme => "NVMe",
     }
 }
 
@@ -258,11 +261,24 @@ pub(crate) fn bus_of(vm: &Vm, index: &usize) -> Option<&'static str> {
     vm.spec.disks.get(*index).map(|disk| disk_bus(&disk.bus))
 }
 
+/// The options of a machine's disk, as its form shows them.
+pub(crate) fn disk_options(vm: &Vm, index: &usize) -> Option<crate::forms::tuning::DiskOptionsForm> {
+    vm.spec.disks.get(*index).map(|disk| crate::forms::tuning::DiskOptionsForm::of(&disk.options))
+}
+
+/// The first message beside the list of channels.
+pub(crate) fn channel_error(refusal: &crate::page::Refusal) -> &str {
+    let errors = refusal.0.iter().flat_map(|problem| &problem.errors);
+    let mut about = errors.filter(|error| error.pointer.starts_with("/options/channels"));
+    about.next().map_or("", |error| &error.detail)
+}
+
 /// A network card's model.
 pub(crate) fn nic_model(model: &NicModel) -> &'static str {
     match model {
         NicModel::Virtio => "virtio",
         NicModel::E1000 => "Intel E1000",
+        NicModel::E1000e => "Intel E1000e",
     }
 }
 

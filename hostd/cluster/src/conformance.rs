@@ -114,13 +114,23 @@ fn command() -> impl Strategy<Value = Command> {
             boot: default_boot(),
             autostart: false,
             disks: if disk {
-                vec![NewDisk::Blank { size_bytes: 1 << 30, format: DiskFormat::Qcow2, bus: DiskBus::Virtio }]
+                vec![NewDisk::Blank {
+                    size_bytes: 1 << 30,
+                    format: DiskFormat::Qcow2,
+                    bus: DiskBus::Virtio,
+                    options: DiskOptions::default(),
+                }]
             } else {
-                vec![NewDisk::Volume { volume: VolumeId::from_uuid(id(n, 3)), bus: DiskBus::Sata }]
+                vec![NewDisk::Volume {
+                    volume: VolumeId::from_uuid(id(n, 3)),
+                    bus: DiskBus::Sata,
+                    options: DiskOptions::default(),
+                }]
             },
             cdrom: None,
             nics: vec![],
             filing: NewFiling::default(),
+            options: VmOptions::default(),
             start,
         },
     };

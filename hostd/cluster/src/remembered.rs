@@ -203,7 +203,10 @@ fn change_as_asked(change: &DeviceChange) -> DeviceChange {
         }
         DeviceChange::AttachNic { nic } => nic.mac = None,
         DeviceChange::GrowDisk { size_bytes, .. } => *size_bytes = size_bytes.div_ceil(512),
-        DeviceChange::DetachDisk { .. } | DeviceChange::EditNic { .. } | DeviceChange::DetachNic { .. } => {}
+        DeviceChange::DetachDisk { .. }
+        | DeviceChange::EditDisk { .. }
+        | DeviceChange::EditNic { .. }
+        | DeviceChange::DetachNic { .. } => {}
     }
     change
 }

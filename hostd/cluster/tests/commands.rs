@@ -261,7 +261,12 @@ pub fn belongings(host: HostId) -> Belongings {
         firmware: Firmware::Uefi,
         boot: vec![BootDevice::Disk],
         autostart: true,
-        disks: vec![VmDisk { volume: volume.id, bus: DiskBus::Virtio, slot: None }],
+        disks: vec![VmDisk {
+            volume: volume.id,
+            bus: DiskBus::Virtio,
+            slot: None,
+            options: DiskOptions::default(),
+        }],
         cdrom: Some(image.id),
         nics: vec![VmNic {
             network: network.id,
@@ -269,7 +274,9 @@ pub fn belongings(host: HostId) -> Belongings {
             model: NicModel::Virtio,
             slot: None,
             unplugged: false,
+            options: NicOptions::default(),
         }],
+        options: VmOptions::default(),
         hardware: VmHardware::default(),
         power: Some(PowerRequest { seq: 3, action: PowerAction::Start, task, at, deadline_s: 60 }),
         filing: Filing::default(),

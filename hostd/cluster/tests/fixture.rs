@@ -164,6 +164,7 @@ pub fn blank_vm(name: &str) -> CreateVm {
         cdrom: None,
         nics: vec![],
         filing: NewFiling::default(),
+        options: VmOptions::default(),
         start: false,
     }
 }

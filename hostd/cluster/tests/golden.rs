@@ -61,6 +61,10 @@ fn all() -> Vec<(String, Entry)> {
         Command::Vm(VmCommand::Create { vm, .. }) if vm.headroom != Headroom::default() => {
             "vm.create.life".into()
         }
+        Command::Vm(VmCommand::Create { vm, .. }) if vm.options != VmOptions::default() => {
+            "vm.create.options".into()
+        }
+        Command::Vm(VmCommand::Edit { edit, .. }) if edit.options.is_some() => "vm.edit.options".into(),
         Command::Vm(VmCommand::Edit { edit, .. }) if edit.headroom.is_some() => "vm.edit.life".into(),
         Command::Vm(VmCommand::Changed { end, .. }) => match end {
             ChangeEnd::Done => "vm.changed.done".to_owned(),
@@ -146,6 +150,8 @@ fn what_a_host_brings_into_an_older_cluster_has_nothing_newer() {
         headroom: Headroom { cpus_max: Some(8), ..Headroom::default() },
         changes: vec![request],
     };
+    let spec = &mut devices.vms[0].spec;
+    (spec.options, spec.nics[0].options) = (options(), nic_options());
     devices.fit(HARDWARE);
     assert_eq!(devices, belongings(host), "a disk on its way out stays");
     let hardware = newer.clone();

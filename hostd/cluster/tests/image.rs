@@ -38,7 +38,12 @@ async fn an_image_in_use_is_kept_and_the_refusal_names_who_uses_it() {
     let disk = f.ready_image("debian", ImageKind::Disk).await;
     let iso = f.ready_image("tools", ImageKind::Iso).await;
     let id = VmId::new();
-    let disks = vec![NewDisk::Image { image: disk, size_bytes: None, bus: DiskBus::Virtio }];
+    let disks = vec![NewDisk::Image {
+        image: disk,
+        size_bytes: None,
+        bus: DiskBus::Virtio,
+        options: DiskOptions::default(),
+    }];
     f.ok(create(id, f.host, CreateVm { disks, cdrom: Some(iso), ..blank_vm("web") })).await;
     let delete = |id| Command::Image(ImageCommand::Delete { id });
     for (image, user) in [(disk, "web-disk0"), (iso, "web")] {

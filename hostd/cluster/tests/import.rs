@@ -13,8 +13,13 @@ async fn elsewhere() -> (Fixture, Belongings) {
     f.ready_volume("spare").await;
     let id = VmId::new();
     let vm = CreateVm {
-        disks: vec![NewDisk::Image { image, size_bytes: None, bus: DiskBus::Virtio }],
-        nics: vec![NewNic { network, mac: None, model: NicModel::Virtio }],
+        disks: vec![NewDisk::Image {
+            image,
+            size_bytes: None,
+            bus: DiskBus::Virtio,
+            options: DiskOptions::default(),
+        }],
+        nics: vec![NewNic { network, mac: None, model: NicModel::Virtio, options: NicOptions::default() }],
         start: true,
         ..blank_vm("web")
     };

@@ -45,8 +45,12 @@ async fn make_machines_until_killed() {
     loop {
         let lane = || async {
             let id = VmId::new();
-            let disks =
-                vec![NewDisk::Blank { size_bytes: 1 << 30, format: DiskFormat::Raw, bus: DiskBus::Virtio }];
+            let disks = vec![NewDisk::Blank {
+                size_bytes: 1 << 30,
+                format: DiskFormat::Raw,
+                bus: DiskBus::Virtio,
+                options: DiskOptions::default(),
+            }];
             propose(create(id, host, CreateVm { disks, ..blank_vm(&format!("vm-{}", id.uuid().simple())) }))
                 .await;
             let index = propose(vm_report(id, off(), None)).await;

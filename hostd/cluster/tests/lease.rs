@@ -94,7 +94,12 @@ async fn a_machine_stays_where_its_parts_are() {
         f.ok(acknowledge(host, 0)).await;
     }
     let vm = VmId::new();
-    let disk = NewDisk::Blank { size_bytes: GIB, format: DiskFormat::Raw, bus: DiskBus::Virtio };
+    let disk = NewDisk::Blank {
+        size_bytes: GIB,
+        format: DiskFormat::Raw,
+        bus: DiskBus::Virtio,
+        options: DiskOptions::default(),
+    };
     f.ok(create(vm, from, CreateVm { disks: vec![disk], ..blank_vm("web") })).await;
     f.ok(fence(from, 0, leader(&f))).await;
     let refused = f.refused(place(vm, to, 0)).await;

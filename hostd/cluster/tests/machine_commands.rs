@@ -55,18 +55,88 @@ fn asked(image: ImageId) -> CreateVm {
         boot: vec![BootDevice::Network, BootDevice::Disk],
         autostart: true,
         disks: vec![
-            NewDisk::Blank { size_bytes: 64 << 40, format: DiskFormat::Raw, bus: DiskBus::Sata },
-            NewDisk::Image { image, size_bytes: Some(2 * GIB), bus: DiskBus::Virtio },
-            NewDisk::Volume { volume: VolumeId::from_uuid(uuid(4)), bus: DiskBus::Virtio },
+            NewDisk::Blank {
+                size_bytes: 64 << 40,
+                format: DiskFormat::Raw,
+                bus: DiskBus::Sata,
+                options: DiskOptions::default(),
+            },
+            NewDisk::Image {
+                image,
+                size_bytes: Some(2 * GIB),
+                bus: DiskBus::Virtio,
+                options: DiskOptions::default(),
+            },
+            NewDisk::Volume {
+                volume: VolumeId::from_uuid(uuid(4)),
+                bus: DiskBus::Virtio,
+                options: DiskOptions::default(),
+            },
         ],
         cdrom: Some(image),
         nics: vec![NewNic {
             network: NetworkId::from_uuid(uuid(5)),
             mac: Some("52:54:00:00:00:01".into()),
             model: NicModel::E1000,
+            options: NicOptions::default(),
         }],
         filing: NewFiling::default(),
+        options: VmOptions::default(),
         start: true,
+    }
+}
+
+/// Every option of a machine's hardware.
+pub fn options() -> VmOptions {
+    VmOptions {
+        tpm: true,
+        cpu_share: CpuShare { shares: Some(200), limit_percent: Some(150), reservation_percent: Some(50) },
+        serial_ports: 2,
+        channels: vec!["com.example.0".into()],
+        rng: RngDevice { off: false, bytes_per_second: Some(1024) },
+        watchdog: Some(WatchdogDevice { model: WatchdogModel::Itco, action: WatchdogAction::Pause }),
+        video: VideoDevice { model: VideoModel::Qxl, memory_mib: Some(32), heads: Some(2) },
+        on_crash: OnCrash::Dump,
+    }
+}
+
+/// Every option of a disk.
+pub fn disk_options() -> DiskOptions {
+    let rate = |per_second| Some(Rate { per_second, burst: Some(2 * per_second), burst_seconds: Some(5) });
+    let limits = DiskLimits {
+        read_iops: rate(100),
+        write_iops: rate(200),
+        read_bytes: rate(GIB),
+        write_bytes: rate(2 * GIB),
+    };
+    DiskOptions {
+        cache: Some(DiskCache::Directsync),
+        io: Some(DiskIo::IoUring),
+        discard: false,
+        boot: Some(1),
+        limits,
+    }
+}
+
+/// Every option of a card.
+pub fn nic_options() -> NicOptions {
+    let limit = Some(Bandwidth { average_kib: 100, peak_kib: Some(200), burst_kib: Some(64) });
+    NicOptions { boot: Some(2), inbound: limit, outbound: limit }
+}
+
+/// A machine whose firmware, disk and card came with them.
+fn equipped() -> CreateVm {
+    let network = NetworkId::from_uuid(uuid(5));
+    CreateVm {
+        firmware: Firmware::UefiSecure,
+        disks: vec![NewDisk::Blank {
+            size_bytes: GIB,
+            format: DiskFormat::Qcow2,
+            bus: DiskBus::Nvme,
+            options: disk_options(),
+        }],
+        nics: vec![NewNic { network, mac: None, model: NicModel::E1000e, options: nic_options() }],
+        ..asked(ImageId::from_uuid(uuid(3)))
     }
 }
 
@@ -123,6 +193,8 @@ pub fn vm_commands() -> Vec<Command> {
         edit(id, None, customize()),
         create(id, host, CreateVm { headroom, ..bound }),
         edit(id, None, EditVm { headroom: Some(headroom), ..EditVm::default() }),
+        create(id, host, CreateVm { options: options(), ..equipped() }),
+        edit(id, None, EditVm { options: Some(options()), ..EditVm::default() }),
     ]
 }
 
@@ -130,15 +202,21 @@ pub fn device_commands() -> Vec<Command> {
     let (id, task) = (VmId::from_uuid(uuid(1)), TaskId::from_uuid(uuid(6)));
     let (volume, network) = (VolumeId::from_uuid(uuid(4)), NetworkId::from_uuid(uuid(5)));
     let mac = || "52:54:00:00:00:01".to_owned();
-    let disk = NewDisk::Blank { size_bytes: GIB, format: DiskFormat::Qcow2, bus: DiskBus::Virtio };
-    let nic = NewNic { network, mac: Some(mac()), model: NicModel::Virtio };
-    let edit = EditNic { network: Some(network), plugged: Some(false) };
+    let disk = NewDisk::Blank {
+        size_bytes: GIB,
+        format: DiskFormat::Qcow2,
+        bus: DiskBus::Virtio,
+        options: DiskOptions::default(),
+    };
+    let nic = NewNic { network, mac: Some(mac()), model: NicModel::Virtio, options: NicOptions::default() };
+    let edit = EditNic { network: Some(network), plugged: Some(false), options: None };
     let change = |expect, change| Command::Vm(VmCommand::Change { id, expect, change });
     let changed = |end| Command::Vm(VmCommand::Changed { id, task, end });
     vec![
         change(Some(7), DeviceChange::AttachDisk { id: volume, disk }),
         change(None, DeviceChange::DetachDisk { volume, delete: true }),
         change(None, DeviceChange::GrowDisk { volume, size_bytes: 2 * GIB }),
+        change(None, DeviceChange::EditDisk { volume, options: disk_options() }),
         change(None, DeviceChange::AttachNic { nic }),
         change(None, DeviceChange::EditNic { mac: mac(), edit }),
         change(None, DeviceChange::DetachNic { mac: mac() }),

@@ -37,7 +37,8 @@ async fn a_network_is_made_when_it_first_becomes_active() {
     let network = f.cluster.store().network(id).await.unwrap().unwrap();
     assert_eq!((network.status.phase, network.spec.task), (Phase::Ready, None));
 
-    let nics = vec![NewNic { network: id, mac: None, model: NicModel::Virtio }];
+    let nics =
+        vec![NewNic { network: id, mac: None, model: NicModel::Virtio, options: NicOptions::default() }];
     let vm = VmId::new();
     f.ok(create(vm, f.host, CreateVm { nics, ..blank_vm("web") })).await;
     let plugged = f.refused(delete()).await;

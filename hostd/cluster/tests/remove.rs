@@ -22,8 +22,13 @@ async fn furnish(f: &Fixture, host: HostId, tail: &str) -> (VmId, NetworkId, Vec
     let image = f.ok(Command::Image(image_create(ImageId::new(), host, &format!("i{tail}")))).await;
     let id = VmId::new();
     let asked = CreateVm {
-        disks: vec![NewDisk::Blank { size_bytes: GIB, format: DiskFormat::Raw, bus: DiskBus::Virtio }],
-        nics: vec![NewNic { network, mac: None, model: NicModel::Virtio }],
+        disks: vec![NewDisk::Blank {
+            size_bytes: GIB,
+            format: DiskFormat::Raw,
+            bus: DiskBus::Virtio,
+            options: DiskOptions::default(),
+        }],
+        nics: vec![NewNic { network, mac: None, model: NicModel::Virtio, options: NicOptions::default() }],
         ..blank_vm(&format!("web{tail}"))
     };
     let vm = f.ok(create(id, host, asked)).await;

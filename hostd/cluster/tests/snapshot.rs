@@ -10,7 +10,12 @@ async fn machine() -> (Fixture, VmId) {
     let f = Fixture::new().await;
     f.ok(raise(LEVEL)).await;
     let id = VmId::new();
-    let disk = || NewDisk::Blank { size_bytes: GIB, format: DiskFormat::Raw, bus: DiskBus::Virtio };
+    let disk = || NewDisk::Blank {
+        size_bytes: GIB,
+        format: DiskFormat::Raw,
+        bus: DiskBus::Virtio,
+        options: DiskOptions::default(),
+    };
     let created = f
         .ok(create(
             id,

@@ -17,14 +17,29 @@ async fn creating_makes_the_machine_its_disks_cards_task_and_event() {
     let id = VmId::new();
     let asked = CreateVm {
         disks: vec![
-            NewDisk::Blank { size_bytes: GIB, format: DiskFormat::Raw, bus: DiskBus::Sata },
-            NewDisk::Image { image: disk_image, size_bytes: Some(2 * GIB), bus: DiskBus::Virtio },
-            NewDisk::Volume { volume: spare, bus: DiskBus::Virtio },
+            NewDisk::Blank {
+                size_bytes: GIB,
+                format: DiskFormat::Raw,
+                bus: DiskBus::Sata,
+                options: DiskOptions::default(),
+            },
+            NewDisk::Image {
+                image: disk_image,
+                size_bytes: Some(2 * GIB),
+                bus: DiskBus::Virtio,
+                options: DiskOptions::default(),
+            },
+            NewDisk::Volume { volume: spare, bus: DiskBus::Virtio, options: DiskOptions::default() },
         ],
         cdrom: Some(iso),
         nics: vec![
-            NewNic { network, mac: None, model: NicModel::Virtio },
-            NewNic { network, mac: Some("52:54:00:AA:BB:CC".into()), model: NicModel::E1000 },
+            NewNic { network, mac: None, model: NicModel::Virtio, options: NicOptions::default() },
+            NewNic {
+                network,
+                mac: Some("52:54:00:AA:BB:CC".into()),
+                model: NicModel::E1000,
+                options: NicOptions::default(),
+            },
         ],
         start: true,
         ..blank_vm("web")
@@ -79,19 +94,37 @@ async fn a_refused_creation_leaves_nothing_behind() {
     let taken = f.ready_volume("taken").await;
     f.ready_vm("Web").await;
     let owner = CreateVm {
-        disks: vec![NewDisk::Volume { volume: taken, bus: DiskBus::Virtio }],
-        nics: vec![NewNic { network, mac: Some("52:54:00:00:00:01".into()), model: NicModel::Virtio }],
+        disks: vec![NewDisk::Volume { volume: taken, bus: DiskBus::Virtio, options: DiskOptions::default() }],
+        nics: vec![NewNic {
+            network,
+            mac: Some("52:54:00:00:00:01".into()),
+            model: NicModel::Virtio,
+            options: NicOptions::default(),
+        }],
         ..blank_vm("owner")
     };
     f.ok(create(VmId::new(), f.host, owner)).await;
 
-    let first = || NewDisk::Blank { size_bytes: GIB, format: DiskFormat::Raw, bus: DiskBus::Virtio };
+    let first = || NewDisk::Blank {
+        size_bytes: GIB,
+        format: DiskFormat::Raw,
+        bus: DiskBus::Virtio,
+        options: DiskOptions::default(),
+    };
     let with_disk = |disk| CreateVm { disks: vec![first(), disk], ..blank_vm("new") };
-    let layered = |image, size_bytes| with_disk(NewDisk::Image { image, size_bytes, bus: DiskBus::Virtio });
+    let layered = |image, size_bytes| {
+        with_disk(NewDisk::Image { image, size_bytes, bus: DiskBus::Virtio, options: DiskOptions::default() })
+    };
     let with_nic = |nic| CreateVm { disks: vec![first()], nics: vec![nic], ..blank_vm("new") };
-    let volume = |volume| with_disk(NewDisk::Volume { volume, bus: DiskBus::Virtio });
+    let volume =
+        |volume| with_disk(NewDisk::Volume { volume, bus: DiskBus::Virtio, options: DiskOptions::default() });
     let nic = |network, mac: Option<&str>| {
-        with_nic(NewNic { network, mac: mac.map(Into::into), model: NicModel::Virtio })
+        with_nic(NewNic {
+            network,
+            mac: mac.map(Into::into),
+            model: NicModel::Virtio,
+            options: NicOptions::default(),
+        })
     };
     let cdrom = |image| CreateVm { cdrom: Some(image), ..blank_vm("new") };
     let cases = [
@@ -126,7 +159,12 @@ async fn a_long_name_still_gives_its_disks_names() {
     let long = "x".repeat(63);
     for name in [long.clone(), format!("{}y", &long[1..])] {
         let id = VmId::new();
-        let disks = vec![NewDisk::Blank { size_bytes: GIB, format: DiskFormat::Raw, bus: DiskBus::Virtio }];
+        let disks = vec![NewDisk::Blank {
+            size_bytes: GIB,
+            format: DiskFormat::Raw,
+            bus: DiskBus::Virtio,
+            options: DiskOptions::default(),
+        }];
         f.ok(create(id, f.host, CreateVm { disks, ..blank_vm(&name) })).await;
         let volume = f.cluster.store().volume(derived_volume(id, 0)).await.unwrap().unwrap();
         name::check_name(&volume.spec.name).expect(&volume.spec.name);

@@ -22,7 +22,12 @@ async fn has_failed(f: &Fixture, task: Option<TaskId>) -> bool {
 }
 
 fn blank() -> NewDisk {
-    NewDisk::Blank { size_bytes: GIB, format: DiskFormat::Qcow2, bus: DiskBus::Virtio }
+    NewDisk::Blank {
+        size_bytes: GIB,
+        format: DiskFormat::Qcow2,
+        bus: DiskBus::Virtio,
+        options: DiskOptions::default(),
+    }
 }
 
 fn attach(id: VolumeId) -> DeviceChange {
@@ -30,7 +35,14 @@ fn attach(id: VolumeId) -> DeviceChange {
 }
 
 fn card(network: NetworkId, mac: &str) -> DeviceChange {
-    DeviceChange::AttachNic { nic: NewNic { network, mac: Some(mac.into()), model: NicModel::Virtio } }
+    DeviceChange::AttachNic {
+        nic: NewNic {
+            network,
+            mac: Some(mac.into()),
+            model: NicModel::Virtio,
+            options: NicOptions::default(),
+        },
+    }
 }
 
 /// A running machine with two disks, at the level that knows all this.
@@ -59,7 +71,7 @@ async fn disks_keep_their_places_and_a_detached_one_its_volume_until_it_is_out()
     assert_eq!(slots(&f, id).await, [1], "the second disk stays where it was");
     let volume = || async { f.cluster.store().volume(first).await.unwrap().expect("the volume") };
     assert_eq!(volume().await.spec.vm, Some(id), "it may still be in the machine");
-    let taken = NewDisk::Volume { volume: first, bus: DiskBus::Virtio };
+    let taken = NewDisk::Volume { volume: first, bus: DiskBus::Virtio, options: DiskOptions::default() };
     let again = DeviceChange::AttachDisk { id: VolumeId::new(), disk: taken };
     f.refused(change(id, again)).await;
     let third = VolumeId::new();
@@ -99,7 +111,7 @@ async fn what_can_t_be_done_is_as_it_was_before() {
     let spare = f.ready_volume("spare").await;
     let before = f.vm(id).await.spec;
     let (made, first) = (VolumeId::new(), before.disks[0].volume);
-    let existing = NewDisk::Volume { volume: spare, bus: DiskBus::Sata };
+    let existing = NewDisk::Volume { volume: spare, bus: DiskBus::Sata, options: DiskOptions::default() };
     let existing = DeviceChange::AttachDisk { id: VolumeId::new(), disk: existing };
     for wanted in [
         attach(made),
@@ -124,7 +136,7 @@ async fn what_can_t_be_done_is_as_it_was_before() {
 
     let asked = f.ok(change(id, card(network, "52:54:00:00:00:07"))).await;
     f.ok(changed(id, asked.task, ChangeEnd::Done)).await;
-    let edit = EditNic { network: Some(other), plugged: Some(false) };
+    let edit = EditNic { network: Some(other), plugged: Some(false), options: None };
     let edit = DeviceChange::EditNic { mac: "52:54:00:00:00:07".into(), edit };
     let moved = f.ok(change(id, edit.clone())).await;
     assert_eq!(store.vms_on_network(other).await.unwrap().len(), 1);

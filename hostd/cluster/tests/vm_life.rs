@@ -84,8 +84,13 @@ async fn with_disks(f: &Fixture) -> (VmId, VolumeId, Outcome) {
     let spare = f.ready_volume("spare").await;
     let id = VmId::new();
     let disks = vec![
-        NewDisk::Blank { size_bytes: GIB, format: DiskFormat::Qcow2, bus: DiskBus::Virtio },
-        NewDisk::Volume { volume: spare, bus: DiskBus::Virtio },
+        NewDisk::Blank {
+            size_bytes: GIB,
+            format: DiskFormat::Qcow2,
+            bus: DiskBus::Virtio,
+            options: DiskOptions::default(),
+        },
+        NewDisk::Volume { volume: spare, bus: DiskBus::Virtio, options: DiskOptions::default() },
     ];
     let created = f.ok(create(id, f.host, CreateVm { disks, ..blank_vm("web") })).await;
     (id, spare, created)
@@ -139,7 +144,12 @@ async fn a_failed_creation_drops_what_it_made_and_frees_what_it_took() {
     assert_eq!(f.refused(fail(ready)).await.kind, ProblemKind::WrongState);
 
     // Deleting in the middle of the making ends both tasks, and frees the card's address.
-    let nics = vec![NewNic { network, mac: Some("52:54:00:00:00:07".into()), model: NicModel::Virtio }];
+    let nics = vec![NewNic {
+        network,
+        mac: Some("52:54:00:00:00:07".into()),
+        model: NicModel::Virtio,
+        options: NicOptions::default(),
+    }];
     let half = VmId::new();
     let created = f.ok(create(half, f.host, CreateVm { nics: nics.clone(), ..blank_vm("half") })).await;
     let deletion = f.ok(delete_vm(half, true)).await;

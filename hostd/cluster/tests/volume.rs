@@ -52,7 +52,7 @@ async fn names_attachment_and_unasked_ends_are_refused() {
     assert_eq!(f.refused(Command::Volume(VolumeCommand::Deleted { id })).await.kind, ProblemKind::WrongState);
     let failed = VolumeCommand::CreateFailed { id, problem: failure() };
     assert_eq!(f.refused(Command::Volume(failed)).await.kind, ProblemKind::WrongState);
-    let disks = vec![NewDisk::Volume { volume: id, bus: DiskBus::Virtio }];
+    let disks = vec![NewDisk::Volume { volume: id, bus: DiskBus::Virtio, options: DiskOptions::default() }];
     f.ok(create(VmId::new(), f.host, CreateVm { disks, ..blank_vm("web") })).await;
     let attached = f.refused(Command::Volume(VolumeCommand::Delete { id })).await;
     assert_eq!(attached.kind, ProblemKind::Conflict);

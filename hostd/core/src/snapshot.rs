@@ -14,6 +14,8 @@ pub(crate) struct Snapshot {
     pub threads: u32,
     /// Machine types of this host, the newest last; empty while libvirt does not answer.
     pub machine_types: Vec<String>,
+    /// What this host offers machines.
+    pub offers: hostd_virt::Offers,
     /// What all members know.
     pub level: u16,
     /// This host's clock, for commands that name a moment.
@@ -100,12 +102,16 @@ impl Snapshot {
             VmCommand::Edit { id, edit, .. } => {
                 self.load_offers(core).await?;
                 self.vm = core.store().vm(*id).await?;
+                if edit.options.is_some() {
+                    self.vms = core.store().vms_on(core.host()).await?;
+                }
                 match &edit.cdrom {
                     Some(CdromChange::Insert { image }) => self.add_image(core, *image).await,
                     Some(CdromChange::Eject) | None => Ok(()),
                 }
             }
             VmCommand::Change { id, change, .. } => {
+                self.load_offers(core).await?;
                 self.vm = core.store().vm(*id).await?;
                 self.load_change(core, change).await
             }
@@ -150,7 +156,9 @@ impl Snapshot {
                 NewDisk::Image { image, .. } => self.add_image(core, *image).await,
                 NewDisk::Volume { volume, .. } => self.add_volume(core, *volume).await,
             },
-            DeviceChange::DetachDisk { volume, .. } | DeviceChange::GrowDisk { volume, .. } => {
+            DeviceChange::DetachDisk { volume, .. }
+            | DeviceChange::GrowDisk { volume, .. }
+            | DeviceChange::EditDisk { volume, .. } => {
                 self.add_volume(core, *volume).await?;
                 self.pool = core.0.pool.space().map_err(crate::error::storage)?;
                 Ok(())
@@ -169,7 +177,8 @@ impl Snapshot {
 
     async fn load_offers(&mut self, core: &Core) -> Result<(), Problem> {
         self.level = core.store().level().await?;
-        self.machine_types = core.0.hypervisor.machine_types();
+        self.offers = core.0.hypervisor.offers();
+        self.machine_types.clone_from(&self.offers.machine_types);
         Ok(())
     }
 
@@ -187,7 +196,7 @@ impl Snapshot {
         for nic in vm.nics.iter().take(crate::admit::NICS_MAX + 1) {
             self.add_network(core, nic.network).await?;
         }
-        if !vm.nics.is_empty() {
+        if !vm.nics.is_empty() || vm.options.cpu_share.reservation_percent.is_some() {
             self.vms = core.store().vms_on(core.host()).await?;
         }
         Ok(())

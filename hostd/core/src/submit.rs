@@ -222,7 +222,7 @@ fn fill(command: &mut Command, now: &Snapshot) {
                 nic.mac = Some(given.unwrap_or_else(|| free_mac(*id, now)));
             }
             DeviceChange::EditNic { mac, .. } | DeviceChange::DetachNic { mac } => mac.make_ascii_lowercase(),
-            DeviceChange::DetachDisk { .. } => {}
+            DeviceChange::DetachDisk { .. } | DeviceChange::EditDisk { .. } => {}
         },
         Command::Vm(VmCommand::Power { deadline_s, .. }) if *deadline_s == 0 => {
             *deadline_s = SHUTDOWN_DEADLINE_S;
@@ -314,11 +314,17 @@ mod tests {
         let image = sample::disk_image("base", 1_000_000_001);
         let now = Snapshot { images: [(image.id, image.clone())].into(), ..Snapshot::default() };
         let mut vm = sample::create_vm("web");
-        vm.disks = vec![NewDisk::Image { image: image.id, size_bytes: None, bus: DiskBus::Virtio }];
+        vm.disks = vec![NewDisk::Image {
+            image: image.id,
+            size_bytes: None,
+            bus: DiskBus::Virtio,
+            options: DiskOptions::default(),
+        }];
         vm.nics = vec![NewNic {
             network: NetworkId::new(),
             mac: Some("52:54:00:AB:CD:EF".into()),
             model: NicModel::Virtio,
+            options: NicOptions::default(),
         }];
         let mut command = Command::Vm(VmCommand::Create { id: VmId::new(), host: HostId::new(), vm });
         fill(&mut command, &now);

@@ -157,12 +157,18 @@ pub fn plain(name: &str) -> CreateVm {
         cdrom: None,
         nics: Vec::new(),
         filing: NewFiling::default(),
+        options: VmOptions::default(),
         start: false,
     }
 }
 
 pub fn blank(size_bytes: u64) -> NewDisk {
-    NewDisk::Blank { size_bytes, format: DiskFormat::Qcow2, bus: DiskBus::Virtio }
+    NewDisk::Blank {
+        size_bytes,
+        format: DiskFormat::Qcow2,
+        bus: DiskBus::Virtio,
+        options: DiskOptions::default(),
+    }
 }
 
 /// Submits for root and expects that it is accepted; answers the task.
@@ -282,5 +288,5 @@ pub async fn uploaded(core: &Core, name: &str, bytes: &[u8]) -> Image {
 }
 
 pub fn over(image: ImageId) -> NewDisk {
-    NewDisk::Image { image, size_bytes: None, bus: DiskBus::Virtio }
+    NewDisk::Image { image, size_bytes: None, bus: DiskBus::Virtio, options: DiskOptions::default() }
 }

@@ -15,7 +15,8 @@ fn a_machine_is_made_used_edited_and_deleted() {
         let image = uploaded(&core, "guest", &guest()).await;
         let mut body = plain("web");
         body.disks = vec![over(image.id), blank(64 << 20)];
-        body.nics = vec![NewNic { network, mac: None, model: NicModel::Virtio }];
+        body.nics =
+            vec![NewNic { network, mac: None, model: NicModel::Virtio, options: NicOptions::default() }];
         body.start = true;
         let id = created(&core, body).await;
         let detail = core.vm_detail(id).await.expect("detail");
@@ -159,7 +160,11 @@ async fn leaving(core: &Core, id: VmId, image: ImageId, bed: &Bed) {
     assert_eq!((left.len(), bed.files("volumes").len()), (2, 2));
     core.submit(&console(), delete_image()).await.expect_err("disks that stayed need it");
     let mut again = plain("again");
-    again.disks = vec![NewDisk::Volume { volume: left[0].volume.id, bus: DiskBus::Sata }];
+    again.disks = vec![NewDisk::Volume {
+        volume: left[0].volume.id,
+        bus: DiskBus::Sata,
+        options: DiskOptions::default(),
+    }];
     let again = created(core, again).await;
     deleted(core, again, true).await;
     let task = ask(core, Command::Volume(VolumeCommand::Delete { id: left[1].volume.id })).await;

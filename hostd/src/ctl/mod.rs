@@ -24,6 +24,7 @@ mod snapshot;
 mod task;
 mod vm;
 mod vm_device;
+mod vm_options;
 mod vm_spec;
 mod volume;
 

@@ -2,7 +2,7 @@
 
 use super::lookup::{id, typed_id};
 use super::volume::FormatName;
-use super::{Session, Stop, follow, output, size};
+use super::{Session, Stop, follow, output, size, vm_options};
 use anyhow::anyhow;
 use clap::{Args, Subcommand, ValueEnum};
 use hostd_types::*;
@@ -14,12 +14,15 @@ use serde_json::Value;
 pub enum BusName {
     Virtio,
     Sata,
+    Scsi,
+    Nvme,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum ModelName {
     Virtio,
     E1000,
+    E1000e,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -39,6 +42,16 @@ pub enum DiskVerb {
         format: FormatName,
         #[arg(long, value_enum, default_value = "virtio")]
         bus: BusName,
+        #[command(flatten)]
+        options: vm_options::Disk,
+    },
+    /// Let one behave otherwise: limits change at once, the rest at the next power-off
+    Edit {
+        id: String,
+        /// The disk's volume
+        disk: String,
+        #[command(flatten)]
+        options: vm_options::Disk,
     },
     /// Make one larger
     Grow {
@@ -87,8 +100,10 @@ pub enum NicVerb {
         /// Hardware address; a free one by default
         #[arg(long)]
         mac: Option<String>,
+        #[command(flatten)]
+        options: vm_options::Card,
     },
-    /// Plug one into another network, pull its cable or put it in
+    /// Plug one into another network, pull its cable or put it in, limit it
     Edit {
         id: String,
         /// Its hardware address
@@ -97,6 +112,8 @@ pub enum NicVerb {
         network: Option<String>,
         #[arg(long, value_enum)]
         cable: Option<Cable>,
+        #[command(flatten)]
+        options: vm_options::Card,
     },
     /// Take one out
     Detach {
@@ -155,31 +172,52 @@ async fn follow<B: Serialize>(
 
 pub async fn run_disk(session: &Session, verb: DiskVerb) -> Result<(), Stop> {
     match verb {
-        DiskVerb::Attach { id: name, from, format, bus } => {
+        DiskVerb::Attach { id: name, from, format, bus, options } => {
             let path = format!("/api/v1/vms/{}/disks", id(session, "vms", &name).await?);
             let bus = match bus {
                 BusName::Virtio => DiskBus::Virtio,
                 BusName::Sata => DiskBus::Sata,
+                BusName::Scsi => DiskBus::Scsi,
+                BusName::Nvme => DiskBus::Nvme,
             };
+            let options = options.over(&DiskOptions::default())?;
             let format = match format {
                 FormatName::Qcow2 => DiskFormat::Qcow2,
                 FormatName::Raw => DiskFormat::Raw,
             };
             let disk = match (from.size, from.image, from.volume) {
                 (_, _, Some(volume)) => {
-                    NewDisk::Volume { volume: typed_id(session, "volumes", &volume).await?, bus }
+                    NewDisk::Volume { volume: typed_id(session, "volumes", &volume).await?, bus, options }
                 }
-                (size_bytes, Some(image), None) => {
-                    NewDisk::Image { image: typed_id(session, "images", &image).await?, size_bytes, bus }
-                }
-                (Some(size_bytes), None, None) => NewDisk::Blank { size_bytes, format, bus },
+                (size_bytes, Some(image), None) => NewDisk::Image {
+                    image: typed_id(session, "images", &image).await?,
+                    size_bytes,
+                    bus,
+                    options,
+                },
+                (Some(size_bytes), None, None) => NewDisk::Blank { size_bytes, format, bus, options },
                 (None, None, None) => return Err(anyhow!("name --size, --image or --volume").into()),
             };
             follow(session, Method::POST, &path, Some(&disk)).await
         }
         DiskVerb::Grow { id: name, disk, size } => {
             let path = disk_path(session, &name, &disk).await?;
-            follow(session, Method::PATCH, &path, Some(&GrowDisk { size_bytes: size })).await
+            let edit = EditDisk { size_bytes: Some(size), options: None };
+            follow(session, Method::PATCH, &path, Some(&edit)).await
+        }
+        DiskVerb::Edit { id: name, disk, options } => {
+            let vm = format!("/api/v1/vms/{}", id(session, "vms", &name).await?);
+            let volume: VolumeId = typed_id(session, "volumes", &disk).await?;
+            let detail: Value = session.client.get(&vm).await?;
+            let now: Vm = output::typed(detail["vm"].clone())?;
+            let Some(now) = now.spec.disks.iter().find(|now| now.volume == volume) else {
+                return Err(anyhow!("{disk} is no disk of {name}").into());
+            };
+            if !options.is_given() {
+                return Err(anyhow!("say what is to change, such as --read-iops 500").into());
+            }
+            let edit = EditDisk { size_bytes: None, options: Some(options.over(&now.options)?) };
+            follow(session, Method::PATCH, &format!("{vm}/disks/{volume}"), Some(&edit)).await
         }
         DiskVerb::Detach { id: name, disk, delete } => {
             let path = format!("{}?delete={delete}", disk_path(session, &name, &disk).await?);
@@ -195,23 +233,34 @@ async fn disk_path(session: &Session, vm: &str, disk: &str) -> Result<String, St
 
 pub async fn run_nic(session: &Session, verb: NicVerb) -> Result<(), Stop> {
     match verb {
-        NicVerb::Attach { id: name, network, model, mac } => {
+        NicVerb::Attach { id: name, network, model, mac, options } => {
             let path = format!("/api/v1/vms/{}/nics", id(session, "vms", &name).await?);
             let model = match model {
                 ModelName::Virtio => NicModel::Virtio,
                 ModelName::E1000 => NicModel::E1000,
+                ModelName::E1000e => NicModel::E1000e,
             };
-            let nic = NewNic { network: typed_id(session, "networks", &network).await?, mac, model };
+            let options = options.over(&NicOptions::default());
+            let nic = NewNic { network: typed_id(session, "networks", &network).await?, mac, model, options };
             follow(session, Method::POST, &path, Some(&nic)).await
         }
-        NicVerb::Edit { id: name, mac, network, cable } => {
+        NicVerb::Edit { id: name, mac, network, cable, options } => {
             let network = match network {
                 Some(network) => Some(typed_id(session, "networks", &network).await?),
                 None => None,
             };
             let plugged = cable.map(|cable| matches!(cable, Cable::In));
             let path = nic_path(session, &name, &mac).await?;
-            follow(session, Method::PATCH, &path, Some(&EditNic { network, plugged })).await
+            let options = if options.is_given() {
+                let vm = format!("/api/v1/vms/{}", id(session, "vms", &name).await?);
+                let detail: Value = session.client.get(&vm).await?;
+                let now: Vm = output::typed(detail["vm"].clone())?;
+                let nic = now.spec.nics.iter().find(|nic| nic.mac.eq_ignore_ascii_case(&mac));
+                Some(options.over(&nic.map(|nic| nic.options).unwrap_or_default()))
+            } else {
+                None
+            };
+            follow(session, Method::PATCH, &path, Some(&EditNic { network, plugged, options })).await
         }
         NicVerb::Detach { id: name, mac } => {
             let path = nic_path(session, &name, &mac).await?;

@@ -1,7 +1,7 @@
 //! `qx vm create` and `qx vm edit`: what a machine is to be.
 
 use super::lookup::{host, id, typed_id};
-use super::{Session, Stop, customize, filing, follow, output, size, vm_device};
+use super::{Session, Stop, customize, filing, follow, output, size, vm_device, vm_options};
 use crate::http::body::Placed;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -13,6 +13,7 @@ use serde_json::Value;
 enum FirmwareName {
     Bios,
     Uefi,
+    UefiSecure,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -56,6 +57,8 @@ pub struct Create {
     memory: u64,
     #[command(flatten)]
     room: vm_device::Room,
+    #[command(flatten)]
+    options: vm_options::Machine,
     /// BIOS, or what the guest's installer expects with --os
     #[arg(long, value_enum)]
     firmware: Option<FirmwareName>,
@@ -124,6 +127,8 @@ pub struct Edit {
     memory: Option<u64>,
     #[command(flatten)]
     room: vm_device::Room,
+    #[command(flatten)]
+    options: vm_options::Machine,
     #[arg(long, value_enum)]
     firmware: Option<FirmwareName>,
     /// Boot order, such as cdrom,disk
@@ -147,21 +152,22 @@ pub async fn make(session: &Session, given: Create) -> Result<(), Stop> {
     let mut disks = Vec::new();
     for image in &given.images {
         let image = typed_id(session, "images", image).await?;
-        disks.push(NewDisk::Image { image, size_bytes: None, bus });
+        disks.push(NewDisk::Image { image, size_bytes: None, bus, options: DiskOptions::default() });
     }
     for volume in &given.volumes {
         let volume = typed_id(session, "volumes", volume).await?;
-        disks.push(NewDisk::Volume { volume, bus });
+        disks.push(NewDisk::Volume { volume, bus, options: DiskOptions::default() });
     }
     disks.extend(given.disks.iter().map(|size_bytes| NewDisk::Blank {
         size_bytes: *size_bytes,
         format: DiskFormat::default(),
         bus,
+        options: DiskOptions::default(),
     }));
     let mut nics = Vec::new();
     for network in &given.networks {
         let network = typed_id(session, "networks", network).await?;
-        nics.push(NewNic { network, mac: None, model });
+        nics.push(NewNic { network, mac: None, model, options: NicOptions::default() });
     }
     let cdrom = match &given.cdrom {
         Some(image) => Some(typed_id(session, "images", image).await?),
@@ -183,6 +189,9 @@ pub async fn make(session: &Session, given: Create) -> Result<(), Stop> {
         customization,
         memory_mib: given.memory,
         headroom: given.room.over(Headroom::default()),
+        options: given
+            .options
+            .over(VmOptions { tpm: profile.is_some_and(|profile| profile.tpm), ..VmOptions::default() }),
         firmware: given.firmware.map(firmware).or(profile.map(|p| p.firmware)).unwrap_or_default(),
         boot: if boot.is_empty() { default_boot() } else { boot },
         autostart: given.autostart,
@@ -212,6 +221,7 @@ pub async fn change(session: &Session, given: Edit) -> Result<(), Stop> {
     let boot: Vec<BootDevice> = given.boot.iter().map(|b| boot_device(*b)).collect();
     let path = format!("/api/v1/vms/{}", id(session, "vms", &given.id).await?);
     let headroom = given.room.wanted(session, &path).await?;
+    let options = given.options.wanted(session, &path).await?;
     let edit = EditVm {
         customization: None,
         name: given.name,
@@ -226,6 +236,7 @@ pub async fn change(session: &Session, given: Edit) -> Result<(), Stop> {
         firmware: given.firmware.map(firmware),
         boot: Some(boot).filter(|b| !b.is_empty()),
         autostart: given.autostart,
+        options,
         cdrom,
     };
     let vm: Value = session.client.ask(Method::PATCH, &path, Some(&edit)).await?;
@@ -252,6 +263,7 @@ fn firmware(name: FirmwareName) -> Firmware {
     match name {
         FirmwareName::Bios => Firmware::Bios,
         FirmwareName::Uefi => Firmware::Uefi,
+        FirmwareName::UefiSecure => Firmware::UefiSecure,
     }
 }
 

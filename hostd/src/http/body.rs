@@ -1,12 +1,13 @@
 //! Extractors of the API. Each refuses with the field that is wrong.
 
 use super::problem::Fault;
+use super::unknown;
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use hostd_core::Core;
-use hostd_types::{FieldError, HostId, HostRole, Problem, ProblemKind};
+use hostd_types::{HostId, HostRole, Problem, ProblemKind};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -25,7 +26,7 @@ const HOST_BODIES: usize = 8;
 const HOST_BODY_WITHIN: Duration = Duration::from_secs(10);
 
 /// A JSON body. Unknown fields are refused by name: silently ignoring a misspelt one would do something else than asked.
-/// They are found by writing the parsed body out again, because the types themselves must accept fields of newer versions.
+/// They are found by asking the type (`http::unknown`), because the types themselves must accept fields of newer versions.
 #[derive(Debug)]
 pub struct JsonBody<T>(pub T);
 
@@ -152,38 +153,8 @@ fn typed<T: DeserializeOwned>(given: &Value) -> Result<T, Problem> {
 /// The same, if it holds nothing else.
 fn known<T: DeserializeOwned + Serialize>(given: &Value) -> Result<T, Problem> {
     let body: T = typed(given)?;
-    let known = serde_json::to_value(&body).unwrap_or(Value::Null);
-    let mut unknown = Vec::new();
-    find_unknown(given, &known, String::new(), &mut unknown);
+    let unknown = unknown::find(given, &body);
     if unknown.is_empty() { Ok(body) } else { Err(Problem::invalid(unknown)) }
-}
-
-/// Fields of `given` that the parsed body does not hold. A `null` says nothing, so it may vanish.
-fn find_unknown(given: &Value, known: &Value, at: String, unknown: &mut Vec<FieldError>) {
-    match (given, known) {
-        (Value::Object(given), Value::Object(known)) => {
-            for (name, value) in given {
-                let pointer = format!("{at}/{}", escape(name));
-                match known.get(name) {
-                    Some(there) => find_unknown(value, there, pointer, unknown),
-                    None if value.is_null() => {}
-                    None => unknown
-                        .push(FieldError { pointer, detail: format!("There is no field {name} here.") }),
-                }
-            }
-        }
-        // The type would take its fields in their order, which is nobody's to rely on.
-        (Value::Array(_), Value::Object(_)) => {
-            let detail = "An object with named fields is needed here, not a list.".to_owned();
-            unknown.push(FieldError { pointer: at, detail });
-        }
-        (Value::Array(given), Value::Array(known)) => {
-            for (index, (given, known)) in given.iter().zip(known).enumerate() {
-                find_unknown(given, known, format!("{at}/{index}"), unknown);
-            }
-        }
-        _ => {}
-    }
 }
 
 fn pointer_of(path: &serde_path_to_error::Path) -> String {
@@ -200,7 +171,7 @@ fn pointer_of(path: &serde_path_to_error::Path) -> String {
 }
 
 /// A name as part of a JSON pointer (RFC 6901).
-fn escape(name: &str) -> String {
+pub(super) fn escape(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
@@ -299,6 +270,33 @@ mod tests {
         assert_eq!(pointers::<CreateVm>(body), ["/a~1b", "/disks/0/sise", "/memory"]);
         let flat = r#"{"name":"n","mode":"nat","subnet":"10.0.0.0/24","nic":"eth0"}"#;
         assert_eq!(pointers::<CreateNetwork>(flat), ["/nic"]);
+    }
+
+    #[test]
+    fn a_default_that_is_named_is_no_unknown_field() {
+        let with = |more: &str| format!(r#"{{"name":"a","cpus":1,"memory_mib":64,{more}}}"#);
+        for known in [
+            r#""cpu_mode":"flexible""#,
+            r#""filing":{}"#,
+            r#""filing":{"tags":{},"notes":""}"#,
+            r#""topology":{"sockets":1,"threads":1}"#,
+            r#""headroom":{"cpus_max":null}"#,
+            r#""options":{"tpm":false,"channels":[],"video":{"model":"vga"}}"#,
+            r#""disks":[{"from":"blank","size_bytes":1,"options":{"discard":true,"limits":{}}}]"#,
+        ] {
+            assert_eq!(pointers::<CreateVm>(&with(known)), Vec::<String>::new(), "{known}");
+        }
+        for (wrong, at) in [
+            (r#""filing":{"note":""}"#, "/filing/note"),
+            (r#""options":{"rng":{"on":false}}"#, "/options/rng/on"),
+            (r#""headroom":[]"#, "/headroom"),
+            (
+                r#""disks":[{"from":"blank","size_bytes":1,"options":{"limits":{"iops":{}}}}]"#,
+                "/disks/0/options/limits/iops",
+            ),
+        ] {
+            assert_eq!(pointers::<CreateVm>(&with(wrong)), [at], "{wrong}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod layers;
 pub mod openapi;
 pub mod problem;
 pub mod stream;
+mod unknown;
 pub mod v1;
 
 use axum::Router;

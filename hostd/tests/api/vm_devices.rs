@@ -33,7 +33,7 @@ fn newest(bed: &Bed, vm: &str) -> Option<String> {
 }
 
 /// Waits until the guest tells of what is wanted; answers its line.
-async fn sees(bed: &Bed, vm: &str, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+pub(super) async fn sees(bed: &Bed, vm: &str, what: &str, wanted: impl Fn(&str) -> bool) -> String {
     let wanted = &wanted;
     let what = format!("the guest sees: {what}");
     let seen = wait::until(&what, PATIENCE * 2, || async move {

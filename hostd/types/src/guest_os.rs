@@ -71,6 +71,8 @@ pub struct GuestProfile {
     pub hyper_v: bool,
     /// Firmware its installer expects today.
     pub firmware: Firmware,
+    /// It asks for a TPM 2.0.
+    pub tpm: bool,
     /// Bus of its disks that it has a driver for from the start.
     pub disk_bus: DiskBus,
     /// Network card that it has a driver for from the start.
@@ -90,6 +92,7 @@ const LINUX: GuestProfile = GuestProfile {
     local_time: false,
     hyper_v: false,
     firmware: Firmware::Bios,
+    tpm: false,
     disk_bus: DiskBus::Virtio,
     nic: NicModel::Virtio,
     min_cpus: 1,
@@ -103,6 +106,7 @@ const WINDOWS: GuestProfile = GuestProfile {
     local_time: true,
     hyper_v: true,
     firmware: Firmware::Uefi,
+    tpm: false,
     // Its installer has no virtio drivers.
     disk_bus: DiskBus::Sata,
     nic: NicModel::E1000,
@@ -136,6 +140,8 @@ pub const GUEST_PROFILES: [GuestProfile; 15] = [
     GuestProfile {
         os: GuestOs::Windows11,
         name: "Windows 11",
+        firmware: Firmware::UefiSecure,
+        tpm: true,
         min_cpus: 2,
         min_memory_mib: 4096,
         min_disk_gib: 64,

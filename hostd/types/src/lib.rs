@@ -33,7 +33,9 @@ pub mod vm;
 mod vm_batch;
 mod vm_cpu;
 mod vm_device;
+mod vm_options;
 pub mod vm_request;
+mod vm_tuning;
 pub mod volume;
 mod volume_layers;
 
@@ -62,6 +64,8 @@ pub use vm::*;
 pub use vm_batch::*;
 pub use vm_cpu::*;
 pub use vm_device::*;
+pub use vm_options::*;
 pub use vm_request::*;
+pub use vm_tuning::*;
 pub use volume::*;
 pub use volume_layers::*;

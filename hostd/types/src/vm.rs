@@ -1,6 +1,7 @@
 //! Virtual machines.
 
 use crate::meta::resource;
+use crate::vm_options::is_default;
 use crate::*;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -21,6 +22,8 @@ pub enum Firmware {
     Bios,
     /// OVMF, without Secure Boot.
     Uefi,
+    /// OVMF with Secure Boot, enforced with the keys that Microsoft signs by.
+    UefiSecure,
 }
 
 /// A device class the firmware tries, in the order of the list.
@@ -44,6 +47,10 @@ pub enum DiskBus {
     Virtio,
     /// SATA: works with every guest.
     Sata,
+    /// virtio-scsi: nearly as fast as virtio-blk, with the commands of SCSI; needs a driver in the guest.
+    Scsi,
+    /// NVMe: fast, and known to newer guests without a driver of their own. Needs libvirt 11.5.
+    Nvme,
 }
 
 /// Model of a virtual network card.
@@ -55,6 +62,8 @@ pub enum NicModel {
     Virtio,
     /// Intel E1000: works with every guest.
     E1000,
+    /// Intel 82574L: works with most guests, and can come and go while the machine runs.
+    E1000e,
 }
 
 /// A disk of a machine.
@@ -68,6 +77,9 @@ pub struct VmDisk {
     /// Its place on that bus, which it keeps whatever comes and goes beside it; its place in the list when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slot: Option<u32>,
+    /// How it behaves.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub options: DiskOptions,
 }
 
 /// A network card of a machine.
@@ -86,6 +98,9 @@ pub struct VmNic {
     /// Its cable is pulled: the guest sees no carrier.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unplugged: bool,
+    /// How it behaves.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub options: NicOptions,
 }
 
 /// Something to do with a machine's power, asked for once.
@@ -193,6 +208,9 @@ pub struct VmSpec {
     /// What can grow while it runs, and changes of devices under way.
     #[serde(default, skip_serializing_if = "VmHardware::is_default")]
     pub hardware: VmHardware,
+    /// TPM, watchdog, ports, screen and the rest.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub options: VmOptions,
     /// Latest power request.
     pub power: Option<PowerRequest>,
     /// Its folder and its notes.

@@ -96,6 +96,11 @@ pub enum DeviceWork {
         /// Its new size.
         size_bytes: u64,
     },
+    /// A disk is to behave otherwise.
+    EditDisk {
+        /// The disk as it was.
+        before: VmDisk,
+    },
     /// A card of the machine is not in it yet.
     AttachNic {
         /// Its hardware address.
@@ -120,7 +125,7 @@ impl DeviceWork {
     pub fn is_about_disk(&self, id: VolumeId) -> bool {
         match self {
             DeviceWork::AttachDisk { volume, .. } | DeviceWork::GrowDisk { volume, .. } => *volume == id,
-            DeviceWork::DetachDisk { disk, .. } => disk.volume == id,
+            DeviceWork::DetachDisk { disk, .. } | DeviceWork::EditDisk { before: disk } => disk.volume == id,
             DeviceWork::AttachNic { .. } | DeviceWork::EditNic { .. } | DeviceWork::DetachNic { .. } => false,
         }
     }
@@ -129,9 +134,10 @@ impl DeviceWork {
         match self {
             DeviceWork::AttachNic { mac } => mac == address,
             DeviceWork::EditNic { before: nic } | DeviceWork::DetachNic { nic, .. } => nic.mac == address,
-            DeviceWork::AttachDisk { .. } | DeviceWork::DetachDisk { .. } | DeviceWork::GrowDisk { .. } => {
-                false
-            }
+            DeviceWork::AttachDisk { .. }
+            | DeviceWork::DetachDisk { .. }
+            | DeviceWork::GrowDisk { .. }
+            | DeviceWork::EditDisk { .. } => false,
         }
     }
 }
@@ -161,6 +167,13 @@ pub enum DeviceChange {
         /// Its new size, bytes.
         size_bytes: u64,
     },
+    /// Let a disk behave otherwise.
+    EditDisk {
+        /// Its volume.
+        volume: VolumeId,
+        /// How, as a whole.
+        options: DiskOptions,
+    },
     /// Attach a network card.
     AttachNic {
         /// The card.
@@ -187,6 +200,7 @@ impl DeviceChange {
             DeviceChange::AttachDisk { .. } => "attach_disk",
             DeviceChange::DetachDisk { .. } => "detach_disk",
             DeviceChange::GrowDisk { .. } => "grow_disk",
+            DeviceChange::EditDisk { .. } => "edit_disk",
             DeviceChange::AttachNic { .. } => "attach_nic",
             DeviceChange::EditNic { .. } => "edit_nic",
             DeviceChange::DetachNic { .. } => "detach_nic",
@@ -201,7 +215,8 @@ impl DeviceChange {
             DeviceChange::AttachDisk { .. }
             | DeviceChange::DetachDisk { .. }
             | DeviceChange::GrowDisk { .. } => true,
-            DeviceChange::AttachNic { .. }
+            DeviceChange::EditDisk { .. }
+            | DeviceChange::AttachNic { .. }
             | DeviceChange::EditNic { .. }
             | DeviceChange::DetachNic { .. } => false,
         }
@@ -235,21 +250,28 @@ pub struct EditNic {
     /// The cable is in (`true`) or pulled (`false`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plugged: Option<bool>,
+    /// Its limits and its place in the boot order, as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub options: Option<NicOptions>,
 }
 
-/// Body of `PATCH /api/v1/vms/{id}/disks/{volume}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct GrowDisk {
+/// Body of `PATCH /api/v1/vms/{id}/disks/{volume}`: a new size or new options, one at a time.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EditDisk {
     /// Its new size, bytes; never less than it has.
-    pub size_bytes: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size_bytes: Option<u64>,
+    /// How it behaves, as a whole. Limits change at once, the rest at the next power-off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub options: Option<DiskOptions>,
 }
 
 impl DiskBus {
     /// A disk on it can come and go while the machine runs.
     pub const fn hot_plugs(self) -> bool {
         match self {
-            DiskBus::Virtio => true,
-            DiskBus::Sata => false,
+            DiskBus::Virtio | DiskBus::Scsi => true,
+            DiskBus::Sata | DiskBus::Nvme => false,
         }
     }
 }
@@ -258,7 +280,7 @@ impl NicModel {
     /// Such a card can come and go while the machine runs.
     pub const fn hot_plugs(self) -> bool {
         match self {
-            NicModel::Virtio => true,
+            NicModel::Virtio | NicModel::E1000e => true,
             // A card of the older kind of slots, which can't be used while the machine runs.
             NicModel::E1000 => false,
         }
@@ -301,12 +323,27 @@ pub(crate) fn forget_devices(vm: &mut Vm) {
             }
             DeviceWork::AttachDisk { .. }
             | DeviceWork::GrowDisk { .. }
+            | DeviceWork::EditDisk { .. }
             | DeviceWork::AttachNic { .. }
             | DeviceWork::EditNic { .. } => {}
         }
     }
-    spec.disks.iter_mut().for_each(|disk| disk.slot = None);
-    spec.nics.iter_mut().for_each(|nic| (nic.slot, nic.unplugged) = (None, false));
+    spec.disks.iter_mut().for_each(|disk| {
+        (disk.slot, disk.options) = (None, DiskOptions::default());
+        if matches!(disk.bus, DiskBus::Scsi | DiskBus::Nvme) {
+            disk.bus = DiskBus::Sata;
+        }
+    });
+    spec.nics.iter_mut().for_each(|nic| {
+        (nic.slot, nic.unplugged, nic.options) = (None, false, NicOptions::default());
+        if nic.model == NicModel::E1000e {
+            nic.model = NicModel::E1000;
+        }
+    });
+    spec.options = VmOptions::default();
+    if spec.firmware == Firmware::UefiSecure {
+        spec.firmware = Firmware::Uefi;
+    }
     vm.status.pending.clear();
 }
 
@@ -315,7 +352,7 @@ mod tests {
     use super::*;
 
     fn disk(bus: DiskBus, slot: Option<u32>) -> VmDisk {
-        VmDisk { volume: VolumeId::new(), bus, slot }
+        VmDisk { volume: VolumeId::new(), bus, slot, options: DiskOptions::default() }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What is asked for with a new virtual machine, and what can be changed of one.
 
+use crate::vm_options::is_default;
 use crate::*;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -18,6 +19,9 @@ pub enum NewDisk {
         /// How it is attached.
         #[serde(default)]
         bus: DiskBus,
+        /// How it behaves.
+        #[serde(default, skip_serializing_if = "is_default")]
+        options: DiskOptions,
     },
     /// A copy-on-write disk over an uploaded disk image.
     Image {
@@ -29,6 +33,9 @@ pub enum NewDisk {
         /// How it is attached.
         #[serde(default)]
         bus: DiskBus,
+        /// How it behaves.
+        #[serde(default, skip_serializing_if = "is_default")]
+        options: DiskOptions,
     },
     /// A volume that is there already and unattached.
     Volume {
@@ -37,6 +44,9 @@ pub enum NewDisk {
         /// How it is attached.
         #[serde(default)]
         bus: DiskBus,
+        /// How it behaves.
+        #[serde(default, skip_serializing_if = "is_default")]
+        options: DiskOptions,
     },
 }
 
@@ -51,6 +61,37 @@ pub struct NewNic {
     /// Card model.
     #[serde(default)]
     pub model: NicModel,
+    /// How it behaves.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub options: NicOptions,
+}
+
+impl NewDisk {
+    /// How it is attached.
+    pub const fn bus(&self) -> DiskBus {
+        match self {
+            NewDisk::Blank { bus, .. } | NewDisk::Image { bus, .. } | NewDisk::Volume { bus, .. } => *bus,
+        }
+    }
+    /// How it behaves.
+    pub const fn options(&self) -> &DiskOptions {
+        match self {
+            NewDisk::Blank { options, .. }
+            | NewDisk::Image { options, .. }
+            | NewDisk::Volume { options, .. } => options,
+        }
+    }
+    /// It asks for something that came with [`crate::LIFE`].
+    pub(crate) fn has_life(&self) -> bool {
+        !is_default(self.options()) || matches!(self.bus(), DiskBus::Scsi | DiskBus::Nvme)
+    }
+}
+
+impl NewNic {
+    /// It asks for something that came with [`crate::LIFE`].
+    pub(crate) fn has_life(&self) -> bool {
+        !is_default(&self.options) || self.model == NicModel::E1000e
+    }
 }
 
 /// Body of `POST /api/v1/vms`.
@@ -98,6 +139,9 @@ pub struct CreateVm {
     /// Network cards.
     #[serde(default)]
     pub nics: Vec<NewNic>,
+    /// TPM, watchdog, ports, screen and the rest.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub options: VmOptions,
     /// How its guest sets itself up at its first boot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customization: Option<Customization>,
@@ -124,6 +168,10 @@ impl CreateVm {
             || self.customization.is_some()
             || !self.filing.is_default()
             || !self.headroom.is_default()
+            || !is_default(&self.options)
+            || self.firmware == Firmware::UefiSecure
+            || self.disks.iter().any(NewDisk::has_life)
+            || self.nics.iter().any(NewNic::has_life)
     }
 }
 
@@ -134,7 +182,11 @@ impl EditVm {
     }
     /// It changes something that came with [`crate::LIFE`].
     pub(crate) fn has_life(&self) -> bool {
-        self.guest_os.is_some() || self.customization.is_some() || self.headroom.is_some()
+        self.guest_os.is_some()
+            || self.customization.is_some()
+            || self.headroom.is_some()
+            || self.options.is_some()
+            || self.firmware == Some(Firmware::UefiSecure)
     }
 }
 
@@ -186,6 +238,9 @@ pub struct EditVm {
     /// CD-ROM: `{"eject": true}` or `{"image": id}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cdrom: Option<CdromChange>,
+    /// TPM, watchdog, ports, screen and the rest, as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub options: Option<VmOptions>,
     /// Another customization: `{"do": "set", "to": {…}}`, `{"do": "run_again"}` or `{"do": "remove"}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customization: Option<CustomizationChange>,

@@ -110,8 +110,8 @@ pub(crate) struct Shared {
     pub(crate) pictured: Arc<Mutex<std::collections::HashSet<hostd_types::VmId>>>,
     pub(crate) definitions: Mutex<Definitions>,
     pub(crate) loads: Mutex<crate::load::Known>,
-    /// Machine types of QEMU.
-    pub(crate) machine_types: Mutex<Vec<String>>,
+    /// What machines can be given.
+    pub(crate) offers: Mutex<crate::offers::Offers>,
     /// User and group that QEMU runs as, once asked; inner none: the daemon's own.
     pub(crate) qemu_user: Mutex<Option<Option<(u32, u32)>>>,
 }
@@ -129,7 +129,7 @@ impl Shared {
             pictured: Arc::default(),
             definitions: Mutex::default(),
             loads: Mutex::default(),
-            machine_types: Mutex::default(),
+            offers: Mutex::default(),
             qemu_user: Mutex::default(),
             settings,
         }
@@ -199,7 +199,7 @@ fn connect_forever(shared: &Arc<Shared>, notes: &Sender<Note>, inbox: &Receiver<
                 pause = PAUSE.0;
                 tracing::info!(libvirt = session.libvirt, qemu = session.qemu, "libvirt answers");
                 shared.begin(number);
-                locked(&shared.machine_types).clone_from(&session.machine_types);
+                locked(&shared.offers).clone_from(&session.offers);
                 let (libvirt, qemu) = (session.libvirt.clone(), session.qemu.clone());
                 shared.link.send_replace(Link::Up { libvirt, qemu });
                 match wait_for_loss(inbox, number) {
@@ -243,7 +243,7 @@ struct Session {
     _registrations: Vec<Registration>,
     libvirt: String,
     qemu: String,
-    machine_types: Vec<String>,
+    offers: crate::offers::Offers,
 }
 
 impl Session {
@@ -254,8 +254,8 @@ impl Session {
         registrations.extend(event::on_domain_events(&connect, Arc::downgrade(shared))?);
         let libvirt = version(connect.lib_version()?);
         let qemu = connect.hyp_version().map_or_else(|_| "unknown".into(), version);
-        let machine_types = crate::offers::ask(&connect);
-        Ok(Self { _registrations: registrations, libvirt, qemu, machine_types })
+        let offers = crate::offers::ask(&connect);
+        Ok(Self { _registrations: registrations, libvirt, qemu, offers })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::domain_xml::{NAMESPACE, SEED_FILE};
 use crate::element::Element;
+use crate::facets;
 use crate::plan::{Consoles, DomainShape, SeenDisk, SeenNic};
 use hostd_types::{BootDevice, CpuMode, CpuTopology, Firmware};
 use std::path::PathBuf;
@@ -48,6 +49,7 @@ pub fn read(xml: &str) -> Result<Definition, String> {
         disks: drives("disk").filter_map(disk).collect(),
         cdrom: drives("cdrom").find(|drive| !is_seed(drive)).and_then(source_of),
         nics: devices.all("interface").map(card).collect(),
+        facets: facets::facets(&domain),
     };
     let generation = ours.and_then(|ours| ours.get("generation")?.parse().ok());
     Ok(Definition { shape, generation, consoles: consoles(devices) })
@@ -68,8 +70,11 @@ fn topology(element: &Element) -> Option<CpuTopology> {
 
 fn firmware(domain: &Element) -> Firmware {
     let Some(os) = domain.child("os") else { return Firmware::Bios };
-    let pflash = os.child("loader").and_then(|l| l.get("type")) == Some("pflash");
-    if os.get("firmware") == Some("efi") || pflash { Firmware::Uefi } else { Firmware::Bios }
+    let loader = |key: &str| os.child("loader").and_then(|loader| loader.get(key));
+    if os.get("firmware") != Some("efi") && loader("type") != Some("pflash") {
+        return Firmware::Bios;
+    }
+    if loader("secure") == Some("yes") { Firmware::UefiSecure } else { Firmware::Uefi }
 }
 
 /// A size element in MiB; libvirt writes KiB, people write anything its documentation lists.
@@ -190,6 +195,7 @@ mod tests {
             ],
             cdrom: None,
             nics: vec![SeenNic { mac: "52:54:00:aa:00:01".into(), bridge: "default".into(), plugged: false }],
+            facets: seen.shape.facets.clone(),
         };
         assert_eq!(seen.shape, shape);
         assert!(read("<domain>").is_err());

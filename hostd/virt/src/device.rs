@@ -9,7 +9,7 @@ use crate::element::element;
 use crate::error::VirtError;
 use crate::lifecycle::takes_direct_io;
 use crate::plan::{DiskSource, NicSource};
-use hostd_types::VmId;
+use hostd_types::{DiskBus, VmId};
 use virt::domain::Domain;
 use virt::error::Error;
 use virt_sys as sys;
@@ -22,6 +22,11 @@ impl Hypervisor {
     pub async fn plug_disk(&self, vm: VmId, disk: &DiskSource) -> Result<(), VirtError> {
         let disk = disk.clone();
         let plug = move |domain: &Domain| {
+            if disk.bus == DiskBus::Scsi && !has_scsi(&domain.xml_desc(0)?) {
+                // libvirt would add one of another kind.
+                let controller = domain_xml::scsi_controller().to_xml();
+                domain.attach_device_flags(&controller, sys::VIR_DOMAIN_AFFECT_LIVE)?;
+            }
             let xml = domain_xml::disk(&disk, takes_direct_io(&disk.path), None).to_xml();
             domain.attach_device_flags(&xml, sys::VIR_DOMAIN_AFFECT_LIVE)
         };
@@ -130,6 +135,13 @@ impl Hypervisor {
         self.shared.forget(vm);
         done
     }
+}
+
+/// The machine has what SCSI disks are on.
+fn has_scsi(xml: &str) -> bool {
+    let Ok(domain) = crate::element::Element::parse(xml) else { return false };
+    let devices = domain.child("devices");
+    devices.is_some_and(|devices| devices.all("controller").any(|c| c.get("type") == Some("scsi")))
 }
 
 /// The place in the boot order of the card with this address.

@@ -3,10 +3,11 @@
 //! Of a machine that runs, what nobody can change while it runs waits for its power-off; what somebody else changed is
 //! drift.
 
-use crate::domain_xml::target;
+use crate::domain_xml::{boot_order, target};
+use crate::facets::{self, Difference, differences};
 use crate::observe::SeenDomain;
 use crate::plan::{DiskSource, DomainPlan, DomainShape, SeenDisk};
-use hostd_types::{BootDevice, CpuTopology, Firmware, default_boot};
+use hostd_types::{BootDevice, CpuTopology, Firmware};
 use std::path::Path;
 
 /// Differences that nobody asked Quantix for, in words ("memory is 512 MiB, wanted 1024 MiB"); empty when there are none. A
@@ -42,6 +43,11 @@ pub fn drift(plan: &DomainPlan, domain: &SeenDomain) -> Vec<String> {
             None | Some(_) => {}
         }
     }
+    for Difference { title, seen, wanted } in differences(plan, &seen.facets) {
+        if changes_live(&title) && !is_changing(plan, &title) {
+            found.push(format!("{title}: {seen}, wanted {wanted}"));
+        }
+    }
     let ours =
         |mac: &str| plan.nics.iter().chain(&plan.leaving_nics).any(|n| n.mac.eq_ignore_ascii_case(mac));
     for card in seen.nics.iter().filter(|card| !ours(&card.mac)) {
@@ -59,7 +65,7 @@ pub fn pending(plan: &DomainPlan, domain: &SeenDomain) -> Vec<String> {
     let drifted = seen.cpus_given.is_some_and(|given| given != seen.cpus) && seen.cpus > plan.cpus;
     let mut found: Vec<String> = settings(plan, seen)
         .into_iter()
-        .filter(|setting| !(drifted && setting.title == "CPUs"))
+        .filter(|setting| !(drifted && setting.title == "CPUs") && !changes_live(&setting.title))
         .map(|Setting { title, seen, wanted, .. }| format!("{title}: {wanted} (now {seen})"))
         .collect();
     for disk in plan.disks.iter().filter(|disk| !disk.bus.hot_plugs() && !has(seen, disk)) {
@@ -76,6 +82,37 @@ pub fn pending(plan: &DomainPlan, domain: &SeenDomain) -> Vec<String> {
         found.push(format!("network card {} is detached", nic.mac));
     }
     found
+}
+
+/// What follows at once when it is changed, so that it never waits.
+fn changes_live(title: &str) -> bool {
+    title.starts_with("limits of ")
+}
+
+/// A change of the device that `title` is about is under way.
+fn is_changing(plan: &DomainPlan, title: &str) -> bool {
+    let disks = plan.disks.iter().filter(|disk| disk.changing);
+    let nics = plan.nics.iter().filter(|nic| nic.changing);
+    let names = disks.map(|disk| facets::disk_limits(&target(disk.bus, disk.slot)));
+    names.chain(nics.map(|nic| facets::nic_limits(&nic.mac))).any(|name| name == title)
+}
+
+/// The definition in force has the limits of `disk` as wanted; true of a disk that is not there.
+pub fn disk_is_limited(plan: &DomainPlan, domain: &SeenDomain, disk: &DiskSource) -> bool {
+    let title = facets::disk_limits(&target(disk.bus, disk.slot));
+    !differences(plan, &domain.shape.facets).iter().any(|difference| difference.title == title)
+}
+
+/// The same of a network card.
+pub fn nic_is_limited(plan: &DomainPlan, domain: &SeenDomain, mac: &str) -> bool {
+    let title = facets::nic_limits(mac);
+    !differences(plan, &domain.shape.facets).iter().any(|difference| difference.title == title)
+}
+
+/// A running machine has another share of processor time than it should.
+pub fn shares_differ(plan: &DomainPlan, domain: &SeenDomain) -> bool {
+    let differs = |difference: &Difference| matches!(&*difference.title, "CPU shares" | "CPU limit");
+    differences(plan, &domain.shape.facets).iter().any(differs)
 }
 
 /// What is kept for the next start of a machine that runs is not made from the plan.
@@ -135,9 +172,9 @@ fn different(plan: &DomainPlan, seen: &DomainShape) -> Vec<String> {
 /// A setting that differs.
 struct Setting {
     /// What it is called.
-    title: &'static str,
+    title: String,
     /// The same as the beginning of a sentence.
-    is: &'static str,
+    is: String,
     seen: String,
     wanted: String,
 }
@@ -145,9 +182,9 @@ struct Setting {
 /// The settings that differ.
 fn settings(plan: &DomainPlan, seen: &DomainShape) -> Vec<Setting> {
     let mut found = Vec::new();
-    let mut add = |title, is, seen: String, wanted: String| {
+    let mut add = |title: &str, is: &str, seen: String, wanted: String| {
         if seen != wanted {
-            found.push(Setting { title, is, seen, wanted });
+            found.push(Setting { title: title.into(), is: is.into(), seen, wanted });
         }
     };
     let most = plan.headroom.most_cpus(plan.cpus);
@@ -173,6 +210,10 @@ fn settings(plan: &DomainPlan, seen: &DomainShape) -> Vec<Setting> {
     }
     add("firmware", "the firmware is", called(seen.firmware).into(), called(plan.firmware).into());
     add("boot order", "the boot order is", listed(&seen.boot), listed(&boot(plan)));
+    found.extend(differences(plan, &seen.facets).into_iter().map(|Difference { title, seen, wanted }| {
+        let is = format!("{title}:");
+        Setting { title, is, seen, wanted }
+    }));
     found
 }
 
@@ -182,13 +223,17 @@ fn arranged(CpuTopology { sockets, threads }: CpuTopology) -> String {
 
 /// The kinds of devices that the plan gives a place in the boot order.
 fn boot(plan: &DomainPlan) -> Vec<BootDevice> {
-    let wanted = if plan.boot.is_empty() { default_boot() } else { plan.boot.clone() };
-    let there = |kind: &BootDevice| match kind {
-        BootDevice::Disk => !plan.disks.is_empty(),
-        BootDevice::Cdrom => true,
-        BootDevice::Network => !plan.nics.is_empty(),
+    let order = boot_order(plan);
+    let of = |kind: BootDevice, places: &[Option<u32>]| -> Vec<(u32, BootDevice)> {
+        places.iter().flatten().map(|place| (*place, kind)).collect()
     };
-    wanted.into_iter().filter(there).collect()
+    let mut all = of(BootDevice::Disk, &order.disks);
+    all.extend(of(BootDevice::Cdrom, &[order.cdrom]));
+    all.extend(of(BootDevice::Network, &order.nics));
+    all.sort_by_key(|(place, _)| *place);
+    let mut kinds: Vec<BootDevice> = all.into_iter().map(|(_, kind)| kind).collect();
+    kinds.dedup();
+    kinds
 }
 
 fn listed(order: &[BootDevice]) -> String {
@@ -223,6 +268,7 @@ fn called(firmware: Firmware) -> &'static str {
     match firmware {
         Firmware::Bios => "BIOS",
         Firmware::Uefi => "UEFI",
+        Firmware::UefiSecure => "UEFI with Secure Boot",
     }
 }
 

@@ -19,6 +19,7 @@ fn plan() -> DomainPlan {
         memory_mib: 1024,
         headroom: Headroom::default(),
         firmware: Firmware::Bios,
+        options: Default::default(),
         boot: default_boot(),
         kvm: false,
         disks: vec![DiskSource {
@@ -27,6 +28,7 @@ fn plan() -> DomainPlan {
             format: DiskFormat::Qcow2,
             bus: DiskBus::Virtio,
             slot: 0,
+            options: Default::default(),
             changing: false,
         }],
         cdrom: None,
@@ -35,6 +37,7 @@ fn plan() -> DomainPlan {
             mac: "52:54:00:AA:bb:01".into(),
             model: NicModel::Virtio,
             plugged: true,
+            options: Default::default(),
             changing: false,
         }],
         leaving_disks: Vec::new(),
@@ -63,6 +66,7 @@ fn same() -> DomainShape {
         disks: vec![disk("/pool/a.qcow2")],
         cdrom: None,
         nics: vec![SeenNic { mac: "52:54:00:aa:bb:01".into(), bridge: "qx0".into(), plugged: true }],
+        facets: Default::default(),
     }
 }
 

@@ -6,7 +6,7 @@
 use crate::connection::{Note, Shared, locked};
 use crate::error::unsupported;
 use crate::stats::vm_of;
-use hostd_types::VmId;
+use hostd_types::{VmId, WatchdogAction};
 use std::ffi::{c_char, c_int, c_void};
 use std::sync::mpsc::Sender;
 use std::sync::{OnceLock, Weak};
@@ -19,6 +19,17 @@ use virt_sys as sys;
 pub struct DomainEvent {
     /// The machine; its id is the domain's UUID, also of a domain that Quantix did not make.
     pub vm: VmId,
+    /// What happened, when looking again may not show it.
+    pub told: Option<Told>,
+}
+
+/// Something that leaves no trace in a domain's state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// The guest's watchdog fired; what it does.
+    Watchdog(WatchdogAction),
+    /// The guest's kernel panicked.
+    Panicked,
 }
 
 /// Registers libvirt's event loop and starts its thread, once for the process and before any connection is opened.
@@ -126,11 +137,12 @@ struct Receiver(Weak<Shared>);
 pub(crate) fn on_domain_events(connect: &Connect, shared: Weak<Shared>) -> Result<Vec<Registration>, Error> {
     // SAFETY: each callback has the signature libvirt documents for its event id; libvirt's interface takes them all
     // as the generic type and calls them as what they are.
-    let callbacks: [(sys::virDomainEventID, sys::virConnectDomainEventGenericCallback); 7] = unsafe {
+    let callbacks: [(sys::virDomainEventID, sys::virConnectDomainEventGenericCallback); 8] = unsafe {
         use std::mem::transmute as cast;
         [
             (sys::VIR_DOMAIN_EVENT_ID_LIFECYCLE, Some(cast::<LifecycleFn, PlainFn>(lifecycle))),
             (sys::VIR_DOMAIN_EVENT_ID_REBOOT, Some(plain)),
+            (sys::VIR_DOMAIN_EVENT_ID_WATCHDOG, Some(cast::<WatchdogFn, PlainFn>(watchdog))),
             (sys::VIR_DOMAIN_EVENT_ID_IO_ERROR, Some(cast::<IoErrorFn, PlainFn>(io_error))),
             (sys::VIR_DOMAIN_EVENT_ID_TRAY_CHANGE, Some(cast::<DeviceNumberFn, PlainFn>(device_number))),
             (sys::VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, Some(cast::<DeviceFn, PlainFn>(device))),
@@ -172,32 +184,47 @@ unsafe extern "C" fn free_receiver(opaque: *mut c_void) {
 ///
 /// # Safety
 /// `domain` is a domain and `opaque` the registered [`Receiver`], both valid during the call.
-unsafe fn note(domain: sys::virDomainPtr, opaque: *mut c_void) {
+unsafe fn note(domain: sys::virDomainPtr, told: Option<Told>, opaque: *mut c_void) {
     // SAFETY: as promised by the caller.
     let (receiver, vm) = unsafe { (&*opaque.cast::<Receiver>(), vm_of(domain)) };
     let (Some(shared), Some(vm)) = (receiver.0.upgrade(), vm) else { return };
     locked(&shared.definitions).forget(vm);
-    let _ = shared.events.send(DomainEvent { vm }); // nobody listens: fine
+    let _ = shared.events.send(DomainEvent { vm, told }); // nobody listens: fine
 }
 
 type Domain = sys::virDomainPtr;
 type Conn = sys::virConnectPtr;
 type PlainFn = unsafe extern "C" fn(Conn, Domain, *mut c_void);
 type LifecycleFn = unsafe extern "C" fn(Conn, Domain, c_int, c_int, *mut c_void) -> c_int;
+type WatchdogFn = unsafe extern "C" fn(Conn, Domain, c_int, *mut c_void);
 type IoErrorFn = unsafe extern "C" fn(Conn, Domain, *const c_char, *const c_char, c_int, *mut c_void);
 type DeviceNumberFn = unsafe extern "C" fn(Conn, Domain, *const c_char, c_int, *mut c_void);
 type DeviceFn = unsafe extern "C" fn(Conn, Domain, *const c_char, *mut c_void);
 type NumberTextFn = unsafe extern "C" fn(Conn, Domain, c_int, *const c_char, *mut c_void);
 
-unsafe extern "C" fn lifecycle(_: Conn, domain: Domain, _: c_int, _: c_int, opaque: *mut c_void) -> c_int {
+unsafe extern "C" fn lifecycle(_: Conn, domain: Domain, what: c_int, _: c_int, opaque: *mut c_void) -> c_int {
+    let crashed = u32::try_from(what) == Ok(sys::VIR_DOMAIN_EVENT_CRASHED);
     // SAFETY: libvirt passes a live domain and our opaque pointer.
-    unsafe { note(domain, opaque) };
+    unsafe { note(domain, crashed.then_some(Told::Panicked), opaque) };
     0
+}
+
+unsafe extern "C" fn watchdog(_: Conn, domain: Domain, action: c_int, opaque: *mut c_void) {
+    let action = match u32::try_from(action).unwrap_or(0) {
+        sys::VIR_DOMAIN_EVENT_WATCHDOG_PAUSE => WatchdogAction::Pause,
+        sys::VIR_DOMAIN_EVENT_WATCHDOG_RESET => WatchdogAction::Reset,
+        sys::VIR_DOMAIN_EVENT_WATCHDOG_POWEROFF | sys::VIR_DOMAIN_EVENT_WATCHDOG_SHUTDOWN => {
+            WatchdogAction::Poweroff
+        }
+        _ => WatchdogAction::None,
+    };
+    // SAFETY: libvirt passes a live domain and our opaque pointer.
+    unsafe { note(domain, Some(Told::Watchdog(action)), opaque) };
 }
 
 unsafe extern "C" fn plain(_: Conn, domain: Domain, opaque: *mut c_void) {
     // SAFETY: libvirt passes a live domain and our opaque pointer.
-    unsafe { note(domain, opaque) };
+    unsafe { note(domain, None, opaque) };
 }
 
 unsafe extern "C" fn io_error(
@@ -209,20 +236,20 @@ unsafe extern "C" fn io_error(
     opaque: *mut c_void,
 ) {
     // SAFETY: libvirt passes a live domain and our opaque pointer.
-    unsafe { note(domain, opaque) };
+    unsafe { note(domain, None, opaque) };
 }
 
 unsafe extern "C" fn device_number(_: Conn, domain: Domain, _: *const c_char, _: c_int, opaque: *mut c_void) {
     // SAFETY: libvirt passes a live domain and our opaque pointer.
-    unsafe { note(domain, opaque) };
+    unsafe { note(domain, None, opaque) };
 }
 
 unsafe extern "C" fn device(_: Conn, domain: Domain, _: *const c_char, opaque: *mut c_void) {
     // SAFETY: libvirt passes a live domain and our opaque pointer.
-    unsafe { note(domain, opaque) };
+    unsafe { note(domain, None, opaque) };
 }
 
 unsafe extern "C" fn number_text(_: Conn, domain: Domain, _: c_int, _: *const c_char, opaque: *mut c_void) {
     // SAFETY: libvirt passes a live domain and our opaque pointer.
-    unsafe { note(domain, opaque) };
+    unsafe { note(domain, None, opaque) };
 }

@@ -78,7 +78,13 @@ impl Hypervisor {
     /// # Errors
     /// When the domain is not running.
     pub async fn reset(&self, vm: VmId) -> Result<(), VirtError> {
-        self.shared.on_domain("reset", vm, QUICK, |_, domain| domain.reset().map(drop)).await
+        let press = |_: &_, domain: &virt::domain::Domain| {
+            // One that was kept as it panicked stays frozen after a reset.
+            let panicked = domain.state()?.0.to_raw() == sys::VIR_DOMAIN_CRASHED;
+            domain.reset()?;
+            if panicked { domain.resume().map(drop) } else { Ok(()) }
+        };
+        self.shared.on_domain("reset", vm, QUICK, press).await
     }
 
     /// Pulls the plug; fine if it is off already. A QEMU that does not react is killed, which takes libvirt 10 s.
@@ -121,8 +127,10 @@ impl Hypervisor {
             Err(error) => return Err(error),
         }
         self.shared.forget(vm);
-        // The variables of a machine that was UEFI before and BIOS in its last definition.
-        remove(tokio::fs::remove_file(domain_xml::nvram(vm)).await)?;
+        // The variables of a machine whose firmware was another one before its last definition.
+        for secure in [false, true] {
+            remove(tokio::fs::remove_file(domain_xml::nvram(vm, secure)).await)?;
+        }
         remove(tokio::fs::remove_dir_all(self.shared.run_dir(vm)).await)
     }
 

@@ -93,6 +93,10 @@ fn look(shared: &Shared, connect: &Connect) -> Result<Vec<SeenDomain>, Error> {
             Err(error) if error.code().to_raw() == sys::VIR_ERR_NO_DOMAIN => continue, // gone meanwhile
             Err(error) => return Err(error),
         };
+        // Of a guest that panicked QEMU may be kept.
+        let kept = state == sys::VIR_DOMAIN_CRASHED && is_kept(connect, record.vm)?;
+        let (state, reason) =
+            if kept { (sys::VIR_DOMAIN_PAUSED, sys::VIR_DOMAIN_PAUSED_CRASHED) } else { (state, reason) };
         let (state, reason) = in_words(state, reason, known.definition.generation.is_some());
         seen.push(SeenDomain {
             vm: record.vm,
@@ -105,6 +109,14 @@ fn look(shared: &Shared, connect: &Connect) -> Result<Vec<SeenDomain>, Error> {
         });
     }
     Ok(seen)
+}
+
+/// A domain that crashed still has its QEMU.
+fn is_kept(connect: &Connect, vm: VmId) -> Result<bool, Error> {
+    match connect.lookup_domain_by_uuid(vm.uuid()).and_then(|domain| domain.is_active()) {
+        Err(error) if error.code().to_raw() == sys::VIR_ERR_NO_DOMAIN => Ok(false),
+        other => other,
+    }
 }
 
 /// The definition in force of a domain, with the generation of its persistent one.

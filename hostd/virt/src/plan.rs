@@ -1,8 +1,9 @@
 //! What a domain is made from: everything its XML says, and nothing libvirt decides by itself.
 
+use crate::facets::Facets;
 use hostd_types::{
-    BootDevice, CpuMode, CpuTopology, DiskBus, DiskFormat, Firmware, GuestOs, Headroom, NicModel, VmId,
-    VolumeId,
+    BootDevice, CpuMode, CpuTopology, DiskBus, DiskFormat, DiskOptions, Firmware, GuestOs, Headroom,
+    NicModel, NicOptions, VmId, VmOptions, VolumeId,
 };
 use std::path::PathBuf;
 
@@ -36,6 +37,8 @@ pub struct DiskSource {
     pub bus: DiskBus,
     /// Its place on that bus.
     pub slot: u32,
+    /// How it behaves.
+    pub options: DiskOptions,
     /// A change of it is under way: a machine that runs may have it or not.
     pub changing: bool,
 }
@@ -51,6 +54,8 @@ pub struct NicSource {
     pub model: NicModel,
     /// Its cable is in.
     pub plugged: bool,
+    /// How it behaves.
+    pub options: NicOptions,
     /// A change of it is under way: a machine that runs may have it or not.
     pub changing: bool,
 }
@@ -84,6 +89,8 @@ pub struct DomainPlan {
     pub headroom: Headroom,
     /// Firmware.
     pub firmware: Firmware,
+    /// TPM, watchdog, ports, screen and the rest.
+    pub options: VmOptions,
     /// Boot order.
     pub boot: Vec<BootDevice>,
     /// Run on KVM; otherwise in emulation.
@@ -153,6 +160,8 @@ pub struct DomainShape {
     pub cdrom: Option<PathBuf>,
     /// Its network cards.
     pub nics: Vec<SeenNic>,
+    /// Options of its hardware, by name.
+    pub facets: Facets,
 }
 
 /// Where a running machine's consoles are; each is absent when the machine is off or its definition has none.

@@ -55,6 +55,7 @@ impl Bed {
             memory_mib: 32,
             headroom: Headroom::default(),
             firmware: Firmware::Bios,
+            options: Default::default(),
             boot: default_boot(),
             kvm: false,
             disks: vec![DiskSource {
@@ -63,6 +64,7 @@ impl Bed {
                 format: DiskFormat::Raw,
                 bus: DiskBus::Virtio,
                 slot: 0,
+                options: Default::default(),
                 changing: false,
             }],
             cdrom: None,

@@ -89,6 +89,7 @@ async fn a_machine_is_changed_renamed_and_its_drift_is_told() {
         mac: mac.into(),
         model,
         plugged: true,
+        options: Default::default(),
         changing: false,
     };
     let mut changed = DomainPlan {

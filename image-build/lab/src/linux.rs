@@ -1,7 +1,8 @@
 //! A guest that tells what it sees: Debian's kernel for clouds with busybox, from one raw disk that boots by BIOS.
 //!
 //! On its first serial port it prints a line whenever something changed: its disks with sectors and serial numbers, its network
-//! cards with addresses and carriers, its CPUs, its memory. It brings new CPUs online by itself. The packages come from the
+//! cards with addresses and carriers, its CPUs, its memory, its TPM, its virtio ports, what is on its PCI bus. It brings new CPUs
+//! online by itself. The packages come from the
 //! machine's own package source once and are kept, with the disk made of them, in `target/lab-linux`.
 
 use anyhow::{Context, Result, bail, ensure};
@@ -19,7 +20,7 @@ pub const MEMORY_MIB: u64 = 192;
 const KERNEL_AT: usize = 2048;
 const SECTOR: usize = 512;
 /// The kernel's modules; what needs another is tried again after it.
-const MODULES: [&str; 15] = [
+const MODULES: [&str; 16] = [
     "virtio",
     "virtio_ring",
     "virtio_pci_modern_dev",
@@ -35,6 +36,7 @@ const MODULES: [&str; 15] = [
     "sd_mod",
     "virtio_scsi",
     "virtio-rng",
+    "virtio_console",
 ];
 
 const INIT: &str = r#"#!/bin/busybox sh
@@ -61,6 +63,11 @@ while :; do
     busybox ip link set ${n##*/} up
     now="$now $(busybox cat $n/address)=$(busybox cat $n/carrier 2>/dev/null)"
   done
+  now="$now tpm=$(busybox cat /sys/class/tpm/tpm0/tpm_version_major 2>/dev/null)"
+  now="$now ports=$(busybox cat /sys/class/virtio-ports/*/name 2>/dev/null | busybox sort | busybox tr '\n' ',')"
+  for p in /sys/bus/pci/devices/*; do
+    now="$now $(busybox cut -c3- $p/vendor):$(busybox cut -c3- $p/device)"
+  done
   [ "$now" = "$last" ] || echo "guest sees $now ."
   last=$now
   busybox usleep 200000
@@ -81,7 +88,7 @@ pub fn missing() -> Option<String> {
 pub fn disk() -> Result<PathBuf> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/lab-linux");
     fs::create_dir_all(&dir).context("the directory of the guest")?;
-    let image = dir.join("guest-1.raw");
+    let image = dir.join("guest-2.raw");
     if image.exists() {
         return Ok(image);
     }

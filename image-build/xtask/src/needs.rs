@@ -33,6 +33,8 @@ impl Purpose {
                 "libfaketime",
                 "cloud-init",
                 "genisoimage",
+                "swtpm",
+                "ovmf",
             ],
         }
     }

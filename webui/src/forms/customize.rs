@@ -293,7 +293,7 @@ fn lines(text: &str) -> Vec<String> {
 
 /// A text with plain line breaks and one at its end; blank is empty.
 fn whole(text: &str) -> String {
-    match super::vm::plain_breaks(text) {
+    match super::choice::plain_breaks(text) {
         text if text.is_empty() => text,
         text => text + "\n",
     }

@@ -1,6 +1,7 @@
 //! Forms about the devices of a machine that exists, and how far its CPUs and memory can change while it runs.
 
 use super::disk::DiskForm;
+use super::tuning::{DiskOptionsForm, NicOptionsForm};
 use crate::fields::{Fields, Reading};
 use hostd_types::*;
 
@@ -52,18 +53,25 @@ pub(crate) struct NewNicForm {
     pub(crate) model: String,
     /// Hardware address; empty for a free one.
     pub(crate) mac: String,
+    pub(crate) options: NicOptionsForm,
 }
 
 impl NewNicForm {
     fn read(fields: &Fields) -> Self {
-        Self { network: fields.text("network"), model: fields.text("model"), mac: fields.text("mac") }
+        Self {
+            network: fields.text("network"),
+            model: fields.text("model"),
+            mac: fields.text("mac"),
+            options: NicOptionsForm::read(fields, "nic"),
+        }
     }
     fn nic(&self) -> Result<NewNic, Problem> {
         let mut reading = Reading::default();
         let network = reading.chosen("/network", &self.network, "a network");
-        let model = if self.model == "e1000" { NicModel::E1000 } else { NicModel::Virtio };
+        let model = super::choice::model(&mut reading, "/model", &self.model);
+        let options = self.options.options(&mut reading, "");
         let mac = Some(&self.mac).filter(|mac| !mac.is_empty()).cloned();
-        let nic = network.map(|network| NewNic { network, mac, model });
+        let nic = network.map(|network| NewNic { network, mac, model, options });
         reading.done(nic)?.ok_or_else(|| Problem::field("/network", "Choose a network."))
     }
 }
@@ -89,6 +97,10 @@ impl DeviceForms {
     pub(crate) fn error<'a>(&self, form: &str, refusal: &'a crate::page::Refusal, pointer: &str) -> &'a str {
         if self.open == form { refusal.at(pointer) } else { "" }
     }
+    /// Where errors of `form` are pointed at; nowhere, if it was not the one refused.
+    pub(crate) fn at(&self, form: &str) -> &'static str {
+        if self.open == form { "" } else { "-" }
+    }
     /// The disk that was asked for.
     pub(crate) fn disk(&mut self, fields: &Fields) -> Result<DeviceChange, Problem> {
         (self.open, self.disk) = ("disk", DiskForm::read(fields, 0));
@@ -112,11 +124,20 @@ pub(crate) fn grown(fields: &Fields, volume: VolumeId) -> Result<DeviceChange, P
     reading.done(DeviceChange::GrowDisk { volume, size_bytes })
 }
 
-/// What changes about a card: both fields are always sent.
+/// How a disk is to behave: all fields are always sent.
+pub(crate) fn tuned(fields: &Fields, volume: VolumeId) -> Result<DeviceChange, Problem> {
+    let mut reading = Reading::default();
+    let options = DiskOptionsForm::read(fields, "disk0", DiskOptionsForm::default());
+    let options = options.options(&mut reading, "");
+    reading.done(DeviceChange::EditDisk { volume, options })
+}
+
+/// What changes about a card: all fields are always sent.
 pub(crate) fn edited(fields: &Fields, mac: &str) -> Result<DeviceChange, Problem> {
     let mut reading = Reading::default();
     let network = reading.chosen("/network", &fields.text("network"), "a network");
-    let edit = EditNic { network, plugged: Some(fields.ticked("plugged")) };
+    let options = NicOptionsForm::read(fields, "nic").options(&mut reading, "");
+    let edit = EditNic { network, plugged: Some(fields.ticked("plugged")), options: Some(options) };
     reading.done(DeviceChange::EditNic { mac: mac.to_owned(), edit })
 }
 
@@ -134,18 +155,26 @@ mod tests {
         let sent =
             [("disk0_from", "blank"), ("disk0_size", "3"), ("disk0_unit", "gib"), ("disk0_bus", "sata")];
         let Ok(DeviceChange::AttachDisk { disk, .. }) = forms.disk(&fields(&sent)) else { panic!("a disk") };
-        let wanted = NewDisk::Blank { size_bytes: 3 << 30, format: DiskFormat::Qcow2, bus: DiskBus::Sata };
+        let wanted = NewDisk::Blank {
+            size_bytes: 3 << 30,
+            format: DiskFormat::Qcow2,
+            bus: DiskBus::Sata,
+            options: DiskOptions::default(),
+        };
         assert_eq!(disk, wanted);
         let network = NetworkId::new();
         let sent = [("network", &*network.to_string()), ("model", "e1000"), ("mac", "52:54:00:00:00:01")];
         let mac = Some("52:54:00:00:00:01".to_owned());
-        let wanted = DeviceChange::AttachNic { nic: NewNic { network, mac, model: NicModel::E1000 } };
+        let wanted = DeviceChange::AttachNic {
+            nic: NewNic { network, mac, model: NicModel::E1000, options: NicOptions::default() },
+        };
         assert_eq!(forms.nic(&fields(&sent)), Ok(wanted));
         let volume = VolumeId::new();
         let grow = grown(&fields(&[("size", "1.5"), ("unit", "gib")]), volume);
         assert_eq!(grow, Ok(DeviceChange::GrowDisk { volume, size_bytes: 3 << 29 }));
         let edit = edited(&fields(&[("network", &network.to_string())]), "52:54:00:00:00:01");
-        let wanted = EditNic { network: Some(network), plugged: Some(false) };
+        let wanted =
+            EditNic { network: Some(network), plugged: Some(false), options: Some(NicOptions::default()) };
         assert_eq!(edit, Ok(DeviceChange::EditNic { mac: "52:54:00:00:00:01".into(), edit: wanted }));
     }
 

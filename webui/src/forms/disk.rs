@@ -1,7 +1,9 @@
 //! One disk of the form of a new machine.
 
+use super::choice::bus;
+use super::tuning::DiskOptionsForm;
 use crate::fields::{Fields, Reading};
-use hostd_types::{DiskBus, DiskFormat, NewDisk};
+use hostd_types::{DiskFormat, NewDisk};
 
 /// The fields of one disk, as typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +16,7 @@ pub(crate) struct DiskForm {
     pub(crate) unit: String,
     /// `qcow2` or `raw`.
     pub(crate) format: String,
-    /// `virtio` or `sata`.
+    /// `virtio`, `sata`, `scsi` or `nvme`.
     pub(crate) bus: String,
     /// The image it is layered over.
     pub(crate) image: String,
@@ -22,6 +24,7 @@ pub(crate) struct DiskForm {
     pub(crate) grow: String,
     /// The volume that is there already.
     pub(crate) volume: String,
+    pub(crate) options: DiskOptionsForm,
 }
 
 impl Default for DiskForm {
@@ -35,6 +38,7 @@ impl Default for DiskForm {
             image: String::new(),
             grow: String::new(),
             volume: String::new(),
+            options: DiskOptionsForm::default(),
         }
     }
 }
@@ -52,30 +56,29 @@ impl DiskForm {
             image: text("image"),
             grow: text("grow"),
             volume: text("volume"),
+            options: DiskOptionsForm::read(fields, &format!("disk{index}"), DiskOptionsForm::default()),
         }
     }
     /// The disk asked for; errors are noted in `reading` under `place`.
     pub(crate) fn disk(&self, reading: &mut Reading, place: &str) -> Option<NewDisk> {
         let at = |field: &str| format!("{place}/{field}");
-        let bus = match self.bus.as_str() {
-            "sata" => DiskBus::Sata,
-            _ => DiskBus::Virtio,
-        };
+        let bus = bus(reading, &at("bus"), &self.bus);
+        let options = self.options.options(reading, place);
         match self.from.as_str() {
             "image" => {
                 let image = reading.chosen(&at("image"), &self.image, "an image")?;
                 let grow =
                     (!self.grow.is_empty()).then(|| reading.bytes(&at("size_bytes"), &self.grow, "gib"));
-                Some(NewDisk::Image { image, size_bytes: grow, bus })
+                Some(NewDisk::Image { image, size_bytes: grow, bus, options })
             }
             "volume" => {
                 let volume = reading.chosen(&at("volume"), &self.volume, "a volume")?;
-                Some(NewDisk::Volume { volume, bus })
+                Some(NewDisk::Volume { volume, bus, options })
             }
             "blank" => {
                 let size_bytes = reading.bytes(&at("size_bytes"), &self.size, &self.unit);
                 let format = if self.format == "raw" { DiskFormat::Raw } else { DiskFormat::Qcow2 };
-                Some(NewDisk::Blank { size_bytes, format, bus })
+                Some(NewDisk::Blank { size_bytes, format, bus, options })
             }
             _ => {
                 reading.wrong(at("from"), "Choose where the disk comes from.");

@@ -1,7 +1,7 @@
 //! The part of forms that is about where something is filed: folder, tags, notes.
 
 use crate::fields::{Fields, Reading};
-use crate::forms::vm::plain_breaks;
+use crate::forms::choice::plain_breaks;
 use hostd_core::FolderView;
 use hostd_types::*;
 use std::collections::BTreeMap;

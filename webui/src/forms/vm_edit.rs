@@ -1,8 +1,9 @@
 //! The form that changes a machine's settings.
 
+use super::choice::{boot_order, firmware, firmware_value, guest_os, plain_breaks};
 use super::cpu::CpuForm;
 use super::device::RoomForm;
-use super::vm::{boot_order, firmware, guest_os, plain_breaks};
+use super::options::OptionsForm;
 use crate::fields::{Fields, Reading};
 use crate::wording::boot_value;
 use hostd_types::*;
@@ -22,6 +23,7 @@ pub(crate) struct EditForm {
     pub(crate) memory_unit: String,
     pub(crate) room: RoomForm,
     pub(crate) firmware: String,
+    pub(crate) options: OptionsForm,
     pub(crate) boot: [String; 3],
     pub(crate) autostart: bool,
     pub(crate) cdrom: String,
@@ -44,7 +46,8 @@ impl EditForm {
             memory,
             memory_unit: memory_unit.into(),
             room: RoomForm::of(&vm.spec.hardware.headroom),
-            firmware: crate::wording::firmware(&vm.spec.firmware).to_ascii_lowercase(),
+            firmware: firmware_value(vm.spec.firmware).into(),
+            options: OptionsForm::of(&vm.spec.options),
             boot: [boot(0), boot(1), boot(2)],
             autostart: vm.spec.autostart,
             cdrom: vm.spec.cdrom.map(|i| i.to_string()).unwrap_or_default(),
@@ -67,6 +70,7 @@ impl EditForm {
             memory_unit: or("memory_unit", now.memory_unit),
             room: RoomForm::read(fields, now.room),
             firmware: or("firmware", now.firmware),
+            options: OptionsForm::read(fields, now.options),
             boot: [or("boot0", boot0), or("boot1", boot1), or("boot2", boot2)],
             autostart: fields.ticked("autostart"),
             cdrom: fields.text("cdrom"),
@@ -84,6 +88,7 @@ impl EditForm {
         };
         let (cpu_mode, topology) = self.cpu.cpu(&mut reading);
         let room = self.room.headroom(&mut reading);
+        let options = self.options.options(&mut reading);
         let description = plain_breaks(&self.description);
         let (firmware, boot) = (firmware(&self.firmware), boot_order(&self.boot));
         let edit = EditVm {
@@ -98,6 +103,7 @@ impl EditForm {
             memory_mib: (memory != vm.spec.memory_mib).then_some(memory),
             headroom: (room != vm.spec.hardware.headroom).then_some(room),
             firmware: (firmware != vm.spec.firmware).then_some(firmware),
+            options: (options != vm.spec.options).then_some(options),
             boot: (boot != vm.spec.boot).then_some(boot),
             autostart: (self.autostart != vm.spec.autostart).then_some(self.autostart),
             cdrom: (cdrom != vm.spec.cdrom)

@@ -171,7 +171,7 @@ async fn receive(
             "request" => ctx.request = text.parse().ok().or(ctx.request),
             "host" => form.host = text.trim().to_owned(),
             "name" => form.name = text.trim().to_owned(),
-            "description" => form.description = crate::forms::vm::plain_breaks(&text),
+            "description" => form.description = crate::forms::choice::plain_breaks(&text),
             "sha256" => form.sha256 = text.trim().to_owned(),
             "size" => size = text.trim().parse().ok(),
             _ => {}

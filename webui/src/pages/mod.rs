@@ -63,6 +63,7 @@ pub(crate) fn routes(routes: Routes<()>) -> Routes<()> {
         .add("/vms/{id}/edit", Signed, post(vm_hardware::edit))
         .add("/vms/{id}/disks", Signed, post(vm_device::attach_disk))
         .add("/vms/{id}/disks/{volume}/grow", Signed, post(vm_device::grow_disk))
+        .add("/vms/{id}/disks/{volume}/options", Signed, post(vm_device::tune_disk))
         .add("/vms/{id}/disks/{volume}/detach", Signed, post(vm_device::detach_disk))
         .add("/vms/{id}/nics", Signed, post(vm_device::attach_nic))
         .add("/vms/{id}/nics/{mac}/edit", Signed, post(vm_device::edit_nic))

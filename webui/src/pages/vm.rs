@@ -3,7 +3,7 @@
 use super::Answer;
 use crate::chart::{Chart, Span};
 use crate::filters;
-use crate::forms::vm::power_action;
+use crate::forms::choice::power_action;
 use crate::listing::{Listing, Pager};
 use crate::page::{answer, page};
 use crate::submission::Submission;

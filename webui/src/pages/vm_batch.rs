@@ -3,7 +3,7 @@
 use super::Answer;
 use crate::filters;
 use crate::flash::Flash;
-use crate::forms::vm::power_action;
+use crate::forms::choice::power_action;
 use crate::page::{Refusal, answer, page};
 use crate::submission::Submission;
 use crate::visit::{Layout, OrPage, Section, Theme, Visit};

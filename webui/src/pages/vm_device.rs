@@ -4,7 +4,7 @@ use super::Answer;
 use super::vm_hardware::{HardwarePage, page_of};
 use super::vm_new::Choices;
 use crate::flash::Flash;
-use crate::forms::device::{DeviceForms, edited, grown};
+use crate::forms::device::{DeviceForms, edited, grown, tuned};
 use crate::forms::vm_edit::EditForm;
 use crate::page::answer;
 use crate::submission::Submission;
@@ -74,6 +74,12 @@ async fn change(
 
 fn volume(text: &str) -> Result<VolumeId, Problem> {
     text.parse().map_err(|_| Problem::not_found("disk of this machine", text))
+}
+
+/// `POST /vms/{id}/disks/{volume}/options`
+pub(crate) async fn tune_disk(Path((id, disk)): Path<(String, String)>, submission: Submission) -> Response {
+    let read = |sent: &Submission| tuned(&sent.fields, volume(&disk)?);
+    change(submission, &id, "The disk’s options are being changed.", read).await
 }
 
 /// `POST /vms/{id}/disks/{volume}/grow`

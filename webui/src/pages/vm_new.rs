@@ -117,6 +117,10 @@ impl NewVmPage {
     fn disk_error(&self, index: &usize, field: &str) -> &str {
         self.refusal.at(&format!("/disks/{index}/{field}"))
     }
+    /// The message beside a field of card `index`.
+    fn nic_field(&self, index: &usize, field: &str) -> &str {
+        self.refusal.at(&format!("/nics/{index}/{field}"))
+    }
     /// The message beside the network of card `index`.
     fn nic_error(&self, index: &usize) -> &str {
         self.refusal.at(&format!("/nics/{index}/network"))

@@ -35,7 +35,14 @@ pub(crate) fn create(scope: &mut Scope<'_>, id: VmId, host: HostId, asked: &Crea
         let mac = nic.mac.clone().unwrap_or_else(|| derived_mac(id, index)).to_ascii_lowercase();
         free_socket(scope, host, nic.network, &mac, &format!("/nics/{index}"))?;
         scope.write_nic(id, index, nic.network, &mac)?;
-        nics.push(VmNic { network: nic.network, mac, model: nic.model, slot: None, unplugged: false });
+        nics.push(VmNic {
+            network: nic.network,
+            mac,
+            model: nic.model,
+            slot: None,
+            unplugged: false,
+            options: nic.options,
+        });
     }
     let power = asked.start.then_some(PowerRequest {
         seq: 1,
@@ -64,6 +71,7 @@ pub(crate) fn create(scope: &mut Scope<'_>, id: VmId, host: HostId, asked: &Crea
         cdrom: asked.cdrom,
         nics,
         snapshots: VmSnapshots::default(),
+        options: asked.options.clone(),
         hardware: VmHardware { headroom: asked.headroom, changes: Vec::new() },
         power,
         filing: Filing { folder: asked.filing.folder, notes: asked.filing.notes.clone() },
@@ -102,9 +110,10 @@ pub(super) struct NewVolume<'a> {
 
 /// Makes or takes the volume of a disk.
 pub(super) fn attach(scope: &mut Scope<'_>, new: &NewVolume<'_>, disk: &NewDisk) -> Step<VmDisk> {
-    let (size_bytes, format, image, bus) = match disk {
-        NewDisk::Blank { size_bytes, format, bus } => (*size_bytes, *format, None, *bus),
-        NewDisk::Image { image, size_bytes, bus } => {
+    let (bus, options) = (disk.bus(), disk.options().clone());
+    let (size_bytes, format, image) = match disk {
+        NewDisk::Blank { size_bytes, format, .. } => (*size_bytes, *format, None),
+        NewDisk::Image { image, size_bytes, .. } => {
             let pointer = format!("{}/image", new.at);
             let content = scope.usable_image(*image, ImageKind::Disk, new.host, &pointer)?;
             let size = size_bytes.unwrap_or(content.virtual_bytes);
@@ -113,14 +122,14 @@ pub(super) fn attach(scope: &mut Scope<'_>, new: &NewVolume<'_>, disk: &NewDisk)
                     format!("The image needs {} bytes; the disk can't be smaller.", content.virtual_bytes);
                 return Err(refuse(ProblemKind::Invalid, &format!("{}/size_bytes", new.at), detail));
             }
-            (size, DiskFormat::Qcow2, Some(*image), *bus)
+            (size, DiskFormat::Qcow2, Some(*image))
         }
-        NewDisk::Volume { volume, bus } => {
+        NewDisk::Volume { volume, .. } => {
             let mut volume = scope.unattached_volume(*volume, new.host, &format!("{}/volume", new.at))?;
             volume.spec.vm = Some(new.vm);
             scope.touch(&mut volume);
             scope.update(&volume)?;
-            return Ok(VmDisk { volume: volume.id, bus: *bus, slot: None });
+            return Ok(VmDisk { volume: volume.id, bus, slot: None, options });
         }
     };
     scope.fresh::<Volume>(new.id)?;
@@ -137,7 +146,7 @@ pub(super) fn attach(scope: &mut Scope<'_>, new: &NewVolume<'_>, disk: &NewDisk)
     };
     let volume = Volume { id: new.id, meta: scope.created(), spec, status: VolumeStatus::default() };
     scope.insert(&volume)?;
-    Ok(VmDisk { volume: new.id, bus, slot: None })
+    Ok(VmDisk { volume: new.id, bus, slot: None, options })
 }
 
 /// `<vm>-disk<index>`, with a number behind it when that is taken; a long machine name is shortened to fit.

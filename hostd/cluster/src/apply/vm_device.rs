@@ -34,6 +34,7 @@ pub(crate) fn change(
         DeviceChange::AttachDisk { id, disk } => attach_disk(scope, &mut vm, *id, disk)?,
         DeviceChange::DetachDisk { volume, delete } => detach_disk(scope, &mut vm, *volume, *delete)?,
         DeviceChange::GrowDisk { volume, size_bytes } => grow_disk(scope, &vm, *volume, *size_bytes)?,
+        DeviceChange::EditDisk { volume, options } => edit_disk(scope, &mut vm, *volume, options)?,
         DeviceChange::AttachNic { nic } => attach_nic(scope, &mut vm, nic)?,
         DeviceChange::EditNic { mac, edit } => edit_nic(scope, &mut vm, mac, edit)?,
         DeviceChange::DetachNic { mac } => detach_nic(&mut vm, mac)?,
@@ -87,6 +88,7 @@ fn attach_disk(
         DeviceWork::DetachDisk { disk, .. } => Some(disk),
         DeviceWork::AttachDisk { .. }
         | DeviceWork::GrowDisk { .. }
+        | DeviceWork::EditDisk { .. }
         | DeviceWork::AttachNic { .. }
         | DeviceWork::EditNic { .. }
         | DeviceWork::DetachNic { .. } => None,
@@ -127,6 +129,19 @@ fn grow_disk(scope: &Scope<'_>, vm: &Vm, volume: VolumeId, size_bytes: u64) -> S
     Ok((DeviceWork::GrowDisk { volume: volume.id, size_bytes }, detail))
 }
 
+fn edit_disk(
+    scope: &Scope<'_>,
+    vm: &mut Vm,
+    volume: VolumeId,
+    options: &DiskOptions,
+) -> Step<(DeviceWork, String)> {
+    let (place, volume) = disk_of(scope, vm, volume)?;
+    let disk = &mut vm.spec.disks[place];
+    let before = disk.clone();
+    disk.options = options.clone();
+    Ok((DeviceWork::EditDisk { before }, format!("options of disk {}", volume.spec.name)))
+}
+
 fn attach_nic(scope: &mut Scope<'_>, vm: &mut Vm, asked: &NewNic) -> Step<(DeviceWork, String)> {
     let Some(mac) = asked.mac.as_ref().map(|mac| mac.to_ascii_lowercase()) else {
         return Err(Problem::field("/mac", "The card has no hardware address.").into());
@@ -136,6 +151,7 @@ fn attach_nic(scope: &mut Scope<'_>, vm: &mut Vm, asked: &NewNic) -> Step<(Devic
         DeviceWork::AttachDisk { .. }
         | DeviceWork::DetachDisk { .. }
         | DeviceWork::GrowDisk { .. }
+        | DeviceWork::EditDisk { .. }
         | DeviceWork::AttachNic { .. }
         | DeviceWork::EditNic { .. } => None,
     });
@@ -153,6 +169,7 @@ fn attach_nic(scope: &mut Scope<'_>, vm: &mut Vm, asked: &NewNic) -> Step<(Devic
         model: asked.model,
         slot: Some(slot),
         unplugged: false,
+        options: asked.options,
     };
     vm.spec.nics.push(nic);
     let detail = format!("card {mac} on {}", scope.get::<Network>(asked.network)?.spec.name);
@@ -179,6 +196,10 @@ fn edit_nic(scope: &mut Scope<'_>, vm: &mut Vm, mac: &str, edit: &EditNic) -> St
     if let Some(plugged) = edit.plugged {
         vm.spec.nics[place].unplugged = !plugged;
         said.push(if plugged { "cable in" } else { "cable pulled" }.to_owned());
+    }
+    if let Some(options) = edit.options {
+        vm.spec.nics[place].options = options;
+        said.push("its limits".to_owned());
     }
     Ok((DeviceWork::EditNic { before }, format!("card {mac}: {}", said.join(", "))))
 }
@@ -254,7 +275,10 @@ fn finish(scope: &mut Scope<'_>, vm: &Vm, work: DeviceWork, task: TaskId) -> Ste
             }
         }
         DeviceWork::DetachNic { nic, .. } => scope.drop_nic(vm.id, nic.network, &nic.mac)?,
-        DeviceWork::AttachDisk { .. } | DeviceWork::AttachNic { .. } | DeviceWork::EditNic { .. } => {}
+        DeviceWork::AttachDisk { .. }
+        | DeviceWork::EditDisk { .. }
+        | DeviceWork::AttachNic { .. }
+        | DeviceWork::EditNic { .. } => {}
     }
     Ok(false)
 }
@@ -284,6 +308,11 @@ fn undo(scope: &mut Scope<'_>, vm: &mut Vm, work: DeviceWork) -> Step {
             spec.disks.insert((index as usize).min(spec.disks.len()), disk);
         }
         DeviceWork::GrowDisk { .. } => {}
+        DeviceWork::EditDisk { before } => {
+            if let Some(disk) = spec.disks.iter_mut().find(|disk| disk.volume == before.volume) {
+                *disk = before;
+            }
+        }
         DeviceWork::AttachNic { mac } => {
             if let Some(place) = spec.nics.iter().position(|nic| nic.mac == mac) {
                 let nic = spec.nics.remove(place);

@@ -24,6 +24,7 @@ pub(crate) fn edit(scope: &mut Scope<'_>, id: VmId, expect: Option<u64>, edit: &
         firmware,
         boot,
         autostart,
+        options,
         cdrom,
         customization,
     } = edit;
@@ -42,6 +43,7 @@ pub(crate) fn edit(scope: &mut Scope<'_>, id: VmId, expect: Option<u64>, edit: &
     set(&mut spec.firmware, firmware.as_ref());
     set(&mut spec.boot, boot.as_ref());
     set(&mut spec.autostart, autostart.as_ref());
+    set(&mut spec.options, options.as_ref());
     match cdrom {
         None => {}
         Some(CdromChange::Eject) => spec.cdrom = None,
@@ -106,6 +108,7 @@ fn differences(before: &VmSpec, after: &VmSpec) -> Vec<(&'static str, bool)> {
         ("headroom", false, before.hardware.headroom != after.hardware.headroom),
         ("firmware", true, before.firmware != after.firmware),
         ("boot order", true, before.boot != after.boot),
+        ("options", false, before.options != after.options),
         ("autostart", false, before.autostart != after.autostart),
         ("CD-ROM", false, before.cdrom != after.cdrom),
         ("customization", false, before.customization != after.customization),

@@ -114,6 +114,7 @@ pub fn create(vm: VmId, host: HostId, name: String) -> Command {
         cdrom: None,
         nics: vec![],
         filing: NewFiling::default(),
+        options: VmOptions::default(),
         start: false,
     };
     Command::Vm(VmCommand::Create { id: vm, host, vm: asked })

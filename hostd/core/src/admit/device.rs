@@ -2,7 +2,7 @@
 
 use super::power::settled;
 use super::vm::{check_disk, check_free_mac, check_network};
-use super::{DISKS_MAX, Fields, NICS_MAX, check_size};
+use super::{DISKS_MAX, Fields, NICS_MAX, check_size, options};
 use crate::pool::human;
 use crate::snapshot::Snapshot;
 use hostd_types::*;
@@ -24,6 +24,7 @@ pub(super) fn change(id: VmId, change: &DeviceChange, now: &Snapshot) -> Result<
                 wrong.add("", format!("{} has {DISKS_MAX} disks, which is the most.", vm.spec.name));
             }
             check_disk(&mut wrong, "", disk, now);
+            check_place(&mut wrong, vm, disk.options().boot, |_| true, |_| true);
         }
         DeviceChange::DetachDisk { volume, .. } => {
             let name = disk_of(vm, *volume, now)?.spec.name.clone();
@@ -41,11 +42,20 @@ pub(super) fn change(id: VmId, change: &DeviceChange, now: &Snapshot) -> Result<
             }
             wrong.check("/size_bytes", check_size(*size_bytes));
         }
+        DeviceChange::EditDisk { volume, options: wanted } => {
+            let name = disk_of(vm, *volume, now)?.spec.name.clone();
+            busy(&|work| work.is_about_disk(*volume), format!("The disk {name}"))?;
+            let bus = vm.spec.disks.iter().find(|disk| disk.volume == *volume).map(|disk| disk.bus);
+            options::check_disk(&mut wrong, "", bus.unwrap_or_default(), wanted, now);
+            check_place(&mut wrong, vm, wanted.boot, |disk| disk != *volume, |_| true);
+        }
         DeviceChange::AttachNic { nic } => {
             if vm.spec.nics.len() >= NICS_MAX {
                 wrong.add("", format!("{} has {NICS_MAX} network cards, which is the most.", vm.spec.name));
             }
             check_network(&mut wrong, "", nic.network, now);
+            options::check_nic(&mut wrong, "", &nic.options);
+            check_place(&mut wrong, vm, nic.options.boot, |_| true, |_| true);
             if let Some(mac) = &nic.mac {
                 check_free_mac(&mut wrong, "", mac, now);
             }
@@ -56,8 +66,15 @@ pub(super) fn change(id: VmId, change: &DeviceChange, now: &Snapshot) -> Result<
             if let Some(network) = edit.network {
                 check_network(&mut wrong, "", network, now);
             }
+            if let Some(options) = &edit.options {
+                options::check_nic(&mut wrong, "", options);
+                check_place(&mut wrong, vm, options.boot, |_| true, |other| other != mac);
+            }
             if *edit == EditNic::default() {
-                wrong.add("", "Say what is to change: the network, or whether the cable is plugged in.");
+                wrong.add(
+                    "",
+                    "Say what is to change: the network, the options, or whether the cable is plugged in.",
+                );
             }
         }
         DeviceChange::DetachNic { mac } => {
@@ -74,6 +91,21 @@ fn disk_of<'a>(vm: &Vm, id: VolumeId, now: &'a Snapshot) -> Result<&'a Volume, P
     volume.ok_or_else(|| Problem::not_found("disk of this machine", id))
 }
 
+/// Refuses a place in the boot order that another device of the machine has.
+fn check_place(
+    wrong: &mut Fields,
+    vm: &Vm,
+    place: Option<u32>,
+    disk: impl Fn(VolumeId) -> bool,
+    nic: impl Fn(&str) -> bool,
+) {
+    let disks = vm.spec.disks.iter().filter(|other| disk(other.volume)).map(|disk| disk.options.boot);
+    let nics = vm.spec.nics.iter().filter(|other| nic(&other.mac)).map(|nic| nic.options.boot);
+    if place.is_some() && disks.chain(nics).any(|other| other == place) {
+        wrong.add("/options/boot", "Another device has this place in the boot order.");
+    }
+}
+
 fn nic_of<'a>(vm: &'a Vm, mac: &str) -> Result<&'a VmNic, Problem> {
     let nic = vm.spec.nics.iter().find(|nic| nic.mac == mac);
     nic.ok_or_else(|| Problem::not_found("network card of this machine", mac))
@@ -87,7 +119,12 @@ mod tests {
     fn with_disk() -> (Snapshot, VolumeId) {
         let (mut vm, volume) = (sample::vm("web"), sample::volume("web-disk0"));
         vm.status.state = VmState::Running;
-        vm.spec.disks = vec![VmDisk { volume: volume.id, bus: DiskBus::Virtio, slot: None }];
+        vm.spec.disks = vec![VmDisk {
+            volume: volume.id,
+            bus: DiskBus::Virtio,
+            slot: None,
+            options: DiskOptions::default(),
+        }];
         let id = volume.id;
         (Snapshot { vm: Some(vm), volumes: [(id, volume)].into(), ..Snapshot::default() }, id)
     }
@@ -127,12 +164,22 @@ mod tests {
     #[test]
     fn devices_have_limits_and_cards_an_address_of_their_own() {
         let (mut now, _) = with_disk();
-        let blank = NewDisk::Blank { size_bytes: 1 << 30, format: DiskFormat::Qcow2, bus: DiskBus::Virtio };
+        let blank = NewDisk::Blank {
+            size_bytes: 1 << 30,
+            format: DiskFormat::Qcow2,
+            bus: DiskBus::Virtio,
+            options: DiskOptions::default(),
+        };
         let attach = DeviceChange::AttachDisk { id: VolumeId::new(), disk: blank };
         change(VmId::new(), &attach, &now).expect("room for a disk");
         let network = sample::nat("lan", "10.9.0.0/24");
         now.networks.insert(network.id, network.clone());
-        let nic = |mac: &str| NewNic { network: network.id, mac: Some(mac.into()), model: NicModel::Virtio };
+        let nic = |mac: &str| NewNic {
+            network: network.id,
+            mac: Some(mac.into()),
+            model: NicModel::Virtio,
+            options: NicOptions::default(),
+        };
         let card = |mac: &str| DeviceChange::AttachNic { nic: nic(mac) };
         change(VmId::new(), &card("52:54:00:00:00:01"), &now).expect("a card");
         let mut other = sample::vm("db");
@@ -142,6 +189,7 @@ mod tests {
             model: NicModel::Virtio,
             slot: None,
             unplugged: false,
+            options: NicOptions::default(),
         }];
         now.vms = vec![other];
         assert!(refusal(card("52:54:00:00:00:01"), &now).at("/mac").expect("the field").contains("db"));

@@ -8,6 +8,7 @@ mod device;
 mod host;
 mod image;
 mod network;
+mod options;
 mod organize;
 mod power;
 mod snapshot;

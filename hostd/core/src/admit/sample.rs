@@ -27,6 +27,7 @@ pub(crate) fn create_vm(name: &str) -> CreateVm {
         cdrom: None,
         nics: Vec::new(),
         filing: NewFiling::default(),
+        options: VmOptions::default(),
         start: false,
     }
 }
@@ -57,6 +58,7 @@ pub(crate) fn vm(name: &str) -> Vm {
             nics: Vec::new(),
             snapshots: VmSnapshots::default(),
             hardware: VmHardware::default(),
+            options: VmOptions::default(),
             power: None,
             filing: Filing::default(),
             deleting: None,

@@ -1,7 +1,7 @@
 //! Rules for making and editing machines.
 
 use super::power::settled;
-use super::{DISKS_MAX, Fields, NICS_MAX, check_size};
+use super::{DISKS_MAX, Fields, NICS_MAX, check_size, options};
 use crate::pool::human;
 use crate::snapshot::Snapshot;
 use hostd_types::name::{check_description, check_name};
@@ -47,6 +47,11 @@ pub(super) fn create(vm: &CreateVm, now: &Snapshot) -> Result<(), Problem> {
         wrong.check("/cdrom", check_iso(image, now));
     }
     check_nics(&mut wrong, vm, now);
+    wrong.check("/firmware", options::check_firmware(vm.firmware, now));
+    options::check(&mut wrong, &vm.options, None, now);
+    let disks = vm.disks.iter().enumerate().map(|(n, d)| (format!("/disks/{n}"), d.options().boot));
+    let nics = vm.nics.iter().enumerate().map(|(n, nic)| (format!("/nics/{n}"), nic.options.boot));
+    options::check_places(&mut wrong, disks.chain(nics));
     crate::customize::check_new(&mut wrong, vm);
     super::organize::check_new(&mut wrong, &vm.filing);
     wrong.done()
@@ -69,6 +74,7 @@ pub(super) fn edit(id: VmId, edit: &EditVm, now: &Snapshot) -> Result<(), Proble
         firmware,
         boot,
         autostart: _,
+        options,
         cdrom,
         customization,
     } = edit;
@@ -107,6 +113,12 @@ pub(super) fn edit(id: VmId, edit: &EditVm, now: &Snapshot) -> Result<(), Proble
     }
     if let Some(boot) = boot {
         wrong.check("/boot", check_boot(boot));
+    }
+    if let Some(firmware) = firmware {
+        wrong.check("/firmware", options::check_firmware(firmware, now));
+    }
+    if let Some(options) = options.as_ref().filter(|v| **v != vm.spec.options) {
+        options::check(&mut wrong, options, Some(id), now);
     }
     if let Some(CdromChange::Insert { image }) = cdrom
         && vm.spec.cdrom != Some(*image)
@@ -242,6 +254,7 @@ fn check_boot(boot: &[BootDevice]) -> Result<(), String> {
 
 /// Checks the disk at `at` of the request.
 pub(super) fn check_disk(wrong: &mut Fields, at: &str, disk: &NewDisk, now: &Snapshot) {
+    options::check_disk(wrong, at, disk.bus(), disk.options(), now);
     match disk {
         NewDisk::Blank { size_bytes, .. } => {
             wrong.check(&format!("{at}/size_bytes"), check_size(*size_bytes));
@@ -307,6 +320,7 @@ fn check_nics(wrong: &mut Fields, vm: &CreateVm, now: &Snapshot) {
     for (index, nic) in vm.nics.iter().enumerate().take(NICS_MAX) {
         let at = format!("/nics/{index}");
         check_network(wrong, &at, nic.network, now);
+        options::check_nic(wrong, &at, &nic.options);
         let Some(mac) = nic.mac.as_ref().map(|mac| mac.to_ascii_lowercase()) else { continue };
         if check_free_mac(wrong, &at, &mac, now) && !given.insert(mac) {
             wrong.add(format!("{at}/mac"), "Two cards can't have the same address.");

@@ -56,7 +56,12 @@ fn a_machine_is_planned_for_the_coming_year_only() {
 
 #[test]
 fn disks_need_room_a_ready_image_or_a_free_volume() {
-    let blank = |size_bytes| NewDisk::Blank { size_bytes, format: DiskFormat::Qcow2, bus: DiskBus::Virtio };
+    let blank = |size_bytes| NewDisk::Blank {
+        size_bytes,
+        format: DiskFormat::Qcow2,
+        bus: DiskBus::Virtio,
+        options: DiskOptions::default(),
+    };
     refused(|vm| vm.disks = vec![blank(1 << 30), blank(5)], &now(), "/disks/1/size_bytes");
     refused(|vm| vm.disks = vec![blank(1 << 30); 17], &now(), "/disks");
     let image = sample::disk_image("base", 2 << 30);
@@ -67,7 +72,12 @@ fn disks_need_room_a_ready_image_or_a_free_volume() {
     for known in [&image, &iso, &loading] {
         snapshot.images.insert(known.id, (*known).clone());
     }
-    let over = |image, size_bytes| NewDisk::Image { image, size_bytes, bus: DiskBus::Virtio };
+    let over = |image, size_bytes| NewDisk::Image {
+        image,
+        size_bytes,
+        bus: DiskBus::Virtio,
+        options: DiskOptions::default(),
+    };
     let mut body = sample::create_vm("web");
     body.disks = vec![over(image.id, None), over(image.id, Some(4 << 30))];
     body.cdrom = Some(iso.id);
@@ -94,7 +104,7 @@ fn existing_volumes_must_be_free_and_listed_once() {
     for known in [&free, &taken] {
         snapshot.volumes.insert(known.id, (*known).clone());
     }
-    let attach = |volume| NewDisk::Volume { volume, bus: DiskBus::Sata };
+    let attach = |volume| NewDisk::Volume { volume, bus: DiskBus::Sata, options: DiskOptions::default() };
     let mut body = sample::create_vm("web");
     body.disks = vec![attach(free.id)];
     create(&body, &snapshot).expect("a free volume");
@@ -114,6 +124,7 @@ fn cards_need_a_network_and_an_address_of_their_own() {
         model: NicModel::Virtio,
         slot: None,
         unplugged: false,
+        options: NicOptions::default(),
     }];
     let mut snapshot = now();
     snapshot.networks.insert(network.id, network.clone());
@@ -122,6 +133,7 @@ fn cards_need_a_network_and_an_address_of_their_own() {
         network: network.id,
         mac: mac.map(str::to_owned),
         model: NicModel::Virtio,
+        options: NicOptions::default(),
     };
     let mut body = sample::create_vm("web");
     body.nics = vec![nic(None), nic(Some("52:54:00:AA:BB:CD"))];
@@ -135,7 +147,12 @@ fn cards_need_a_network_and_an_address_of_their_own() {
     let twice = Some("52:54:00:00:00:01");
     refused(|vm| vm.nics = vec![nic(twice), nic(twice)], &snapshot, "/nics/1/mac");
     refused(|vm| vm.nics = vec![nic(None); 9], &snapshot, "/nics");
-    let unknown = NewNic { network: NetworkId::new(), mac: None, model: NicModel::E1000 };
+    let unknown = NewNic {
+        network: NetworkId::new(),
+        mac: None,
+        model: NicModel::E1000,
+        options: NicOptions::default(),
+    };
     refused(|vm| vm.nics = vec![unknown], &snapshot, "/nics/0/network");
 }
 

@@ -87,7 +87,7 @@ impl Core {
         let name = name.map(|name| format!("its name inside libvirt, which is {name} until then"));
         let mut pending: Vec<String> = vm.status.pending.iter().cloned().chain(name).collect();
         let here = vm.spec.host == self.host();
-        let newest_machine_type = if here { self.0.hypervisor.machine_types().pop() } else { None };
+        let newest_machine_type = if here { self.0.hypervisor.offers().machine_types.pop() } else { None };
         let largest = disks.iter().map(|disk| disk.volume.spec.size_bytes).max();
         let advice = vm.spec.guest_os.profile().shortfalls(vm.spec.cpus, vm.spec.memory_mib, largest);
         if here

@@ -17,6 +17,7 @@ mod reach;
 mod retention;
 mod samples;
 mod seconds;
+mod told;
 mod vms;
 mod volumes;
 
@@ -254,7 +255,13 @@ async fn activate(core: Core) {
                 Err(_) => return,
             },
             event = events.recv() => match event {
-                Ok(_) | Err(RecvError::Lagged(_)) => wakes.vms.notify_one(),
+                Ok(event) => {
+                    wakes.vms.notify_one();
+                    if let Some(told) = event.told {
+                        core.0.tracker.spawn(told::tell(core.clone(), event.vm, told));
+                    }
+                }
+                Err(RecvError::Lagged(_)) => wakes.vms.notify_one(),
                 Err(RecvError::Closed) => return,
             },
             changed = link.changed() => match changed {

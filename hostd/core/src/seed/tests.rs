@@ -46,6 +46,7 @@ fn vm(custom: Customization) -> Vm {
             model: NicModel::Virtio,
             slot: None,
             unplugged: false,
+            options: NicOptions::default(),
         })
         .to_vec();
     vm

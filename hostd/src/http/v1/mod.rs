@@ -40,7 +40,7 @@ fn machines<C>(routes: Routes<C>) -> Routes<C> {
         .document(signed, routes!(vm::get_vm, vm::edit_vm, vm::delete_vm))
         .document(signed, routes!(vm::set_power))
         .document(signed, routes!(vm_device::attach_disk))
-        .document(signed, routes!(vm_device::grow_disk, vm_device::detach_disk))
+        .document(signed, routes!(vm_device::edit_disk, vm_device::detach_disk))
         .document(signed, routes!(vm_device::attach_nic))
         .document(signed, routes!(vm_device::edit_nic, vm_device::detach_nic))
         .document(signed, routes!(vm::list_vm_samples))

@@ -8,7 +8,7 @@ use axum::http::HeaderMap;
 use hostd_core::{Core, Ctx};
 use hostd_edge::Who;
 use hostd_types::command::{Command, VmCommand};
-use hostd_types::{DeviceChange, EditNic, GrowDisk, NewDisk, NewNic, VmId, VolumeId};
+use hostd_types::{DeviceChange, EditDisk, EditNic, NewDisk, NewNic, Problem, VmId, VolumeId};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -48,19 +48,32 @@ pub async fn attach_disk(
     submit(&core, &ctx, &headers, id, change).await
 }
 
-/// Make a disk larger
-#[utoipa::path(patch, path = "/api/v1/vms/{id}/disks/{volume}", tag = "vms", request_body = GrowDisk,
+/// Make a disk larger, or let it behave otherwise
+#[utoipa::path(patch, path = "/api/v1/vms/{id}/disks/{volume}", tag = "vms", request_body = EditDisk,
     params(("id" = VmId, Path), ("volume" = VolumeId, Path),
         ("If-Match" = Option<String>, Header, description = "ETag of an earlier answer.")),
     responses((status = 202, body = Accepted), Refusals))]
-pub async fn grow_disk(
+pub async fn edit_disk(
     State(core): State<Core>,
     Who(ctx): Who,
     PartOf(id, volume): PartOf<VmId, VolumeId>,
     headers: HeaderMap,
-    JsonBody(GrowDisk { size_bytes }): JsonBody<GrowDisk>,
+    JsonBody(edit): JsonBody<EditDisk>,
 ) -> Answer<Accepted> {
-    submit(&core, &ctx, &headers, id, DeviceChange::GrowDisk { volume, size_bytes }).await
+    let change = match edit {
+        EditDisk { size_bytes: Some(size_bytes), options: None } => {
+            DeviceChange::GrowDisk { volume, size_bytes }
+        }
+        EditDisk { size_bytes: None, options: Some(options) } => DeviceChange::EditDisk { volume, options },
+        EditDisk { size_bytes: None, options: None } => {
+            return Err(Problem::field("/size_bytes", "Give a new size, or new options.").into());
+        }
+        EditDisk { size_bytes: Some(_), options: Some(_) } => {
+            let detail = "Change the size and the options one after the other: each is a task of its own.";
+            return Err(Problem::field("/options", detail).into());
+        }
+    };
+    submit(&core, &ctx, &headers, id, change).await
 }
 
 /// Detach a disk; its volume stays unless it is to be deleted

@@ -1,7 +1,8 @@
 //! What a person sees and types into: screen, serial port, pointer; and the guest agent's channel.
 
-use super::Surroundings;
+use super::{Surroundings, options};
 use crate::element::{Element, element};
+use hostd_types::{VideoDevice, VideoModel};
 
 /// The serial port: a socket that libvirt opens, and a log that keeps what was printed with nobody listening.
 pub fn serial(around: &Surroundings) -> [Element; 2] {
@@ -27,14 +28,13 @@ pub fn agent_channel() -> Element {
         .holding(element("target").with("type", "virtio").with("name", "org.qemu.guest_agent.0"))
 }
 
-/// The screen: VNC on a Unix socket, so that nothing of a guest listens on the network. The standard VGA is the one
+/// The screen, of a machine with a graphics card: VNC on a Unix socket, so that nothing of a guest listens on the network. The standard VGA is the one
 /// card that shows a BIOS's text, UEFI's console and every system's installer without a driver.
-pub fn screen(around: &Surroundings) -> [Element; 2] {
+pub fn screen(card: &VideoDevice, around: &Surroundings) -> Vec<Element> {
     let listen = element("listen").with("type", "socket").with("socket", around.vnc_socket().display());
-    [
-        element("graphics").with("type", "vnc").holding(listen),
-        element("video").holding(element("model").with("type", "vga").with("vram", 16384).with("heads", 1)),
-    ]
+    let graphics = element("graphics").with("type", "vnc").holding(listen);
+    let screen = (card.model != VideoModel::None).then_some(graphics);
+    screen.into_iter().chain([options::video(card)]).collect()
 }
 
 /// An absolute pointer, so that the browser's and the guest's agree.

@@ -5,7 +5,7 @@ use crate::definition;
 use crate::drift::drift;
 use crate::observe::SeenDomain;
 use crate::plan::{DiskSource, NicSource};
-use hostd_types::{DiskBus, DiskFormat, GuestOs, Headroom, NicModel, VmId, VmState, VolumeId};
+use hostd_types::*;
 use proptest::prelude::*;
 
 fn plan(kvm: bool) -> DomainPlan {
@@ -17,6 +17,7 @@ fn plan(kvm: bool) -> DomainPlan {
         format,
         bus,
         slot: 0,
+        options: Default::default(),
         changing: false,
     };
     let nic = |mac: &str, model| NicSource {
@@ -24,6 +25,7 @@ fn plan(kvm: bool) -> DomainPlan {
         mac: mac.into(),
         model,
         plugged: true,
+        options: Default::default(),
         changing: false,
     };
     DomainPlan {
@@ -40,6 +42,7 @@ fn plan(kvm: bool) -> DomainPlan {
         memory_mib: 2048,
         headroom: Headroom::default(),
         firmware: if kvm { Firmware::Uefi } else { Firmware::Bios },
+        options: Default::default(),
         boot: vec![BootDevice::Cdrom, BootDevice::Disk],
         kvm,
         disks: vec![disk(1, DiskFormat::Qcow2, DiskBus::Virtio), disk(2, DiskFormat::Raw, DiskBus::Sata)],
@@ -47,6 +50,70 @@ fn plan(kvm: bool) -> DomainPlan {
         nics: vec![nic("52:54:00:00:00:01", NicModel::Virtio), nic("52:54:00:00:00:02", NicModel::E1000)],
         leaving_disks: Vec::new(),
         leaving_nics: Vec::new(),
+    }
+}
+
+/// Every option at once.
+fn equipped() -> DomainPlan {
+    let mut plan = plan(true);
+    let rate = Some(Rate { per_second: 100, burst: Some(200), burst_seconds: None });
+    plan.disks[0].options = DiskOptions {
+        cache: Some(DiskCache::Directsync),
+        io: Some(DiskIo::Native),
+        discard: false,
+        boot: Some(2),
+        limits: DiskLimits { read_iops: rate, ..DiskLimits::default() },
+    };
+    plan.disks[0].bus = DiskBus::Scsi;
+    plan.disks[1].bus = DiskBus::Nvme;
+    let limit = Some(Bandwidth { average_kib: 100, peak_kib: Some(200), burst_kib: Some(64) });
+    plan.nics[1].model = NicModel::E1000e;
+    plan.nics[1].options = NicOptions { boot: Some(1), inbound: limit, outbound: limit };
+    plan.firmware = Firmware::UefiSecure;
+    plan.options = VmOptions {
+        tpm: true,
+        cpu_share: CpuShare { shares: Some(200), limit_percent: Some(150), reservation_percent: Some(50) },
+        serial_ports: 2,
+        channels: vec!["com.example.0".into()],
+        rng: RngDevice { off: false, bytes_per_second: Some(1024) },
+        watchdog: Some(WatchdogDevice { model: WatchdogModel::I6300esb, action: WatchdogAction::Pause }),
+        video: VideoDevice { model: VideoModel::Qxl, memory_mib: Some(32), heads: Some(2) },
+        on_crash: OnCrash::Restart,
+    };
+    plan
+}
+
+#[test]
+fn every_option_is_read_back_from_the_definition_made_of_it() {
+    let (wanted, none) = (equipped(), Vec::<String>::new());
+    let read = definition::read(&domain_xml(&wanted, &around(&wanted))).expect("readable");
+    let seen = |shape| SeenDomain {
+        vm: wanted.vm,
+        state: VmState::Off,
+        reason: None,
+        generation: Some(7),
+        persistent: true,
+        shape,
+        saved: None,
+    };
+    assert_eq!(drift(&wanted, &seen(read.shape.clone())), none);
+    let bare = self::plan(true);
+    let facets = definition::read(&domain_xml(&bare, &around(&bare))).expect("readable").shape.facets;
+    let told = drift(&wanted, &seen(crate::plan::DomainShape { facets, ..read.shape }));
+    for option in [
+        "TPM: none, wanted 2.0",
+        "watchdog: none, wanted i6300esb, pause",
+        "graphics card: vga, 16 MiB, wanted qxl, 32 MiB, 2 screens",
+        "random numbers: on, wanted 1024 bytes a second",
+        "serial ports: 1, wanted 3",
+        "channels: none, wanted com.example.0",
+        "on a crash: destroy, wanted restart",
+        "CPU shares: default, wanted 200",
+        "CPU limit: none, wanted 150 %",
+        "model of card 52:54:00:00:00:02: e1000, wanted e1000e",
+        "limits of card 52:54:00:00:00:02: none, wanted in 100 KiB/s, peak 200, burst 64; out 100 KiB/s, peak 200, burst 64",
+    ] {
+        assert!(told.iter().any(|line| line == option), "{option}: {told:#?}");
     }
 }
 
@@ -88,6 +155,7 @@ fn the_xml_is_as_agreed() {
         ..plan(false)
     };
     assert_golden("headroom.xml", &domain_xml(&roomy, &around(&roomy)));
+    assert_golden("options.xml", &domain_xml(&equipped(), &around(&equipped())));
     let bare = DomainPlan {
         description: String::new(),
         boot: Vec::new(),

@@ -4,13 +4,15 @@ mod device;
 mod display;
 #[cfg(test)]
 mod golden;
+mod options;
 
 use crate::element::{Element, element};
 use crate::plan::DomainPlan;
 use hostd_types::{BootDevice, CpuMode, CpuTopology, Firmware, default_boot};
 use std::path::{Path, PathBuf};
 
-pub use device::{card, cdrom, disk, target};
+pub use device::{card, cdrom, disk, scsi_controller, target};
+pub use options::{CPU_PERIOD, limit_values, quota};
 
 /// Namespace of our element in a domain's metadata.
 pub const NAMESPACE: &str = "https://quantix.dev/xmlns/domain/1";
@@ -44,6 +46,14 @@ impl Surroundings {
     pub fn serial_log(&self) -> PathBuf {
         self.run_dir.join("serial.log")
     }
+    /// Socket of serial port `number`, from 1.
+    pub fn further_serial_socket(&self, number: u32) -> PathBuf {
+        self.run_dir.join(format!("serial{number}.sock"))
+    }
+    /// Socket of the channel called `name`.
+    pub fn channel_socket(&self, name: &str) -> PathBuf {
+        self.run_dir.join(format!("channel-{name}.sock"))
+    }
     /// What the customization is read from.
     pub fn seed(&self) -> PathBuf {
         self.run_dir.join(SEED_FILE)
@@ -56,6 +66,11 @@ impl Surroundings {
 
 /// The domain XML of `plan`.
 pub fn domain_xml(plan: &DomainPlan, around: &Surroundings) -> String {
+    domain(plan, around).to_xml()
+}
+
+/// The same, not written out.
+pub fn domain(plan: &DomainPlan, around: &Surroundings) -> Element {
     let kvm = plan.kvm;
     let mut domain = element("domain")
         .with("type", if kvm { "kvm" } else { "qemu" })
@@ -75,15 +90,15 @@ pub fn domain_xml(plan: &DomainPlan, around: &Surroundings) -> String {
     domain
         .holding_all(memory(plan))
         .holding(vcpus(plan))
+        .holding_all(options::cpu_tune(&plan.options.cpu_share))
         .holding(boot_firmware(plan))
         .holding(features(plan))
         .holding(cpu(plan))
         .holding(clock(plan))
         .holding(element("on_poweroff").saying("destroy"))
         .holding(element("on_reboot").saying("restart"))
-        .holding(element("on_crash").saying("destroy"))
+        .holding(element("on_crash").saying(options::on_crash(plan.options.on_crash)))
         .holding(devices(plan, around))
-        .to_xml()
 }
 
 /// The most it can have, and what it has when that is less.
@@ -116,17 +131,33 @@ fn boot_firmware(plan: &DomainPlan) -> Element {
                 element("firmware")
                     .holding(element("feature").with("enabled", "no").with("name", "secure-boot")),
             )
-            .holding(element("nvram").saying(nvram(plan.vm).display())),
+            .holding(element("nvram").saying(nvram(plan.vm, false).display())),
+        Firmware::UefiSecure => {
+            let on = |name: &'static str| element("feature").with("enabled", "yes").with("name", name);
+            element("os")
+                .with("firmware", "efi")
+                .holding(kind)
+                .holding(element("firmware").holding_all(["enrolled-keys", "secure-boot"].map(on)))
+                .holding(element("loader").with("secure", "yes"))
+                .holding(element("nvram").saying(nvram(plan.vm, true).display()))
+        }
     }
 }
 
-/// The file of a UEFI machine's variables.
-pub fn nvram(vm: hostd_types::VmId) -> PathBuf {
-    Path::new(NVRAM_DIR).join(format!("{vm}_VARS.fd"))
+/// The file of a UEFI machine's variables. With Secure Boot it is another one: its keys are among them, and the file that was
+/// made without has none.
+pub fn nvram(vm: hostd_types::VmId, secure: bool) -> PathBuf {
+    let kind = if secure { "SECURE_VARS" } else { "VARS" };
+    Path::new(NVRAM_DIR).join(format!("{vm}_{kind}.fd"))
 }
 
 fn features(plan: &DomainPlan) -> Element {
-    let features = element("features").holding(element("acpi")).holding(element("apic"));
+    let secure = plan.firmware == Firmware::UefiSecure;
+    let features = element("features")
+        .holding(element("acpi"))
+        .holding(element("apic"))
+        // Without it a guest could write to what Secure Boot protects.
+        .holding_all(secure.then(|| element("smm").with("state", "on")));
     if plan.kvm {
         return features.holding_all(plan.guest_os.profile().hyper_v.then(hyper_v));
     }
@@ -188,30 +219,38 @@ fn devices(plan: &DomainPlan, around: &Surroundings) -> Element {
         .holding_all(plan.seed.then(|| device::seed(plan, &around.seed())))
         .holding_all(device::nics(plan, &order.nics))
         .holding_all(display::serial(around))
+        .holding_all(options::serial_ports(&plan.options, around))
         .holding(display::agent_channel())
-        .holding_all(display::screen(around))
+        .holding_all(options::channels(&plan.options, around))
+        .holding_all(display::screen(&plan.options.video, around))
         .holding(display::tablet())
         .holding(element("panic").with("model", "isa"))
         .holding(element("memballoon").with("model", "virtio").with("freePageReporting", "on"))
-        .holding(
-            element("rng")
-                .with("model", "virtio")
-                .holding(element("backend").with("model", "random").saying("/dev/urandom")),
-        )
+        .holding_all(options::devices(&plan.options))
 }
 
 /// The place of each device in the firmware's list; none: never tried.
-struct BootOrder {
-    disks: Vec<Option<u32>>,
-    cdrom: Option<u32>,
-    nics: Vec<Option<u32>>,
+pub struct BootOrder {
+    pub disks: Vec<Option<u32>>,
+    pub cdrom: Option<u32>,
+    pub nics: Vec<Option<u32>>,
 }
 
-fn boot_order(plan: &DomainPlan) -> BootOrder {
+/// Devices with a place of their own come first, in its order; then the kinds of the boot order.
+pub fn boot_order(plan: &DomainPlan) -> BootOrder {
     let mut order =
         BootOrder { disks: vec![None; plan.disks.len()], cdrom: None, nics: vec![None; plan.nics.len()] };
-    let wanted = if plan.boot.is_empty() { default_boot() } else { plan.boot.clone() };
+    let disks = plan.disks.iter().enumerate().map(|(index, disk)| (disk.options.boot, false, index));
+    let nics = plan.nics.iter().enumerate().map(|(index, nic)| (nic.options.boot, true, index));
+    let mut own: Vec<_> = disks.chain(nics).filter(|(place, ..)| place.is_some()).collect();
+    own.sort_unstable();
     let mut last = 0;
+    for (_, is_nic, index) in own {
+        last += 1;
+        let places = if is_nic { &mut order.nics } else { &mut order.disks };
+        places[index] = Some(last);
+    }
+    let wanted = if plan.boot.is_empty() { default_boot() } else { plan.boot.clone() };
     for class in wanted {
         let places: &mut [Option<u32>] = match class {
             BootDevice::Disk => &mut order.disks,

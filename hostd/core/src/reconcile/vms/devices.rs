@@ -43,6 +43,8 @@ pub(super) enum Live {
     Cpus(u32),
     /// So much memory, MiB.
     Memory(u64),
+    /// This share of processor time.
+    Share(CpuShare),
 }
 
 impl Live {
@@ -80,12 +82,15 @@ pub(super) fn changes<'a>(
             };
             change.there = seen.disks.iter().any(|there| there.path == disk.path || is_of(&there.path));
             change.hot = disk.bus.hot_plugs();
+            change.right = hostd_virt::disk_is_limited(plan, domain, disk);
         }
         let cards = plan.nics.iter().chain(&plan.leaving_nics);
         if let Some(nic) = cards.clone().find(|nic| request.work.is_about_nic(&nic.mac)) {
             let card = seen.nics.iter().find(|card| card.mac.eq_ignore_ascii_case(&nic.mac));
             change.there = card.is_some();
-            change.right = card.is_some_and(|c| c.bridge == nic.bridge && c.plugged == nic.plugged);
+            let limited = hostd_virt::nic_is_limited(plan, domain, &nic.mac);
+            change.right =
+                limited && card.is_some_and(|c| c.bridge == nic.bridge && c.plugged == nic.plugged);
             change.hot = nic.model.hot_plugs();
         }
         if let DeviceWork::AttachDisk { volume, .. } | DeviceWork::GrowDisk { volume, .. } = &request.work {
@@ -109,7 +114,9 @@ pub(super) fn live(
     let cpus = (seen.cpus < plan.cpus && plan.cpus <= seen.cpus_max).then_some(Live::Cpus(plan.cpus));
     let memory = plan.memory_mib.min(seen.memory_max_mib);
     let memory = (memory != seen.memory_mib).then_some(Live::Memory(memory));
-    [cpus, memory].into_iter().flatten().find(|live| !asked(live))
+    let share = plan.options.cpu_share;
+    let share = hostd_virt::shares_differ(plan, domain).then_some(Live::Share(share));
+    [cpus, memory, share].into_iter().flatten().find(|live| !asked(live))
 }
 
 /// The next step about a device; pure.
@@ -149,6 +156,8 @@ fn step(change: &Change<'_>, on: bool, name: &str) -> Option<Step> {
             (true, false) => None,
         },
         DeviceWork::GrowDisk { .. } => act(),
+        DeviceWork::EditDisk { .. } if !on || *right || !there => end(ChangeEnd::Done),
+        DeviceWork::EditDisk { .. } => act(),
         DeviceWork::EditNic { .. } if !on || *right => end(ChangeEnd::Done),
         // It waits for its slot until the machine is off.
         DeviceWork::EditNic { .. } if !there => end(ChangeEnd::Done),
@@ -166,6 +175,7 @@ fn refused(work: &DeviceWork, name: &str) -> Problem {
         ),
         DeviceWork::AttachDisk { .. }
         | DeviceWork::GrowDisk { .. }
+        | DeviceWork::EditDisk { .. }
         | DeviceWork::AttachNic { .. }
         | DeviceWork::EditNic { .. } => format!(
             "The QEMU of {name} does not answer. The change is tried again, and applies at the latest at the next power-off."
@@ -178,9 +188,10 @@ impl Work {
     /// The oldest change that adds something to the definition.
     pub(super) fn addition(&self) -> Option<TaskId> {
         let adds = |request: &&DeviceRequest| match &request.work {
-            DeviceWork::AttachDisk { .. } | DeviceWork::AttachNic { .. } | DeviceWork::EditNic { .. } => {
-                !request.late
-            }
+            DeviceWork::AttachDisk { .. }
+            | DeviceWork::EditDisk { .. }
+            | DeviceWork::AttachNic { .. }
+            | DeviceWork::EditNic { .. } => !request.late,
             DeviceWork::DetachDisk { .. } | DeviceWork::DetachNic { .. } | DeviceWork::GrowDisk { .. } => {
                 false
             }
@@ -222,6 +233,7 @@ impl Work {
             // No merge may take the layer away that is about to be used.
             DeviceWork::AttachDisk { .. } | DeviceWork::GrowDisk { .. } => Some(self.hold_for_start().await?),
             DeviceWork::DetachDisk { .. }
+            | DeviceWork::EditDisk { .. }
             | DeviceWork::AttachNic { .. }
             | DeviceWork::EditNic { .. }
             | DeviceWork::DetachNic { .. } => None,
@@ -235,6 +247,7 @@ impl Work {
             DeviceWork::AttachNic { .. } => hypervisor.plug_nic(id, self.planned_nic(work)?).await,
             DeviceWork::DetachNic { .. } => hypervisor.unplug_nic(id, self.planned_nic(work)?).await,
             DeviceWork::EditNic { .. } => hypervisor.update_nic(id, self.planned_nic(work)?).await,
+            DeviceWork::EditDisk { .. } => hypervisor.limit_disk(id, self.planned_disk(work)?).await,
             DeviceWork::GrowDisk { .. } => Ok(()),
         };
         let patience = if request.late { AGAIN } else { RELEASE };
@@ -283,6 +296,7 @@ impl Work {
         let given = match live {
             Live::Cpus(cpus) => hypervisor.set_cpus(id, cpus, self.vm.meta.generation).await,
             Live::Memory(memory_mib) => hypervisor.set_memory(id, memory_mib).await,
+            Live::Share(share) => hypervisor.share_cpus(id, share).await,
         };
         given.map_err(|error| virt(&format!("Changing {} while it runs", self.vm.spec.name), error))
     }

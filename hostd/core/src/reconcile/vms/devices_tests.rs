@@ -15,7 +15,12 @@ fn attach() -> DeviceWork {
 }
 
 fn detach() -> DeviceWork {
-    let disk = VmDisk { volume: VolumeId::new(), bus: DiskBus::Virtio, slot: Some(1) };
+    let disk = VmDisk {
+        volume: VolumeId::new(),
+        bus: DiskBus::Virtio,
+        slot: Some(1),
+        options: DiskOptions::default(),
+    };
     DeviceWork::DetachDisk { disk, index: 1, delete: false }
 }
 
@@ -76,6 +81,7 @@ fn a_card_is_changed_until_it_is_right() {
         model: NicModel::Virtio,
         slot: Some(0),
         unplugged: false,
+        options: NicOptions::default(),
     };
     let edit = request(DeviceWork::EditNic { before }, false);
     let there = Change { there: true, ..seen(&edit) };

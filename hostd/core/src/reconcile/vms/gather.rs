@@ -57,7 +57,8 @@ impl Wanted {
             let volume = self.volumes.get(&disk.volume)?;
             let hostd_virt::disk::Layer { path, format } = pool.active(volume);
             let changing = changes.iter().any(|request| request.work.is_about_disk(volume.id));
-            Some(DiskSource { volume: volume.id, path, format, bus: disk.bus, slot, changing })
+            let (bus, options) = (disk.bus, disk.options.clone());
+            Some(DiskSource { volume: volume.id, path, format, bus, slot, options, changing })
         };
         let card = |nic: &VmNic| {
             let bridge = self.networks.get(&nic.network)?.spec.bridge.clone();
@@ -67,6 +68,7 @@ impl Wanted {
                 mac: nic.mac.clone(),
                 model: nic.model,
                 plugged: !nic.unplugged,
+                options: nic.options,
                 changing,
             })
         };
@@ -81,6 +83,7 @@ impl Wanted {
                 DeviceWork::DetachNic { nic, .. } => leaving_nics.extend(card(nic)),
                 DeviceWork::AttachDisk { .. }
                 | DeviceWork::GrowDisk { .. }
+                | DeviceWork::EditDisk { .. }
                 | DeviceWork::AttachNic { .. }
                 | DeviceWork::EditNic { .. } => {}
             }
@@ -99,6 +102,7 @@ impl Wanted {
             memory_mib: vm.spec.memory_mib,
             headroom: vm.spec.hardware.headroom,
             firmware: vm.spec.firmware,
+            options: vm.spec.options.clone(),
             boot: vm.spec.boot.clone(),
             kvm: self.kvm,
             disks: disks.map(|(disk, slot)| source(disk, slot)).collect::<Option<_>>()?,
@@ -121,6 +125,7 @@ impl Wanted {
             DeviceWork::AttachDisk { volume, .. } => *volume == id,
             DeviceWork::DetachDisk { .. }
             | DeviceWork::GrowDisk { .. }
+            | DeviceWork::EditDisk { .. }
             | DeviceWork::AttachNic { .. }
             | DeviceWork::EditNic { .. }
             | DeviceWork::DetachNic { .. } => false,
