@@ -1,7 +1,7 @@
 //! The words for what commands do, in tasks and events.
 
 /// Names of commands and what they do, in words.
-const ACTIONS: [(&str, &str); 85] = [
+const ACTIONS: [(&str, &str); 88] = [
     ("vm.create", "Create machine"),
     ("vm.edit", "Edit machine"),
     ("vm.attach_disk", "Attach disk"),
@@ -10,6 +10,8 @@ const ACTIONS: [(&str, &str); 85] = [
     ("vm.attach_nic", "Attach network card"),
     ("vm.edit_nic", "Change network card"),
     ("vm.detach_nic", "Detach network card"),
+    ("vm.attach_host_device", "Attach device of the host"),
+    ("vm.detach_host_device", "Detach device of the host"),
     ("vm.start", "Start machine"),
     ("vm.shutdown", "Shut down machine"),
     ("vm.reboot", "Reboot machine"),
@@ -77,6 +79,7 @@ const ACTIONS: [(&str, &str); 85] = [
     ("cluster.found", "Cluster founded"),
     ("cluster.raise", "Newer features on"),
     ("cluster.edit", "Edit cluster"),
+    ("cluster.choose_cpu", "Choose processor"),
     ("cluster.create_token", "Create join token"),
     ("cluster.revoke_token", "Take join token back"),
     ("cluster.join", "Join cluster"),

@@ -145,6 +145,7 @@ fn what_a_host_brings_into_an_older_cluster_has_nothing_newer() {
     spec.hardware = VmHardware {
         headroom: Headroom { cpus_max: Some(8), ..Headroom::default() },
         changes: vec![request],
+        host_devices: vec![host_device()],
     };
     devices.fit(HARDWARE);
     assert_eq!(devices, belongings(host), "a disk on its way out stays");

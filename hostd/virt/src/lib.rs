@@ -20,11 +20,13 @@ mod drift;
 mod element;
 mod error;
 mod event;
+mod host_device;
 mod kvm;
 mod lifecycle;
 mod load;
 mod observe;
 mod offers;
+mod offers_cpu;
 mod picture;
 mod plan;
 mod process;
@@ -42,7 +44,10 @@ pub use event::DomainEvent;
 pub use kvm::{kvm_probe_child, probe_kvm};
 pub use load::SeenLoad;
 pub use observe::SeenDomain;
-pub use plan::{Consoles, DiskSource, DomainPlan, DomainShape, NicSource, SeenDisk, SeenNic, VirtSettings};
+pub use plan::{
+    Consoles, DiskSource, DomainPlan, DomainShape, HostParts, HostSource, NicSource, SeenDisk, SeenNic,
+    VirtSettings,
+};
 
 use connection::{Connector, Shared};
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 use crate::Hypervisor;
 use crate::connection::locked;
 use crate::element::Element;
-use hostd_types::q35_version;
+use hostd_types::{HostCpu, q35_version};
 use virt::connect::Connect;
 
 impl Hypervisor {
@@ -11,6 +11,12 @@ impl Hypervisor {
     /// that nobody waits for the answer.
     pub fn machine_types(&self) -> Vec<String> {
         locked(&self.shared.machine_types).clone()
+    }
+
+    /// What libvirt says of the processor for guests on hardware virtualization (`kvm`) or in emulation; none until it
+    /// has told. Asked once for each session, too.
+    pub fn cpu(&self, kvm: bool) -> Option<HostCpu> {
+        locked(&self.shared.cpus)[usize::from(kvm)].clone()
     }
 }
 
