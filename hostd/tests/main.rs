@@ -14,9 +14,11 @@ pub mod api {
     mod access;
     mod cluster;
     pub mod console;
+    mod cpu;
     mod customize;
     mod events;
     mod history;
+    mod host_devices;
     mod hosts;
     mod images;
     mod networks;

@@ -289,3 +289,34 @@ pub(crate) fn image_kind(kind: &ImageKind) -> &'static str {
         ImageKind::Iso => "ISO",
     }
 }
+
+/// PCI devices that are more than a part of the way to others.
+pub(crate) fn devices_of(devices: &HostDevices) -> Vec<&PciDevice> {
+    devices.pci.iter().filter(|pci| !pci.is_bridge()).collect()
+}
+
+/// Devices that a machine can be given, by bus: id and name of each.
+pub(crate) fn free_devices(devices: &HostDevices) -> Vec<(&'static str, Vec<(String, String)>)> {
+    let free = |usage: &DeviceUsage| usage.refusal.is_none() && usage.machine.is_none();
+    let pci = devices.pci.iter().filter(|pci| free(&pci.usage));
+    let pci: Vec<_> = pci.map(|pci| (pci.id.clone(), format!("{} ({})", pci.name(), pci.address))).collect();
+    let usb = devices.usb.iter().filter(|usb| free(&usb.usage));
+    let usb: Vec<_> =
+        usb.map(|usb| (usb.id.clone(), format!("{} (port {})", usb.name(), usb.port))).collect();
+    [("PCI", pci), ("USB", usb)].into_iter().filter(|(_, devices)| !devices.is_empty()).collect()
+}
+
+/// How a device of the host is found again.
+pub(crate) fn known_by(known: &KnownBy) -> String {
+    match known {
+        KnownBy::Pci { address, vendor_id, product_id } => {
+            format!("PCI {address} ({vendor_id}:{product_id})")
+        }
+        KnownBy::UsbPort { port, vendor_id, product_id } => {
+            format!("USB port {port} ({vendor_id}:{product_id})")
+        }
+        KnownBy::UsbSerial { serial, vendor_id, product_id } => {
+            format!("USB, serial number {serial} ({vendor_id}:{product_id})")
+        }
+    }
+}

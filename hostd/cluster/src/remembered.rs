@@ -84,6 +84,7 @@ fn target(command: &Command) -> String {
             ClusterCommand::Found { id, .. } => id.to_string(),
             ClusterCommand::Raise { level } => level.to_string(),
             ClusterCommand::Edit { name, voters } => digest(&(name, voters)),
+            ClusterCommand::ChooseCpu { model } => digest(model),
             ClusterCommand::CreateToken { .. } => String::new(),
             ClusterCommand::RevokeToken { id } => id.to_string(),
             ClusterCommand::Join { token, node, .. } => format!("{token} {node}"),
@@ -203,10 +204,12 @@ fn change_as_asked(change: &DeviceChange) -> DeviceChange {
         }
         DeviceChange::AttachNic { nic } => nic.mac = None,
         DeviceChange::GrowDisk { size_bytes, .. } => *size_bytes = size_bytes.div_ceil(512),
+        DeviceChange::AttachHostDevice { found, .. } => *found = None,
         DeviceChange::DetachDisk { .. }
         | DeviceChange::EditDisk { .. }
         | DeviceChange::EditNic { .. }
-        | DeviceChange::DetachNic { .. } => {}
+        | DeviceChange::DetachNic { .. }
+        | DeviceChange::DetachHostDevice { .. } => {}
     }
     change
 }

@@ -75,7 +75,7 @@ async fn raising_adds_what_the_level_needs_once_and_founding_makes_the_record() 
     let node = NodeId::random();
     f.ok(found(f.host, node)).await;
     let record = f.cluster.store().cluster().await.unwrap().expect("the record");
-    assert_eq!(record.spec, ClusterSpec { name: "rack".into(), voters: 5 });
+    assert_eq!(record.spec, ClusterSpec { name: "rack".into(), voters: 5, cpu_model: None });
     let status =
         ClusterStatus { level: LEVEL, generation: 0, authorities: vec![authority()], rotation: None };
     assert_eq!(record.status, status);

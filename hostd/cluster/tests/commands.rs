@@ -157,6 +157,7 @@ pub fn cluster_commands() -> Vec<Command> {
             node,
         },
         ClusterCommand::Raise { level: 2 },
+        ClusterCommand::ChooseCpu { model: Some("Westmere".into()) },
         ClusterCommand::RotateAuthority { authority: next, fingerprint: "ab".repeat(32) },
         ClusterCommand::RotateWithout { hosts: vec![host] },
         ClusterCommand::StepRotation { from: RotationPhase::Trusting },

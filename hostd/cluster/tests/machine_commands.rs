@@ -198,6 +198,12 @@ pub fn vm_commands() -> Vec<Command> {
     ]
 }
 
+pub fn host_device() -> HostDevice {
+    let known_by =
+        KnownBy::UsbPort { port: "1-2.3".into(), vendor_id: "0781".into(), product_id: "5581".into() };
+    HostDevice { id: "usb-1-2.3".into(), name: "SanDisk Ultra".into(), known_by }
+}
+
 pub fn device_commands() -> Vec<Command> {
     let (id, task) = (VmId::from_uuid(uuid(1)), TaskId::from_uuid(uuid(6)));
     let (volume, network) = (VolumeId::from_uuid(uuid(4)), NetworkId::from_uuid(uuid(5)));
@@ -210,6 +216,7 @@ pub fn device_commands() -> Vec<Command> {
     };
     let nic = NewNic { network, mac: Some(mac()), model: NicModel::Virtio, options: NicOptions::default() };
     let edit = EditNic { network: Some(network), plugged: Some(false), options: None };
+    let asked = AttachHostDevice { device: "usb-1-2.3".into(), follow: Some(UsbFollow::Port) };
     let change = |expect, change| Command::Vm(VmCommand::Change { id, expect, change });
     let changed = |end| Command::Vm(VmCommand::Changed { id, task, end });
     vec![
@@ -220,6 +227,8 @@ pub fn device_commands() -> Vec<Command> {
         change(None, DeviceChange::AttachNic { nic }),
         change(None, DeviceChange::EditNic { mac: mac(), edit }),
         change(None, DeviceChange::DetachNic { mac: mac() }),
+        change(None, DeviceChange::AttachHostDevice { asked, found: Some(host_device()) }),
+        change(None, DeviceChange::DetachHostDevice { device: host_device().id }),
         changed(ChangeEnd::Done),
         changed(ChangeEnd::Later { problem: Some(failure()) }),
         changed(ChangeEnd::Failed { problem: failure() }),

@@ -197,3 +197,38 @@ async fn below_its_level_no_device_changes() {
     let problem = f.refused(change(id, attach(VolumeId::new()))).await;
     assert_eq!(problem.kind, ProblemKind::WrongState);
 }
+
+fn pass(device: &HostDevice) -> DeviceChange {
+    let asked = AttachHostDevice { device: device.id.clone(), follow: None };
+    DeviceChange::AttachHostDevice { asked, found: Some(device.clone()) }
+}
+
+#[tokio::test]
+async fn a_device_of_the_host_is_one_machine_s_until_it_has_let_go() {
+    let (f, id) = running_with_two_disks().await;
+    let (device, other) = (crate::machine_commands::host_device(), VmId::new());
+    f.ok(create(other, f.host, blank_vm("db"))).await;
+    f.ok(vm_report(other, running(), None)).await;
+    let attached = f.ok(change(id, pass(&device))).await;
+    let passed = async |id| f.vm(id).await.spec.hardware.host_devices;
+    assert_eq!(passed(id).await, std::slice::from_ref(&device));
+    for vm in [id, other] {
+        let refusal = f.refused(change(vm, pass(&device))).await;
+        assert!(refusal.at("/device").is_some_and(|detail| detail.contains("web has")), "{refusal}");
+    }
+    let detach = || DeviceChange::DetachHostDevice { device: device.id.clone() };
+    f.refused(change(id, detach())).await; // it is being attached
+    f.ok(changed(id, attached.task, ChangeEnd::Done)).await;
+    let out = f.ok(change(id, detach())).await;
+    assert_eq!(passed(id).await, []);
+    f.refused(change(other, pass(&device))).await; // it may still be in the first one
+    f.ok(changed(id, out.task, failed())).await;
+    assert_eq!(passed(id).await, std::slice::from_ref(&device), "it could not be detached");
+    let out = f.ok(change(id, detach())).await;
+    f.ok(changed(id, out.task, ChangeEnd::Done)).await;
+    let attached = f.ok(change(other, pass(&device))).await;
+    f.ok(changed(other, attached.task, failed())).await;
+    assert_eq!(passed(other).await, [], "it could not be attached");
+    let asked = AttachHostDevice { device: "usb-9-9".into(), follow: None };
+    f.refused(change(id, DeviceChange::AttachHostDevice { asked, found: None })).await;
+}

@@ -97,6 +97,7 @@ fn class(command: &Command) -> Class {
         },
         Command::Cluster(c) => match c {
             ClusterCommand::Edit { .. }
+            | ClusterCommand::ChooseCpu { .. }
             | ClusterCommand::RotateAuthority { .. }
             | ClusterCommand::RotateWithout { .. }
             | ClusterCommand::RevokeToken { .. }

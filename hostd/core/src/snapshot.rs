@@ -38,6 +38,10 @@ pub(crate) struct Snapshot {
     pub links: Vec<NicFacts>,
     /// The pool's file system, for an upload.
     pub pool: PoolFacts,
+    /// All hosts, for a processor that they are to have in common.
+    pub hosts: Vec<Host>,
+    /// Devices of this host, judged for the machine that wants one.
+    pub devices: HostDevices,
     /// The task to be cancelled.
     pub task: Option<Task>,
 }
@@ -81,6 +85,7 @@ impl Snapshot {
                 | NetworkCommand::Deleted { .. }
                 | NetworkCommand::CreateFailed { .. } => {}
             },
+            Command::Cluster(ClusterCommand::ChooseCpu { .. }) => now.hosts = core.store().hosts().await?,
             Command::Task(TaskCommand::Cancel { id }) => now.task = core.store().task(*id).await?,
             Command::Task(TaskCommand::Tell { .. } | TaskCommand::Prune { .. })
             | Command::Host(_)
@@ -171,7 +176,11 @@ impl Snapshot {
                 Some(network) => self.add_network(core, network).await,
                 None => Ok(()),
             },
-            DeviceChange::DetachNic { .. } => Ok(()),
+            DeviceChange::AttachHostDevice { .. } => {
+                self.devices = core.own_devices(self.vm.as_ref().map(|vm| vm.id)).await?;
+                Ok(())
+            }
+            DeviceChange::DetachNic { .. } | DeviceChange::DetachHostDevice { .. } => Ok(()),
         }
     }
 

@@ -96,6 +96,7 @@ fn about_cluster(command: &ClusterCommand) -> Option<Subject> {
         ClusterCommand::Found { id, name, .. } => named(Kind::Cluster, id, name),
         ClusterCommand::Raise { .. }
         | ClusterCommand::Edit { .. }
+        | ClusterCommand::ChooseCpu { .. }
         | ClusterCommand::RotateAuthority { .. }
         | ClusterCommand::RotateWithout { .. }
         | ClusterCommand::StepRotation { .. } => None,

@@ -2,7 +2,7 @@
 
 use crate::snapshot::Snapshot;
 use crate::subject::subject_of;
-use crate::{Caller, Core, Ctx, admit, authz, customize};
+use crate::{Caller, Core, Ctx, admit, authz, customize, devices};
 use hostd_cluster::Remembered;
 use hostd_types::command::*;
 use hostd_types::*;
@@ -222,7 +222,10 @@ fn fill(command: &mut Command, now: &Snapshot) {
                 nic.mac = Some(given.unwrap_or_else(|| free_mac(*id, now)));
             }
             DeviceChange::EditNic { mac, .. } | DeviceChange::DetachNic { mac } => mac.make_ascii_lowercase(),
-            DeviceChange::DetachDisk { .. } | DeviceChange::EditDisk { .. } => {}
+            DeviceChange::AttachHostDevice { asked, found } => *found = devices::find(asked, &now.devices),
+            DeviceChange::DetachDisk { .. }
+            | DeviceChange::EditDisk { .. }
+            | DeviceChange::DetachHostDevice { .. } => {}
         },
         Command::Vm(VmCommand::Power { deadline_s, .. }) if *deadline_s == 0 => {
             *deadline_s = SHUTDOWN_DEADLINE_S;

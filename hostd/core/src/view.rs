@@ -29,6 +29,9 @@ pub struct VmDetail {
     /// What the maker of its guest asks for and it has less of, in sentences; nothing keeps it from running.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub advice: Vec<String>,
+    /// What it can't start without and its host does not have now, in sentences.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
 }
 
 /// A network card with what it is plugged into.

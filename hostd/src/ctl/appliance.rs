@@ -1,6 +1,6 @@
 //! `qx status` and `qx host`
 
-use super::{Session, Stop, cluster, output, size};
+use super::{Session, Stop, cluster, host_device, output, size};
 use clap::Subcommand;
 use hostd_types::{EditHost, Host, HostFacts};
 use hyper::Method;
@@ -12,6 +12,15 @@ pub enum HostVerb {
     List,
     /// Show its hardware, versions and pools
     Show,
+    /// List what is on its buses, and what of it machines can have
+    Devices {
+        /// Of this host of the cluster
+        #[arg(long)]
+        host: Option<String>,
+        /// Also what joins buses
+        #[arg(long)]
+        all: bool,
+    },
     /// Give it another name, which becomes its hostname
     Rename { name: String },
 }
@@ -42,6 +51,7 @@ pub async fn run_host(session: &Session, verb: HostVerb) -> Result<(), Stop> {
     match verb {
         HostVerb::List => list(session).await,
         HostVerb::Show => show(session).await,
+        HostVerb::Devices { host, all } => host_device::list(session, host.as_deref(), all).await,
         HostVerb::Rename { name } => {
             let overview: Value = session.client.get("/api/v1/overview").await?;
             let path = format!("/api/v1/hosts/{}", overview["host"]["id"].as_str().unwrap_or_default());

@@ -58,6 +58,8 @@ pub enum Verb {
     Rename { name: String },
     /// How many hosts vote at most: 3, 5 or 7
     Voters { count: u8 },
+    /// The processor that machines in the CPU mode Flexible see
+    Cpu(super::cpu::Given),
     /// Look for hosts on this network for ten minutes and show a code with which one may join; again: list them
     Neighbours {
         /// End the search
@@ -131,6 +133,7 @@ pub async fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
         Verb::Recover { i_have_powered_off } => recover(session, i_have_powered_off).await,
         Verb::RotateCa { without } => rotate(session, without).await,
         Verb::Rename { name } => edit(session, EditCluster { name: Some(name), voters: None }).await,
+        Verb::Cpu(given) => super::cpu::run(session, given).await,
         Verb::Voters { count } => edit(session, EditCluster { name: None, voters: Some(count) }).await,
     }
 }

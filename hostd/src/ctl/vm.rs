@@ -1,7 +1,9 @@
 //! `qx vm`
 
 use super::lookup::{host, hosts, id};
-use super::{Session, Stop, console, customize, filing, follow, output, serial, size, vm_device, vm_spec};
+use super::{
+    Session, Stop, console, customize, filing, follow, host_device, output, serial, size, vm_device, vm_spec,
+};
 use clap::{Args, Subcommand};
 use hostd_core::{Aged, ConsoleMode, Silence};
 use hostd_types::*;
@@ -62,6 +64,9 @@ pub enum Verb {
     /// Attach, change and detach network cards
     #[command(subcommand)]
     Nic(vm_device::NicVerb),
+    /// Devices of its host that it has for itself
+    #[command(subcommand)]
+    Device(host_device::Verb),
     /// Connect the terminal to its serial port (Ctrl-] ends it)
     Serial {
         id: String,
@@ -113,6 +118,7 @@ pub async fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
         Verb::Snapshot(verb) => super::snapshot::run(session, verb).await,
         Verb::Disk(verb) => vm_device::run_disk(session, verb).await,
         Verb::Nic(verb) => vm_device::run_nic(session, verb).await,
+        Verb::Device(verb) => host_device::run(session, verb).await,
         Verb::Serial { id: name, take, watch } => {
             let id = id(session, "vms", &name).await?;
             let mode = match (take, watch) {
@@ -189,12 +195,16 @@ async fn show(session: &Session, name: &str) -> Result<(), Stop> {
     ]);
     output::facts(disks.iter().map(|v| ("Disk", disk(v))));
     output::facts(nics.iter().map(|n| ("Card", nic(n))));
+    let device = |device: &HostDevice| format!("{} ({})", device.name, device.id);
+    output::facts(vm.spec.hardware.host_devices.iter().map(|d| ("Device", device(d))));
     output::facts(vm.status.drift.iter().map(|d| ("Changed", d.clone())));
     output::facts(vm.spec.customization.iter().flat_map(customize::facts));
     let pending: Option<Vec<String>> = output::typed(detail["pending"].clone())?;
     output::facts(pending.into_iter().flatten().map(|what| ("At next power-off", what)));
     let advice: Option<Vec<String>> = output::typed(detail["advice"].clone())?;
     output::facts(advice.into_iter().flatten().map(|what| ("Advice", what)));
+    let missing: Option<Vec<String>> = output::typed(detail["missing"].clone())?;
+    output::facts(missing.into_iter().flatten().map(|what| ("Missing", what)));
     let warnings: Option<Vec<String>> = output::typed(detail["warnings"].clone())?;
     output::facts(warnings.into_iter().flatten().map(|warning| ("Warning", warning)));
     Ok(())

@@ -33,6 +33,7 @@ async fn nobody_gets_past_the_door() {
             .replace("{volume}", id)
             .replace("{snapshot}", id)
             .replace("{mac}", "52:54:00:00:00:01")
+            .replace("{device}", "usb-1-2")
             .replace("{*rest}", "x")
             .replace("{topic}", "start");
         assert!(!there.contains('{'), "the test knows no value for {path}");

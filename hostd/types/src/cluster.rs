@@ -15,6 +15,9 @@ pub struct ClusterSpec {
     pub name: String,
     /// Most members that vote: 3, 5 or 7. The rest follow as learners.
     pub voters: u8,
+    /// The named model that machines in the CPU mode Flexible see; what all hosts can run when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_model: Option<String>,
 }
 
 /// What the cluster is.

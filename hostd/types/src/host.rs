@@ -113,6 +113,9 @@ pub struct HostStatus {
     /// The authorities the host trusts, likewise.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trusts: Vec<String>,
+    /// Its processor, as libvirt told last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<HostCpu>,
 }
 
 fn is_zero(level: &u16) -> bool {
@@ -148,6 +151,31 @@ pub struct CpuFacts {
     pub cores: u32,
     /// Threads of all cores: what guests may use.
     pub threads: u32,
+}
+
+/// A part of the machine that has memory near to its CPUs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MemoryNode {
+    /// Its number.
+    pub id: u32,
+    /// Its CPUs, as ranges: `0-7,16-23`.
+    pub cpus: String,
+    /// Bytes of memory.
+    pub memory_bytes: u64,
+    /// Huge pages set aside in it, by size.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub huge_pages: Vec<HugePages>,
+}
+
+/// Huge pages of one size that are set aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HugePages {
+    /// Size of a page, KiB.
+    pub size_kib: u64,
+    /// How many are set aside.
+    pub total: u64,
+    /// How many of these nobody uses.
+    pub free: u64,
 }
 
 /// A block device.
@@ -223,6 +251,9 @@ pub struct HostFacts {
     pub cpu: CpuFacts,
     /// Memory, bytes.
     pub memory_bytes: u64,
+    /// NUMA nodes, by number; absent in what older hosts tell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<MemoryNode>,
     /// Hardware virtualization.
     pub acceleration: Acceleration,
     /// Block devices.

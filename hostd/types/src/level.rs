@@ -33,6 +33,7 @@ impl Command {
                 | AccessCommand::RevokeLink { .. },
             )
             | Command::Organize(_)
+            | Command::Cluster(ClusterCommand::ChooseCpu { .. })
             | Command::Snapshot(_) => LIFE,
             Command::Vm(VmCommand::Change { .. } | VmCommand::Changed { .. }) => LIFE,
             Command::Vm(VmCommand::Create { vm, .. }) if vm.has_hardware() => HARDWARE,
@@ -123,6 +124,9 @@ impl HostStatus {
         if level < LEASES {
             (self.public_key, self.authority) = (None, None);
             self.trusts.clear();
+        }
+        if level < LIFE {
+            self.cpu = None;
         }
     }
 }

@@ -39,6 +39,9 @@ pub struct VmHardware {
     /// How far CPUs and memory can change while it runs.
     #[serde(default, skip_serializing_if = "Headroom::is_default")]
     pub headroom: Headroom,
+    /// Devices of its host that it has for itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub host_devices: Vec<HostDevice>,
     /// Changes of devices that are not finished, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<DeviceRequest>,
@@ -118,6 +121,18 @@ pub enum DeviceWork {
         /// Where it was in the list.
         index: u32,
     },
+    /// A device of the host is the machine's, and not in it yet.
+    AttachHostDevice {
+        /// The device's id.
+        device: String,
+    },
+    /// A device of the host is no more the machine's, but may still be in it.
+    DetachHostDevice {
+        /// The device.
+        device: HostDevice,
+        /// Where it was in the list.
+        index: u32,
+    },
 }
 
 impl DeviceWork {
@@ -126,7 +141,11 @@ impl DeviceWork {
         match self {
             DeviceWork::AttachDisk { volume, .. } | DeviceWork::GrowDisk { volume, .. } => *volume == id,
             DeviceWork::DetachDisk { disk, .. } | DeviceWork::EditDisk { before: disk } => disk.volume == id,
-            DeviceWork::AttachNic { .. } | DeviceWork::EditNic { .. } | DeviceWork::DetachNic { .. } => false,
+            DeviceWork::AttachNic { .. }
+            | DeviceWork::EditNic { .. }
+            | DeviceWork::DetachNic { .. }
+            | DeviceWork::AttachHostDevice { .. }
+            | DeviceWork::DetachHostDevice { .. } => false,
         }
     }
     /// It is about the card with this hardware address.
@@ -137,7 +156,23 @@ impl DeviceWork {
             DeviceWork::AttachDisk { .. }
             | DeviceWork::DetachDisk { .. }
             | DeviceWork::GrowDisk { .. }
-            | DeviceWork::EditDisk { .. } => false,
+            | DeviceWork::EditDisk { .. }
+            | DeviceWork::AttachHostDevice { .. }
+            | DeviceWork::DetachHostDevice { .. } => false,
+        }
+    }
+    /// It is about the device of the host with this id.
+    pub fn is_about_host_device(&self, id: &str) -> bool {
+        match self {
+            DeviceWork::AttachHostDevice { device } => device == id,
+            DeviceWork::DetachHostDevice { device, .. } => device.id == id,
+            DeviceWork::AttachDisk { .. }
+            | DeviceWork::DetachDisk { .. }
+            | DeviceWork::GrowDisk { .. }
+            | DeviceWork::EditDisk { .. }
+            | DeviceWork::AttachNic { .. }
+            | DeviceWork::EditNic { .. }
+            | DeviceWork::DetachNic { .. } => false,
         }
     }
 }
@@ -191,6 +226,18 @@ pub enum DeviceChange {
         /// Its hardware address.
         mac: String,
     },
+    /// Give the machine a device of its host.
+    AttachHostDevice {
+        /// What is asked for.
+        asked: AttachHostDevice,
+        /// The device, which its host fills in.
+        found: Option<HostDevice>,
+    },
+    /// Give a device back to the host.
+    DetachHostDevice {
+        /// Its id.
+        device: String,
+    },
 }
 
 impl DeviceChange {
@@ -204,6 +251,8 @@ impl DeviceChange {
             DeviceChange::AttachNic { .. } => "attach_nic",
             DeviceChange::EditNic { .. } => "edit_nic",
             DeviceChange::DetachNic { .. } => "detach_nic",
+            DeviceChange::AttachHostDevice { .. } => "attach_host_device",
+            DeviceChange::DetachHostDevice { .. } => "detach_host_device",
         }
     }
 }
@@ -218,7 +267,9 @@ impl DeviceChange {
             DeviceChange::EditDisk { .. }
             | DeviceChange::AttachNic { .. }
             | DeviceChange::EditNic { .. }
-            | DeviceChange::DetachNic { .. } => false,
+            | DeviceChange::DetachNic { .. }
+            | DeviceChange::AttachHostDevice { .. }
+            | DeviceChange::DetachHostDevice { .. } => false,
         }
     }
 }
@@ -325,7 +376,9 @@ pub(crate) fn forget_devices(vm: &mut Vm) {
             | DeviceWork::GrowDisk { .. }
             | DeviceWork::EditDisk { .. }
             | DeviceWork::AttachNic { .. }
-            | DeviceWork::EditNic { .. } => {}
+            | DeviceWork::EditNic { .. }
+            | DeviceWork::AttachHostDevice { .. }
+            | DeviceWork::DetachHostDevice { .. } => {}
         }
     }
     spec.disks.iter_mut().for_each(|disk| {

@@ -112,6 +112,8 @@ pub(crate) struct Shared {
     pub(crate) loads: Mutex<crate::load::Known>,
     /// What machines can be given.
     pub(crate) offers: Mutex<crate::offers::Offers>,
+    /// The processor, as guests in emulation and on hardware virtualization see it.
+    pub(crate) cpus: Mutex<[Option<hostd_types::HostCpu>; 2]>,
     /// User and group that QEMU runs as, once asked; inner none: the daemon's own.
     pub(crate) qemu_user: Mutex<Option<Option<(u32, u32)>>>,
 }
@@ -130,6 +132,7 @@ impl Shared {
             definitions: Mutex::default(),
             loads: Mutex::default(),
             offers: Mutex::default(),
+            cpus: Mutex::default(),
             qemu_user: Mutex::default(),
             settings,
         }
@@ -200,6 +203,7 @@ fn connect_forever(shared: &Arc<Shared>, notes: &Sender<Note>, inbox: &Receiver<
                 tracing::info!(libvirt = session.libvirt, qemu = session.qemu, "libvirt answers");
                 shared.begin(number);
                 locked(&shared.offers).clone_from(&session.offers);
+                locked(&shared.cpus).clone_from(&session.cpus);
                 let (libvirt, qemu) = (session.libvirt.clone(), session.qemu.clone());
                 shared.link.send_replace(Link::Up { libvirt, qemu });
                 match wait_for_loss(inbox, number) {
@@ -244,6 +248,7 @@ struct Session {
     libvirt: String,
     qemu: String,
     offers: crate::offers::Offers,
+    cpus: [Option<hostd_types::HostCpu>; 2],
 }
 
 impl Session {
@@ -255,7 +260,8 @@ impl Session {
         let libvirt = version(connect.lib_version()?);
         let qemu = connect.hyp_version().map_or_else(|_| "unknown".into(), version);
         let offers = crate::offers::ask(&connect);
-        Ok(Self { _registrations: registrations, libvirt, qemu, offers })
+        let cpus = [false, true].map(|kvm| crate::offers_cpu::ask(&connect, kvm));
+        Ok(Self { _registrations: registrations, libvirt, qemu, offers, cpus })
     }
 }
 

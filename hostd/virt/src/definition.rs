@@ -1,6 +1,6 @@
 //! Reading libvirt's domain XML back: only what we set, whoever wrote it.
 
-use crate::domain_xml::{NAMESPACE, SEED_FILE};
+use crate::domain_xml::{NAMESPACE, SEED_FILE, seen_host_devices};
 use crate::element::Element;
 use crate::facets;
 use crate::plan::{Consoles, DomainShape, SeenDisk, SeenNic};
@@ -38,6 +38,7 @@ pub fn read(xml: &str) -> Result<Definition, String> {
         cpus: cpus.unwrap_or(cpus_max),
         cpus_max,
         cpus_given: ours.and_then(|ours| ours.get("cpus")?.parse().ok()),
+        cpu_model: ours.and_then(|ours| ours.get("cpu")).map(str::to_owned),
         cpu_mode: domain.child("cpu").and_then(cpu_mode),
         topology: domain.at(&["cpu", "topology"]).and_then(topology),
         machine_type: domain.at(&["os", "type"]).and_then(|t| t.get("machine")).unwrap_or_default().into(),
@@ -50,6 +51,7 @@ pub fn read(xml: &str) -> Result<Definition, String> {
         cdrom: drives("cdrom").find(|drive| !is_seed(drive)).and_then(source_of),
         nics: devices.all("interface").map(card).collect(),
         facets: facets::facets(&domain),
+        host_devices: seen_host_devices(devices),
     };
     let generation = ours.and_then(|ours| ours.get("generation")?.parse().ok());
     Ok(Definition { shape, generation, consoles: consoles(devices) })
@@ -57,7 +59,8 @@ pub fn read(xml: &str) -> Result<Definition, String> {
 
 fn cpu_mode(cpu: &Element) -> Option<CpuMode> {
     match cpu.get("mode")? {
-        "host-model" => Some(CpuMode::Flexible),
+        // libvirt writes a running machine's `host-model` as the named one that it became.
+        "host-model" | "custom" => Some(CpuMode::Flexible),
         "host-passthrough" => Some(CpuMode::Performance),
         _ => None,
     }
@@ -132,6 +135,11 @@ fn card(interface: &Element) -> SeenNic {
     SeenNic { mac: mac.to_ascii_lowercase(), bridge: bridge.unwrap_or_default().to_owned(), plugged }
 }
 
+/// The processor that Quantix noted in a definition.
+pub(crate) fn noted_cpu(xml: &str) -> Option<String> {
+    Some(ours(&Element::parse(xml).ok()?)?.get("cpu")?.to_owned())
+}
+
 /// Our element in the metadata.
 fn ours(domain: &Element) -> Option<&Element> {
     domain.child("metadata")?.children.iter().find(|c| {
@@ -181,6 +189,7 @@ mod tests {
             cpus: 1,
             cpus_max: 4,
             cpus_given: None,
+            cpu_model: None,
             cpu_mode: Some(CpuMode::Performance),
             topology: Some(CpuTopology { sockets: 2, threads: 1 }),
             machine_type: "pc-q35-9.2".into(),
@@ -196,6 +205,7 @@ mod tests {
             cdrom: None,
             nics: vec![SeenNic { mac: "52:54:00:aa:00:01".into(), bridge: "default".into(), plugged: false }],
             facets: seen.shape.facets.clone(),
+            host_devices: Vec::new(),
         };
         assert_eq!(seen.shape, shape);
         assert!(read("<domain>").is_err());

@@ -104,7 +104,10 @@ impl Hypervisor {
     pub async fn set_cpus(&self, vm: VmId, cpus: u32, generation: u64) -> Result<(), VirtError> {
         let give = move |domain: &Domain| {
             domain.set_vcpus_flags(cpus, sys::VIR_DOMAIN_VCPU_LIVE)?;
-            let note = element("domain").with("generation", generation).with("cpus", cpus).to_xml();
+            // What it was started with stays noted.
+            let cpu = crate::definition::noted_cpu(&domain.xml_desc(0)?);
+            let note = element("domain").with("generation", generation).with("cpus", cpus);
+            let note = note.with_some("cpu", cpu).to_xml();
             let kind = i32::try_from(sys::VIR_DOMAIN_METADATA_ELEMENT).unwrap_or_default();
             let (key, uri) = (Some("quantix"), Some(NAMESPACE));
             domain.set_metadata(kind, Some(&note), key, uri, sys::VIR_DOMAIN_AFFECT_LIVE)
@@ -124,7 +127,7 @@ impl Hypervisor {
         self.touch(vm, "change the memory", ask).await
     }
 
-    async fn touch(
+    pub(crate) async fn touch(
         &self,
         vm: VmId,
         doing: &'static str,

@@ -3,11 +3,11 @@
 //! Of a machine that runs, what nobody can change while it runs waits for its power-off; what somebody else changed is
 //! drift.
 
-use crate::domain_xml::{boot_order, target};
+use crate::domain_xml::{boot_order, shown_cpu, target};
 use crate::facets::{self, Difference, differences};
 use crate::observe::SeenDomain;
-use crate::plan::{DiskSource, DomainPlan, DomainShape, SeenDisk};
-use hostd_types::{BootDevice, CpuTopology, Firmware};
+use crate::plan::{DiskSource, DomainPlan, DomainShape, HostSource, SeenDisk};
+use hostd_types::{BootDevice, CpuMode, CpuTopology, Firmware};
 use std::path::Path;
 
 /// Differences that nobody asked Quantix for, in words ("memory is 512 MiB, wanted 1024 MiB"); empty when there are none. A
@@ -53,6 +53,12 @@ pub fn drift(plan: &DomainPlan, domain: &SeenDomain) -> Vec<String> {
     for card in seen.nics.iter().filter(|card| !ours(&card.mac)) {
         found.push(format!("network card {} is there, not wanted", card.mac));
     }
+    for source in
+        plan.host.devices.iter().filter(|s| s.device.hot_plugs() && !s.changing && !has_host(seen, s))
+    {
+        found.push(format!("the {} is not attached", source.device.described()));
+    }
+    found.extend(unwanted_host_devices(plan, seen));
     found
 }
 
@@ -80,6 +86,12 @@ pub fn pending(plan: &DomainPlan, domain: &SeenDomain) -> Vec<String> {
     }
     for nic in plan.leaving_nics.iter().filter(|nic| there(&nic.mac)) {
         found.push(format!("network card {} is detached", nic.mac));
+    }
+    for source in plan.host.devices.iter().filter(|s| !s.device.hot_plugs() && !has_host(seen, s)) {
+        found.push(format!("the {} is attached", source.device.described()));
+    }
+    for source in plan.host.leaving.iter().filter(|source| has_host(seen, source)) {
+        found.push(format!("the {} is detached", source.device.described()));
     }
     found
 }
@@ -166,7 +178,26 @@ fn different(plan: &DomainPlan, seen: &DomainShape) -> Vec<String> {
             found.push(format!("network card {} is there, not wanted", card.mac));
         }
     }
+    for source in plan.host.devices.iter().filter(|source| !has_host(seen, source)) {
+        found.push(format!("the {} is missing", source.device.described()));
+    }
+    for source in plan.host.leaving.iter().filter(|source| has_host(seen, source)) {
+        found.push(format!("the {} is there, not wanted", source.device.described()));
+    }
+    found.extend(unwanted_host_devices(plan, seen));
     found
+}
+
+fn has_host(seen: &DomainShape, source: &HostSource) -> bool {
+    seen.host_devices.contains(&source.device.alias())
+}
+
+/// Devices of the host that nobody asked Quantix for.
+fn unwanted_host_devices(plan: &DomainPlan, seen: &DomainShape) -> Vec<String> {
+    let known: Vec<String> =
+        plan.host.devices.iter().chain(&plan.host.leaving).map(|source| source.device.alias()).collect();
+    let unknown = seen.host_devices.iter().filter(|there| !known.contains(there));
+    unknown.map(|there| format!("the host's device {there} is attached, not wanted")).collect()
 }
 
 /// A setting that differs.
@@ -195,6 +226,12 @@ fn settings(plan: &DomainPlan, seen: &DomainShape) -> Vec<Setting> {
     if let Some(mode) = seen.cpu_mode.filter(|_| plan.kvm) {
         let (seen, wanted) = (mode.as_str().to_owned(), plan.cpu_mode.as_str().to_owned());
         add("CPU mode", "the CPU mode is", seen, wanted);
+    }
+    if plan.kvm && plan.cpu_mode == CpuMode::Flexible && seen.cpus_given.is_some() {
+        let own = || "the host's own".to_owned();
+        let wanted = shown_cpu(plan).map(|model| model.label());
+        let seen = seen.cpu_model.clone();
+        add("processor", "the processor is", seen.unwrap_or_else(own), wanted.unwrap_or_else(own));
     }
     if let Some(topology) = seen.topology {
         add("sockets and threads", "the CPUs are on", arranged(topology), arranged(plan.topology));

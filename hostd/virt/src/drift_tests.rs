@@ -1,8 +1,11 @@
 //! Tables of differences.
 
 use super::*;
-use crate::plan::{NicSource, SeenNic};
-use hostd_types::{CpuMode, DiskBus, DiskFormat, GuestOs, Headroom, NicModel, VmId, VmState, VolumeId};
+use crate::plan::{HostParts, NicSource, SeenNic};
+use hostd_types::{
+    CpuMode, CpuModel, DiskBus, DiskFormat, GuestOs, Headroom, HostDevice, KnownBy, NicModel, VmId, VmState,
+    VolumeId,
+};
 
 fn plan() -> DomainPlan {
     DomainPlan {
@@ -42,6 +45,7 @@ fn plan() -> DomainPlan {
         }],
         leaving_disks: Vec::new(),
         leaving_nics: Vec::new(),
+        host: HostParts::default(),
     }
 }
 
@@ -57,6 +61,7 @@ fn same() -> DomainShape {
         cpus_max: 2,
         cpus_given: Some(2),
         cpu_mode: None,
+        cpu_model: None,
         topology: Some(CpuTopology::default()),
         machine_type: "pc-q35-10.0".into(),
         memory_mib: 1024,
@@ -67,6 +72,7 @@ fn same() -> DomainShape {
         cdrom: None,
         nics: vec![SeenNic { mac: "52:54:00:aa:bb:01".into(), bridge: "qx0".into(), plugged: true }],
         facets: Default::default(),
+        host_devices: Vec::new(),
     }
 }
 
@@ -182,4 +188,65 @@ fn what_is_kept_for_the_next_start_is_compared_but_for_the_name() {
     assert!(!outdated(&plan(), &running));
     running.saved = Some(DomainShape { disks: Vec::new(), ..same() });
     assert!(outdated(&plan(), &running));
+}
+
+#[test]
+fn usb_devices_of_the_host_follow_at_once_and_pci_devices_at_the_power_off() {
+    let ids = ("8086".to_owned(), "1533".to_owned());
+    let source = |id: &str, known_by| HostSource {
+        device: HostDevice { id: id.into(), name: "Thing".into(), known_by },
+        usb: None,
+        changing: false,
+    };
+    let (vendor_id, product_id) = ids.clone();
+    let pci = KnownBy::Pci { address: "0000:01:00.0".into(), vendor_id, product_id };
+    let (vendor_id, product_id) = ids;
+    let usb = KnownBy::UsbPort { port: "1-2".into(), vendor_id, product_id };
+    let (pci, usb) = (source("pci-0000:01:00.0", pci), source("usb-1-2", usb));
+    let with = |devices: Vec<HostSource>, leaving: Vec<HostSource>| DomainPlan {
+        host: HostParts { devices, leaving, ..HostParts::default() },
+        ..plan()
+    };
+    let has = |aliases: &[&str]| DomainShape {
+        host_devices: aliases.iter().map(|alias| (*alias).to_owned()).collect(),
+        ..same()
+    };
+    let (both, aliases) =
+        (with(vec![pci.clone(), usb.clone()], Vec::new()), ["ua-pci-0000-01-00-0", "ua-usb-1-2"]);
+    for state in [VmState::Off, VmState::Running] {
+        assert_eq!(drift_of(&both, has(&aliases), state), Vec::<String>::new());
+    }
+    assert_eq!(drift_of(&both, has(&[]), VmState::Off).len(), 2);
+    let running = drift_of(&both, has(&[]), VmState::Running);
+    assert_eq!(running, ["the USB device Thing (8086:1533) in port 1-2 is not attached"]);
+    let waits = pending(&both, &domain(&both, has(&[]), VmState::Running));
+    assert_eq!(waits, ["the PCI device 0000:01:00.0, Thing (8086:1533) is attached"]);
+    let gone = with(Vec::new(), vec![pci, usb]);
+    assert_eq!(drift_of(&gone, has(&aliases), VmState::Running), Vec::<String>::new(), "on their way out");
+    assert_eq!(pending(&gone, &domain(&gone, has(&aliases), VmState::Running)).len(), 2);
+    assert_eq!(drift_of(&gone, has(&aliases), VmState::Off).len(), 2);
+    let foreign = drift_of(&plan(), has(&["pci 0x02"]), VmState::Running);
+    assert_eq!(foreign, ["the host's device pci 0x02 is attached, not wanted"]);
+}
+
+#[test]
+fn another_processor_of_the_cluster_waits_for_the_power_off() {
+    let model = CpuModel { name: "Westmere".into(), requires: vec!["pcid".into()], disables: Vec::new() };
+    let plan =
+        DomainPlan { kvm: true, host: HostParts { cpu: Some(model), ..HostParts::default() }, ..plan() };
+    let seen = DomainShape { cpu_mode: Some(CpuMode::Flexible), ..same() };
+    let waits = pending(&plan, &domain(&plan, seen.clone(), VmState::Running));
+    assert_eq!(waits, ["processor: Westmere +pcid (now the host's own)"]);
+    assert_eq!(drift_of(&plan, seen.clone(), VmState::Running), Vec::<String>::new());
+    assert_eq!(drift_of(&plan, seen.clone(), VmState::Off).len(), 1, "it is defined again");
+    let has = DomainShape { cpu_model: Some("Westmere +pcid".into()), ..seen.clone() };
+    assert_eq!(pending(&plan, &domain(&plan, has, VmState::Running)), Vec::<String>::new());
+    let performance = DomainPlan { cpu_mode: CpuMode::Performance, ..plan.clone() };
+    let bound = DomainShape { cpu_mode: Some(CpuMode::Performance), ..seen.clone() };
+    assert_eq!(drift_of(&performance, bound, VmState::Off), Vec::<String>::new());
+    let emulated = DomainPlan { kvm: false, ..plan };
+    assert_eq!(
+        drift_of(&emulated, DomainShape { cpu_mode: None, ..seen }, VmState::Off),
+        Vec::<String>::new()
+    );
 }

@@ -31,6 +31,13 @@ impl Element {
         self.attributes.push((Cow::Borrowed(name), value.to_string()));
         self
     }
+    /// Adds an attribute, when there is a value.
+    pub fn with_some(self, name: &'static str, value: Option<impl ToString>) -> Self {
+        match value {
+            Some(value) => self.with(name, value),
+            None => self,
+        }
+    }
     /// Adds a child.
     pub fn holding(mut self, child: Element) -> Self {
         self.children.push(child);

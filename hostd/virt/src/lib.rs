@@ -22,11 +22,13 @@ mod element;
 mod error;
 mod event;
 mod facets;
+mod host_device;
 mod kvm;
 mod lifecycle;
 mod load;
 mod observe;
 mod offers;
+mod offers_cpu;
 mod picture;
 mod plan;
 mod process;
@@ -48,7 +50,10 @@ pub use kvm::{kvm_probe_child, probe_kvm};
 pub use load::SeenLoad;
 pub use observe::SeenDomain;
 pub use offers::{Offer, Offers};
-pub use plan::{Consoles, DiskSource, DomainPlan, DomainShape, NicSource, SeenDisk, SeenNic, VirtSettings};
+pub use plan::{
+    Consoles, DiskSource, DomainPlan, DomainShape, HostParts, HostSource, NicSource, SeenDisk, SeenNic,
+    VirtSettings,
+};
 
 use connection::{Connector, Shared};
 use std::sync::Arc;

@@ -55,6 +55,12 @@ impl Hypervisor {
     pub fn offers(&self) -> Offers {
         locked(&self.shared.offers).clone()
     }
+
+    /// What libvirt says of the processor for guests on hardware virtualization (`kvm`) or in emulation; none until it
+    /// has told. Asked once for each session, too.
+    pub fn cpu(&self, kvm: bool) -> Option<HostCpu> {
+        locked(&self.shared.cpus)[usize::from(kvm)].clone()
+    }
 }
 
 /// Asks libvirt.

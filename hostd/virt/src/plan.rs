@@ -2,8 +2,13 @@
 
 use crate::facets::Facets;
 use hostd_types::{
+<<<<<<< HEAD
     BootDevice, CpuMode, CpuTopology, DiskBus, DiskFormat, DiskOptions, Firmware, GuestOs, Headroom,
     NicModel, NicOptions, VmId, VmOptions, VolumeId,
+=======
+    BootDevice, CpuMode, CpuModel, CpuTopology, DiskBus, DiskFormat, Firmware, GuestOs, Headroom, HostDevice,
+    NicModel, VmId, VolumeId,
+>>>>>>> wt-passthrough
 };
 use std::path::PathBuf;
 
@@ -60,6 +65,28 @@ pub struct NicSource {
     pub changing: bool,
 }
 
+/// A device of the host in a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostSource {
+    /// The device.
+    pub device: HostDevice,
+    /// Bus and number of a USB device at this moment; none while it is not plugged in.
+    pub usb: Option<(u32, u32)>,
+    /// A change of it is under way: a machine that runs may have it or not.
+    pub changing: bool,
+}
+
+/// What of the host itself goes into a domain.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HostParts {
+    /// The processor that the mode Flexible shows; none: the one nearest to this host's.
+    pub cpu: Option<CpuModel>,
+    /// Devices that the machine has for itself.
+    pub devices: Vec<HostSource>,
+    /// Devices that are not its own any more; a machine that runs may still have them.
+    pub leaving: Vec<HostSource>,
+}
+
 /// Everything a domain's XML is made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DomainPlan {
@@ -105,6 +132,8 @@ pub struct DomainPlan {
     pub leaving_disks: Vec<DiskSource>,
     /// Cards that are not its own any more; a machine that runs may still have them.
     pub leaving_nics: Vec<NicSource>,
+    /// What of the host itself it has.
+    pub host: HostParts,
 }
 
 /// A disk of a definition.
@@ -140,6 +169,8 @@ pub struct DomainShape {
     pub cpus_given: Option<u32>,
     /// What the guest sees of the processor, when the definition says it: an emulated one has a made-up processor.
     pub cpu_mode: Option<CpuMode>,
+    /// The processor that Quantix chose for the mode Flexible; none: the host's own, or not made by Quantix.
+    pub cpu_model: Option<String>,
     /// How the CPUs are arranged, when the definition says it.
     pub topology: Option<CpuTopology>,
     /// The machine type.
@@ -160,8 +191,13 @@ pub struct DomainShape {
     pub cdrom: Option<PathBuf>,
     /// Its network cards.
     pub nics: Vec<SeenNic>,
+<<<<<<< HEAD
     /// Options of its hardware, by name.
     pub facets: Facets,
+=======
+    /// Devices of the host, by their alias; those that Quantix did not put in, by their place.
+    pub host_devices: Vec<String>,
+>>>>>>> wt-passthrough
 }
 
 /// Where a running machine's consoles are; each is absent when the machine is off or its definition has none.

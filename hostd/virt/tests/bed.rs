@@ -71,6 +71,7 @@ impl Bed {
             nics: Vec::new(),
             leaving_disks: Vec::new(),
             leaving_nics: Vec::new(),
+            host: hostd_virt::HostParts::default(),
         }
     }
 

@@ -1,8 +1,8 @@
 //! A machine's life on a real libvirtd and QEMU.
 
 use crate::bed::{Bed, GREETING, until};
-use hostd_types::{DiskBus, Firmware, NicModel, VmState};
-use hostd_virt::{DomainPlan, NicSource, VirtError, drift, outdated};
+use hostd_types::{DiskBus, Firmware, HostDevice, KnownBy, NicModel, VmState};
+use hostd_virt::{DomainPlan, HostParts, HostSource, NicSource, VirtError, drift, outdated};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -226,4 +226,38 @@ async fn a_domain_of_somebody_else_is_seen_as_such() {
     assert_eq!(bed.hypervisor.consoles(id).await.expect("consoles"), hostd_virt::Consoles::default());
     bed.host.run_inside("virsh", &["-q", "destroy", "other"]).expect("gone");
     assert!(bed.find(id).await.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn devices_of_the_host_are_taken_into_a_definition_and_a_start_without_them_fails() {
+    let Some(bed) = Bed::start().await else { return };
+    let ids = || ("0781".to_owned(), "5581".to_owned());
+    let (vendor_id, product_id) = ids();
+    let pci = KnownBy::Pci { address: "0000:fe:00.0".into(), vendor_id, product_id };
+    let (vendor_id, product_id) = ids();
+    let usb = KnownBy::UsbPort { port: "9-2.3".into(), vendor_id, product_id };
+    let source = |id: &str, known_by, usb| HostSource {
+        device: HostDevice { id: id.into(), name: "none that is there".into(), known_by },
+        usb,
+        changing: false,
+    };
+    let devices = vec![source("pci-0000:fe:00.0", pci, None), source("usb-9-2.3", usb, Some((9, 99)))];
+    let plan = DomainPlan { host: HostParts { devices, ..HostParts::default() }, ..bed.plan("passed") };
+    bed.hypervisor.define(&plan).await.expect("libvirt takes it");
+    let seen = bed.seen(plan.vm).await;
+    assert_eq!(seen.shape.host_devices, ["ua-pci-0000-fe-00-0", "ua-usb-9-2-3"]);
+    assert_eq!(drift(&plan, &seen), Vec::<String>::new());
+    let refused = bed.hypervisor.start_domain(plan.vm).await.expect_err("nothing is taken in their place");
+    assert!(matches!(refused, VirtError::Call { .. }), "{refused:?}");
+    assert_eq!(bed.seen(plan.vm).await.state, VmState::Off);
+
+    // Of a machine that runs: refused, and what is not there is out.
+    let bare = bed.plan("bare");
+    bed.hypervisor.define(&bare).await.expect("define");
+    bed.hypervisor.start_domain(bare.vm).await.expect("start");
+    let stick = &plan.host.devices[1];
+    bed.hypervisor.plug_host_device(bare.vm, stick).await.expect_err("it is not there");
+    bed.hypervisor.unplug_host_device(bare.vm, stick).await.expect("it is out");
+    assert_eq!(drift(&bare, &bed.seen(bare.vm).await), Vec::<String>::new());
+    bed.hypervisor.destroy(bare.vm).await.expect("force off");
 }

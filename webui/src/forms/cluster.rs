@@ -9,6 +9,8 @@ use hostd_types::{ClusterRecord, Problem};
 pub(crate) struct ClusterForm {
     pub(crate) name: String,
     pub(crate) voters: String,
+    /// The chosen processor; empty: what all hosts can run.
+    pub(crate) cpu_model: String,
     /// Seconds a new join token is valid.
     pub(crate) valid_s: String,
     /// A join token of another cluster.
@@ -21,6 +23,7 @@ impl ClusterForm {
         Self {
             name: cluster.map(|c| c.spec.name.clone()).unwrap_or_default(),
             voters: cluster.map(|c| c.spec.voters.to_string()).unwrap_or_default(),
+            cpu_model: cluster.and_then(|c| c.spec.cpu_model.clone()).unwrap_or_default(),
             valid_s: "3600".into(),
             token: String::new(),
         }
@@ -32,6 +35,7 @@ impl ClusterForm {
         Self {
             name: or("name", now.name),
             voters: or("voters", now.voters),
+            cpu_model: or("model", now.cpu_model),
             valid_s: or("valid_s", now.valid_s),
             // A token copied from a narrow window may have line breaks in it.
             token: fields.text("token").split_whitespace().collect(),
@@ -46,6 +50,10 @@ impl ClusterForm {
             voters: (voters != cluster.spec.voters).then_some(voters),
         };
         reading.done(edit)
+    }
+    /// The processor that was chosen.
+    pub(crate) fn choose_cpu(&self) -> ClusterCommand {
+        ClusterCommand::ChooseCpu { model: Some(self.cpu_model.clone()).filter(|model| !model.is_empty()) }
     }
     /// Seconds the new token is valid.
     pub(crate) fn valid(&self) -> Result<u32, Problem> {
@@ -70,6 +78,10 @@ mod tests {
         let form = ClusterForm::read(&fields, Some(&record));
         assert_eq!((form.name.as_str(), form.token.as_str()), ("rack", "qxj1_abcd"));
         assert_eq!(form.edit(&record), Ok(ClusterCommand::Edit { name: None, voters: Some(3) }));
+        assert_eq!(form.choose_cpu(), ClusterCommand::ChooseCpu { model: None });
+        let chosen =
+            ClusterForm::read(&Fields::new(vec![("model".into(), "Westmere".into())]), Some(&record));
+        assert_eq!(chosen.choose_cpu(), ClusterCommand::ChooseCpu { model: Some("Westmere".into()) });
         let bad = ClusterForm { voters: "many".into(), valid_s: "".into(), ..form };
         assert!(bad.edit(&record).expect_err("no number").at("/voters").is_some());
         assert!(bad.valid().expect_err("no number").at("/valid_s").is_some());

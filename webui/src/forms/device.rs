@@ -2,6 +2,7 @@
 
 use super::disk::DiskForm;
 use super::tuning::{DiskOptionsForm, NicOptionsForm};
+use super::host_device::HostDeviceForm;
 use crate::fields::{Fields, Reading};
 use hostd_types::*;
 
@@ -81,14 +82,15 @@ impl NewNicForm {
 pub(crate) struct DeviceForms {
     pub(crate) disk: DiskForm,
     pub(crate) nic: NewNicForm,
-    /// Which of them was sent and refused: `disk` or `nic`.
+    pub(crate) host_device: HostDeviceForm,
+    /// Which of them was sent and refused: `disk`, `nic` or `host-device`.
     pub(crate) open: &'static str,
 }
 
 impl Default for DeviceForms {
     fn default() -> Self {
         let nic = NewNicForm { model: "virtio".into(), ..NewNicForm::default() };
-        Self { disk: DiskForm::default(), nic, open: "" }
+        Self { disk: DiskForm::default(), nic, host_device: HostDeviceForm::default(), open: "" }
     }
 }
 
@@ -114,6 +116,11 @@ impl DeviceForms {
     pub(crate) fn nic(&mut self, fields: &Fields) -> Result<DeviceChange, Problem> {
         (self.open, self.nic) = ("nic", NewNicForm::read(fields));
         Ok(DeviceChange::AttachNic { nic: self.nic.nic()? })
+    }
+    /// The device of the host that was asked for.
+    pub(crate) fn host_device(&mut self, fields: &Fields) -> Result<DeviceChange, Problem> {
+        (self.open, self.host_device) = ("host-device", HostDeviceForm::read(fields));
+        self.host_device.change()
     }
 }
 

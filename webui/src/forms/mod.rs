@@ -8,6 +8,7 @@ pub(crate) mod customize;
 pub(crate) mod device;
 pub(crate) mod disk;
 pub(crate) mod filing;
+pub(crate) mod host_device;
 pub(crate) mod link;
 pub(crate) mod network;
 pub(crate) mod options;

@@ -16,7 +16,8 @@ use axum::response::{IntoResponse, Redirect, Response};
 use hostd_core::{ClusterView, Condition, Liveness, MemberView, NeighboursView, NewJoinToken};
 use hostd_types::command::ClusterCommand;
 use hostd_types::{
-    ClusterRecord, Command, HostId, HostRole, JoinToken, JoinTokenId, Problem, RotationPhase, Timestamp,
+    ClusterRecord, Command, CpuBaseline, HostId, HostRole, JoinToken, JoinTokenId, Problem, RotationPhase,
+    Timestamp,
 };
 
 /// The page, and once a fresh token.
@@ -30,6 +31,8 @@ pub(crate) struct ClusterPage {
     pub(crate) fresh: Option<NewJoinToken>,
     pub(crate) neighbours: NeighboursView,
     pub(crate) form: ClusterForm,
+    /// The processor that flexible machines see.
+    pub(crate) cpu: CpuBaseline,
     pub(crate) now: Timestamp,
 }
 page!(ClusterPage, refusal);
@@ -132,6 +135,7 @@ pub(crate) async fn respond(
         view,
         fresh,
         neighbours: visit.core.neighbours().await.or_page(visit)?,
+        cpu: visit.core.cpu_baseline().await.or_page(visit)?,
         now: Timestamp::now(),
     }))
 }
@@ -170,6 +174,16 @@ pub(crate) async fn edit(submission: Submission) -> Answer {
         Err(problem) => problem,
     };
     respond(visit, Some(form), None, Some(problem)).await
+}
+
+/// `POST /cluster/cpu`: the processor that machines in the CPU mode Flexible see.
+pub(crate) async fn choose_cpu(submission: Submission) -> Answer {
+    let visit = &submission.visit;
+    let form = ClusterForm::read(&submission.fields, record(visit)?.as_ref());
+    match submission.submit(Command::Cluster(form.choose_cpu())).await {
+        Ok(_) => Ok(Flash::good("Saved. Machines get it at their next start.").then("/cluster")),
+        Err(problem) => respond(visit, Some(form), None, Some(problem)).await,
+    }
 }
 
 /// `POST /cluster/tokens`: the answer itself shows the token; no redirect could carry it.

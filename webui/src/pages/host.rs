@@ -14,7 +14,8 @@ use hostd_core::watchdog::Watchdog;
 use hostd_core::{ClusterHealth, HostView, MemberView};
 use hostd_types::command::HostCommand;
 use hostd_types::{
-    Acceleration, Command, HostId, HostRole, ListParams, NicFacts, PAGE_MAX, Problem, ProblemKind, Vm,
+    Acceleration, Command, HostDevices, HostId, HostRole, ListParams, NicFacts, PAGE_MAX, Problem,
+    ProblemKind, Vm,
 };
 
 /// The page.
@@ -28,6 +29,8 @@ pub(crate) struct HostPage {
     pub(crate) health: ClusterHealth,
     /// As a member, when there are others.
     pub(crate) member: Option<MemberView>,
+    /// What is on its buses; none when it does not tell.
+    pub(crate) devices: Option<HostDevices>,
 }
 page!(HostPage);
 
@@ -78,6 +81,7 @@ async fn respond(visit: Visit, id: HostId) -> Answer {
         }
         Err(problem) => return Err(visit.failed(problem)),
     };
+    let devices = core.host_devices(id).await.ok();
     let samples = core.host_samples(id).await.unwrap_or_default();
     let members = core.cluster_view().await.or_page(&visit)?.members;
     let member = members.into_iter().find(|member| member.host.id == id);
@@ -93,6 +97,7 @@ async fn respond(visit: Visit, id: HostId) -> Answer {
         ],
         health: if here { core.cluster_health().await } else { ClusterHealth::default() },
         member: member.filter(|_| visit.frame.places.several()),
+        devices,
         host,
     }))
 }

@@ -36,7 +36,7 @@ async fn add(
         Err(problem) => problem,
     };
     let detail = visit.core.vm_detail(id).await.or_page(visit)?;
-    let choices = Choices::load(visit, detail.vm.spec.host).await?;
+    let choices = Choices::with_devices(visit, detail.vm.spec.host).await?;
     let form = EditForm::of(&detail.vm);
     Ok(answer(&HardwarePage { devices, ..page_of(visit, detail, form, choices, Some(problem)) }))
 }
@@ -53,6 +53,11 @@ pub(crate) async fn attach_disk(Path(id): Path<String>, submission: Submission) 
 /// `POST /vms/{id}/nics`
 pub(crate) async fn attach_nic(Path(id): Path<String>, submission: Submission) -> Answer {
     add(submission, &id, "The network card is being attached.", |forms, sent| forms.nic(&sent.fields)).await
+}
+
+/// `POST /vms/{id}/host-devices`
+pub(crate) async fn attach_host_device(Path(id): Path<String>, submission: Submission) -> Answer {
+    add(submission, &id, "The device is being attached.", |forms, sent| forms.host_device(&sent.fields)).await
 }
 
 /// Changes what is there: back to the page with what was said, or with the refusal.
@@ -110,4 +115,13 @@ pub(crate) async fn detach_nic(Path((id, mac)): Path<(String, String)>, submissi
     let mac = mac.clone();
     change(submission, &id, "The network card is being taken out.", |_| Ok(DeviceChange::DetachNic { mac }))
         .await
+}
+
+/// `POST /vms/{id}/host-devices/{device}/detach`
+pub(crate) async fn detach_host_device(
+    Path((id, device)): Path<(String, String)>,
+    submission: Submission,
+) -> Response {
+    let read = |_: &Submission| Ok(DeviceChange::DetachHostDevice { device });
+    change(submission, &id, "The device is being detached.", read).await
 }

@@ -64,7 +64,7 @@ pub(crate) async fn show(visit: Visit, Path(id): Path<String>) -> Answer {
     let id = visit.id("machine", &id)?;
     let detail = visit.core.vm_detail(id).await.or_page(&visit)?;
     let form = EditForm::of(&detail.vm);
-    let choices = Choices::load(&visit, detail.vm.spec.host).await?;
+    let choices = Choices::with_devices(&visit, detail.vm.spec.host).await?;
     Ok(answer(&page_of(&visit, detail, form, choices, None)))
 }
 
@@ -92,6 +92,6 @@ pub(crate) async fn edit(Path(id): Path<String>, submission: Submission) -> Answ
         }
         Err(problem) => problem,
     };
-    let choices = Choices::load(visit, detail.vm.spec.host).await?;
+    let choices = Choices::with_devices(visit, detail.vm.spec.host).await?;
     Ok(answer(&page_of(visit, detail, form, choices, Some(problem))))
 }

@@ -10,9 +10,9 @@ use crate::visit::{Layout, OrPage, Section, Theme, Visit};
 use askama::Template;
 use axum::extract::Query;
 use hostd_core::{HostView, ImageView, NetworkView, VolumeView};
-use hostd_types::HostId;
 use hostd_types::command::VmCommand;
 use hostd_types::{Command, GuestOs, ImageKind, ListParams, PAGE_MAX, Phase, Problem, ProblemKind, VmId};
+use hostd_types::{HostDevices, HostId};
 use serde::Deserialize;
 
 /// What the form can choose from.
@@ -25,6 +25,8 @@ pub(crate) struct Choices {
     pub(crate) host: Option<HostView>,
     /// Value and path of each folder.
     pub(crate) folders: Vec<(String, String)>,
+    /// What is on the buses of the host; for a machine that exists.
+    pub(crate) devices: HostDevices,
 }
 
 impl Choices {
@@ -47,7 +49,14 @@ impl Choices {
             networks,
             folders: crate::forms::filing::options(&visit.core.folders().await.or_page(visit)?),
             host: visit.core.host_view(host).await.ok(),
+            devices: HostDevices::default(),
         })
+    }
+
+    /// The same with the host's devices; none while it does not tell.
+    pub(crate) async fn with_devices(visit: &Visit, host: HostId) -> Result<Self, crate::error::PageError> {
+        let devices = visit.core.host_devices(host).await.unwrap_or_default();
+        Ok(Self { devices, ..Self::load(visit, host).await? })
     }
 }
 

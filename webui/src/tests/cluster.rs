@@ -21,7 +21,7 @@ pub(crate) fn record(name: &str) -> ClusterRecord {
     ClusterRecord {
         id: ClusterId::new(),
         meta: meta(),
-        spec: ClusterSpec { name: name.into(), voters: 5 },
+        spec: ClusterSpec { name: name.into(), voters: 5, cpu_model: None },
         status: ClusterStatus { level: LEVEL, generation: 1, authorities: vec![authority], rotation: None },
     }
 }
@@ -159,6 +159,23 @@ fn neighbours(text: &str) -> NeighboursView {
     NeighboursView { until, code: Some("1234 5678".into()), tries_left: 3, found: vec![found] }
 }
 
+/// A processor that the last of several hosts limits.
+fn baseline(view: &ClusterView, text: &str) -> CpuBaseline {
+    let ids: Vec<HostId> = view.members.iter().map(|member| member.host.id).collect();
+    let model = CpuModel {
+        name: format!("Haswell-noTSX-IBRS{text}"),
+        requires: vec![format!("md-clear{text}")],
+        disables: vec!["hle".into()],
+    };
+    CpuBaseline {
+        model: (ids.len() > 1).then_some(model),
+        models: vec!["Nehalem".into(), format!("Haswell-noTSX-IBRS{text}")],
+        limited_by: ids.last().copied().into_iter().collect(),
+        emulating: ids.first().copied().into_iter().collect(),
+        ..CpuBaseline::default()
+    }
+}
+
 fn cluster_page(view: ClusterView, text: &str, page: &'static str) -> ClusterPage {
     ClusterPage {
         layout: if text.is_empty() {
@@ -171,6 +188,7 @@ fn cluster_page(view: ClusterView, text: &str, page: &'static str) -> ClusterPag
         fresh: None,
         neighbours: neighbours(text),
         form: ClusterForm::of(view.cluster.as_ref()),
+        cpu: baseline(&view, text),
         view,
         now: Timestamp::now(),
     }
@@ -277,6 +295,7 @@ pub(super) fn cluster_pages(text: &str) -> Pages {
         (
             "host-other",
             html(HostPage {
+                devices: Some(super::host_devices::devices(text)),
                 layout: layout("host", Section::Cluster, text),
                 host: other,
                 charts: vec![],

@@ -58,6 +58,7 @@ fn host_pages() -> Pages {
         (
             "empty-host",
             html(HostPage {
+                devices: Some(HostDevices::default()),
                 layout: quiet("host", Section::Host),
                 host: bare,
                 charts: charts(),

@@ -87,6 +87,7 @@ pub(super) fn choices(text: &str) -> Choices {
         volumes: vec![volume(&format!("data{text}"), None)],
         networks: vec![network(&format!("default{text}"))],
         host: Some(host(text, true)),
+        devices: super::host_devices::devices(text),
         folders: vec![(FolderId::new().to_string(), format!("/Production{text}"))],
     }
 }
@@ -149,6 +150,7 @@ fn single_pages(text: &str) -> Pages {
                 charts: charts(),
                 health,
                 member: None,
+                devices: Some(super::host_devices::devices(text)),
             }),
         ),
         ("login", html(login(None))),

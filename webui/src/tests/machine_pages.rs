@@ -56,7 +56,9 @@ pub(super) fn machine_pages(text: &str) -> Pages {
         })
     };
     let hardware = |state, refusal| {
-        let (layout, detail) = page("vm-hardware", state);
+        let (layout, mut detail) = page("vm-hardware", state);
+        detail.vm.spec.hardware.host_devices = super::host_devices::of_machine(text);
+        detail.missing = vec![format!("Its host has no such device{text}")];
         let form = EditForm::of(&detail.vm);
         let devices = DeviceForms::default();
         html(HardwarePage { layout, refusal, detail, form, choices: choices(text), devices })

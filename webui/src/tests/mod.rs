@@ -5,6 +5,7 @@ pub(crate) mod cluster;
 mod empty_pages;
 mod every_page;
 mod filing_pages;
+mod host_devices;
 mod list_pages;
 mod machine_pages;
 mod markup;

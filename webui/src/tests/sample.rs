@@ -271,6 +271,7 @@ pub(crate) fn detail(name: &str, state: VmState) -> VmDetail {
         newest_machine_type: Some("pc-q35-10.0".into()),
         pending: Vec::new(),
         advice: Vec::new(),
+        missing: Vec::new(),
         vm,
     }
 }
@@ -320,6 +321,7 @@ pub(crate) fn host(text: &str, live: bool) -> HostView {
     let facts = HostFacts {
         cpu: CpuFacts { model: format!("AMD EPYC 7313P{text}"), sockets: 1, cores: 16, threads: 32 },
         memory_bytes: 64 << 30,
+        nodes: vec![super::host_devices::node(0, text), super::host_devices::node(1, text)],
         acceleration: if live {
             Acceleration::Emulation { reason: format!("/dev/kvm is missing{text}") }
         } else {

@@ -19,6 +19,7 @@ pub(crate) fn apply(scope: &mut Scope<'_>, command: &ClusterCommand) -> Step<Don
         }
         ClusterCommand::Raise { level } => raise(scope, *level),
         ClusterCommand::Edit { name, voters } => edit(scope, name.as_ref(), *voters),
+        ClusterCommand::ChooseCpu { model } => choose_cpu(scope, model.as_ref()),
         ClusterCommand::CreateToken { id, secret, expires_at } => {
             join_token::create(scope, *id, secret, *expires_at)
         }
@@ -50,7 +51,7 @@ fn found(
         let detail = format!("This host is in the cluster {} already.", present.spec.name);
         return Err(Problem::wrong_state(detail).into());
     }
-    let spec = ClusterSpec { name: name.to_owned(), voters: VOTERS };
+    let spec = ClusterSpec { name: name.to_owned(), voters: VOTERS, cpu_model: None };
     let level = schema::level(scope.db)?;
     let status = ClusterStatus { level, generation: 0, authorities: vec![authority.clone()], rotation: None };
     let cluster = ClusterRecord { id, meta: scope.created(), spec, status };
@@ -122,6 +123,20 @@ fn recover(scope: &mut Scope<'_>, host: HostId, generation: u64) -> Step<Done> {
     scope.update(&cluster)?;
     let subject = survivor.subject();
     scope.accepted(&subject, format!("goes on alone, generation {generation}"))?;
+    Ok(Done::about(subject))
+}
+
+fn choose_cpu(scope: &mut Scope<'_>, model: Option<&String>) -> Step<Done> {
+    let Some(mut cluster) = scope.cluster()? else {
+        return Err(
+            Problem::wrong_state("This host has no cluster's record yet; try again in a moment.").into()
+        );
+    };
+    cluster.spec.cpu_model = model.cloned();
+    scope.touch(&mut cluster);
+    scope.update(&cluster)?;
+    let subject = cluster.subject();
+    scope.accepted(&subject, model.map_or("what all hosts can run", String::as_str))?;
     Ok(Done::about(subject))
 }
 

@@ -30,6 +30,7 @@ mod vm_create;
 mod vm_customize;
 mod vm_device;
 mod vm_edit;
+mod vm_host_device;
 mod vm_place;
 mod vm_report;
 mod volume;

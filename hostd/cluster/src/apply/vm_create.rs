@@ -72,7 +72,7 @@ pub(crate) fn create(scope: &mut Scope<'_>, id: VmId, host: HostId, asked: &Crea
         nics,
         snapshots: VmSnapshots::default(),
         options: asked.options.clone(),
-        hardware: VmHardware { headroom: asked.headroom, changes: Vec::new() },
+        hardware: VmHardware { headroom: asked.headroom, ..VmHardware::default() },
         power,
         filing: Filing { folder: asked.filing.folder, notes: asked.filing.notes.clone() },
         deleting: None,

@@ -6,7 +6,7 @@
 use super::scope::Scope;
 use super::vm::{check_generation, check_not_deleting, release};
 use super::vm_create::{NewVolume, attach, free_socket};
-use super::{Done, Step};
+use super::{Done, Step, vm_host_device};
 use hostd_types::*;
 
 pub(crate) fn change(
@@ -38,6 +38,10 @@ pub(crate) fn change(
         DeviceChange::AttachNic { nic } => attach_nic(scope, &mut vm, nic)?,
         DeviceChange::EditNic { mac, edit } => edit_nic(scope, &mut vm, mac, edit)?,
         DeviceChange::DetachNic { mac } => detach_nic(&mut vm, mac)?,
+        DeviceChange::AttachHostDevice { found, .. } => {
+            vm_host_device::attach(scope, &mut vm, found.as_ref())?
+        }
+        DeviceChange::DetachHostDevice { device } => vm_host_device::detach(&mut vm, device)?,
     };
     vm.spec.hardware.changes.push(DeviceRequest { task: scope.entry.task, late: false, work });
     scope.touch(&mut vm);
@@ -56,7 +60,7 @@ fn keep_places(spec: &mut VmSpec) {
 }
 
 /// Refuses a second change of one device while the first is under way.
-fn check_free(vm: &Vm, about: impl Fn(&DeviceWork) -> bool, what: &str) -> Step {
+pub(super) fn check_free(vm: &Vm, about: impl Fn(&DeviceWork) -> bool, what: &str) -> Step {
     if !vm.spec.hardware.changes.iter().any(|request| about(&request.work)) {
         return Ok(());
     }
@@ -91,7 +95,9 @@ fn attach_disk(
         | DeviceWork::EditDisk { .. }
         | DeviceWork::AttachNic { .. }
         | DeviceWork::EditNic { .. }
-        | DeviceWork::DetachNic { .. } => None,
+        | DeviceWork::DetachNic { .. }
+        | DeviceWork::AttachHostDevice { .. }
+        | DeviceWork::DetachHostDevice { .. } => None,
     });
     let there = spec.disks.iter().chain(leaving).filter(|other| other.bus == disk.bus);
     disk.slot = Some(free_slot(there.filter_map(|other| other.slot)));
@@ -153,7 +159,9 @@ fn attach_nic(scope: &mut Scope<'_>, vm: &mut Vm, asked: &NewNic) -> Step<(Devic
         | DeviceWork::GrowDisk { .. }
         | DeviceWork::EditDisk { .. }
         | DeviceWork::AttachNic { .. }
-        | DeviceWork::EditNic { .. } => None,
+        | DeviceWork::EditNic { .. }
+        | DeviceWork::AttachHostDevice { .. }
+        | DeviceWork::DetachHostDevice { .. } => None,
     });
     let there: Vec<&VmNic> = vm.spec.nics.iter().chain(leaving).collect();
     if there.iter().any(|nic| nic.mac == mac) {
@@ -278,7 +286,9 @@ fn finish(scope: &mut Scope<'_>, vm: &Vm, work: DeviceWork, task: TaskId) -> Ste
         DeviceWork::AttachDisk { .. }
         | DeviceWork::EditDisk { .. }
         | DeviceWork::AttachNic { .. }
-        | DeviceWork::EditNic { .. } => {}
+        | DeviceWork::EditNic { .. }
+        | DeviceWork::AttachHostDevice { .. }
+        | DeviceWork::DetachHostDevice { .. } => {}
     }
     Ok(false)
 }
@@ -329,6 +339,13 @@ fn undo(scope: &mut Scope<'_>, vm: &mut Vm, work: DeviceWork) -> Step {
         }
         DeviceWork::DetachNic { nic, index } => {
             spec.nics.insert((index as usize).min(spec.nics.len()), nic);
+        }
+        DeviceWork::AttachHostDevice { device } => {
+            spec.hardware.host_devices.retain(|there| there.id != device);
+        }
+        DeviceWork::DetachHostDevice { device, index } => {
+            let devices = &mut spec.hardware.host_devices;
+            devices.insert((index as usize).min(devices.len()), device);
         }
     }
     Ok(())

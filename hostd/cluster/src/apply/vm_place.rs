@@ -62,6 +62,7 @@ fn check_portable(scope: &Scope<'_>, vm: &Vm) -> Step {
     if let Some(image) = vm.spec.cdrom {
         parts.push(scope.get::<Image>(image)?.spec.name);
     }
+    parts.extend(vm.spec.hardware.host_devices.iter().map(HostDevice::described));
     if parts.is_empty() {
         return Ok(());
     }

@@ -81,6 +81,15 @@ pub(super) fn change(id: VmId, change: &DeviceChange, now: &Snapshot) -> Result<
             nic_of(vm, mac)?;
             busy(&|work| work.is_about_nic(mac), format!("The card {mac}"))?;
         }
+        DeviceChange::AttachHostDevice { asked, .. } => {
+            crate::devices::check_attach(&mut wrong, asked, vm, &now.devices);
+        }
+        DeviceChange::DetachHostDevice { device } => {
+            let known = vm.spec.hardware.host_devices.iter().find(|known| known.id == *device);
+            let known =
+                known.ok_or_else(|| Problem::not_found("device of the host in this machine", device))?;
+            busy(&|work| work.is_about_host_device(device), format!("The {}", known.described()))?;
+        }
     }
     wrong.done()
 }

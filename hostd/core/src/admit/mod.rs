@@ -78,6 +78,7 @@ pub(crate) fn admit(command: &Command, now: &Snapshot) -> Result<(), Problem> {
         },
         Command::Host(HostCommand::Rename { name, .. }) => host::rename(name),
         Command::Cluster(ClusterCommand::Edit { name, voters }) => cluster::edit(name.as_deref(), *voters),
+        Command::Cluster(ClusterCommand::ChooseCpu { model }) => cluster::choose_cpu(model.as_deref(), now),
         Command::Cluster(
             ClusterCommand::Found { .. }
             | ClusterCommand::Raise { .. }

@@ -147,3 +147,16 @@ pub(crate) fn network(name: &str, mode: NetworkMode) -> Network {
         status: NetworkStatus { phase: Phase::Ready, active: true, fault: None },
     }
 }
+
+/// A host that tells this of its processor.
+pub(crate) fn host(name: &str, cpu: Option<HostCpu>) -> Host {
+    let spec = HostSpec {
+        name: name.into(),
+        node: None,
+        role: HostRole::Host,
+        fence_epoch: 0,
+        leaving: false,
+        state: HostState::New,
+    };
+    Host { id: HostId::new(), meta: meta(), spec, status: HostStatus { cpu, ..HostStatus::default() } }
+}

@@ -33,6 +33,14 @@ pub(super) fn create(asked: &CreateSnapshot, now: &Snapshot) -> Result<(), Probl
 
 /// Why a snapshot has no memory, and the ways out.
 fn no_memory(vm: &Vm) -> String {
+    if let Some(device) = vm.spec.hardware.host_devices.first() {
+        return format!(
+            "{} has the {}, whose state nobody can keep. Take a snapshot of the disks alone (leave include_memory out), or \
+             detach the device first.",
+            vm.spec.name,
+            device.described()
+        );
+    }
     match vm.spec.cpu_mode {
         CpuMode::Performance => "A guest can't go on from a snapshot of its memory in the CPU mode Performance. Take a \
              snapshot of the disks alone (leave include_memory out), or change the mode to Flexible while it is off; this \

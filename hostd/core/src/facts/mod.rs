@@ -5,6 +5,7 @@ mod clock;
 mod cpu;
 mod disk;
 mod load;
+mod node;
 
 pub use address::addresses;
 pub(crate) use clock::Clock;
@@ -96,6 +97,7 @@ impl Core {
             cpu: machine.cpu.clone(),
             memory_bytes: machine.memory_bytes,
             acceleration: self.acceleration().await,
+            nodes: node::list(Path::new("/sys")),
             disks: disk::list(Path::new("/sys")),
             nics,
             pools: self.pool_space().into_iter().collect(),

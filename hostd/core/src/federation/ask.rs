@@ -30,6 +30,8 @@ pub(crate) enum Ask {
     Clock,
     /// What the host sees of itself.
     HostView,
+    /// What is on its buses.
+    HostDevices,
     /// Its load.
     HostSamples,
     /// A machine on it.
@@ -141,6 +143,7 @@ impl Ask {
             Ask::Knock => value(&core.whereabouts().await?),
             Ask::Clock => value(&Timestamp::now()),
             Ask::HostView => value(&core.host_view(core.host()).await?),
+            Ask::HostDevices => value(&core.own_devices(None).await?),
             Ask::HostSamples => value(&core.own_samples()),
             Ask::VmDetail(id) => value(&core.vm_detail(id).await?),
             Ask::VmSamples(id) => value(&core.own_vm_samples(id)),
@@ -172,6 +175,7 @@ impl Ask {
             | Ask::VmLog { .. }
             | Ask::Clock
             | Ask::HostView
+            | Ask::HostDevices
             | Ask::HostSamples
             | Ask::VmDetail(_)
             | Ask::VmSamples(_)

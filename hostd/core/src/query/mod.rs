@@ -1,6 +1,7 @@
 //! Reads: replicated rows joined with what this host sees at this moment.
 
 mod cluster;
+mod cpu;
 mod diagnosis;
 mod folder;
 mod host;

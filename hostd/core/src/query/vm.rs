@@ -3,7 +3,7 @@
 use super::found;
 use crate::error::internal;
 use crate::federation::Ask;
-use crate::{Core, NicView, VmDetail, customize, seed};
+use crate::{Core, NicView, VmDetail, customize, devices, seed};
 use hostd_types::*;
 use std::collections::BTreeMap;
 
@@ -97,8 +97,13 @@ impl Core {
             pending.push("its customization".into());
         }
         let warnings = vm.spec.customization.as_ref().and_then(customize::advice).into_iter().collect();
+        let missing = if here && !vm.spec.hardware.host_devices.is_empty() {
+            devices::missing(&vm, &self.own_devices(Some(id)).await?)
+        } else {
+            Vec::new()
+        };
         let vm = shown(vm);
-        Ok(VmDetail { vm, disks, nics, cdrom, task, newest_machine_type, warnings, pending, advice })
+        Ok(VmDetail { vm, disks, nics, cdrom, task, newest_machine_type, warnings, pending, advice, missing })
     }
 
     async fn nic_view(&self, nic: &VmNic) -> Result<NicView, Problem> {

@@ -57,8 +57,15 @@ impl Core {
             certificate_ends: identity.as_ref().map(|identity| identity.ends()),
             public_key: identity.as_ref().and_then(|identity| Some(identity.public_key().ok()?.to_string())),
             authority: identity.as_ref().and_then(|identity| Some(identity.authority().ok()?.to_string())),
+            cpu: self.own_cpu(),
             trusts: identity.iter().flat_map(|identity| identity.authorities()).filter_map(print).collect(),
         }
+    }
+
+    /// What libvirt says of the processor; none until it is known whether guests run on it.
+    fn own_cpu(&self) -> Option<HostCpu> {
+        let kvm = *self.0.acceleration.get()? == Acceleration::Kvm;
+        self.0.hypervisor.cpu(kvm)
     }
 
     /// Where this host's site is, for join tokens.
@@ -78,6 +85,10 @@ impl Core {
         let mut status = self.host_status();
         status.fit(self.store().level().await?);
         let known = self.store().host(self.host()).await?;
+        if status.cpu.is_none() {
+            // libvirt is away, or was not asked yet: the processor is still the same.
+            status.cpu = known.as_ref().and_then(|host| host.status.cpu.clone());
+        }
         if known.is_none() && self.store().cluster().await?.is_some() {
             // The cluster has removed this host: it comes back by joining, not by a report.
             return Ok(false);
@@ -103,6 +114,10 @@ impl Reconcile for HostReport {
         self.core.0.clock.note(self.core.local()).await?;
         let mut changed = usize::from(self.core.take_name().await?);
         changed += usize::from(self.core.report_host().await?);
+        if self.core.0.acceleration.get().is_none() {
+            self.core.acceleration().await;
+            changed += usize::from(self.core.report_host().await?);
+        }
         Ok(Summary { checked: 1, changed, ..Summary::default() })
     }
 }

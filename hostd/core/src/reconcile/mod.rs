@@ -268,6 +268,7 @@ async fn activate(core: Core) {
                 Ok(()) => {
                     wakes.vms.notify_one();
                     wakes.layers.notify_one();
+                    wakes.host.notify_one();
                     core.0.live.tell(Kind::Host, core.host());
                 }
                 Err(_) => return,

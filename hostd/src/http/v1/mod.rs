@@ -4,11 +4,13 @@ pub mod access;
 pub mod appliance;
 pub mod cluster;
 pub mod console;
+pub mod cpu;
 pub mod diagnosis;
 pub mod filing;
 pub mod folder;
 pub mod guest_os;
 pub mod host;
+mod host_device;
 pub mod image;
 pub mod network;
 pub mod snapshot;
@@ -43,6 +45,8 @@ fn machines<C>(routes: Routes<C>) -> Routes<C> {
         .document(signed, routes!(vm_device::edit_disk, vm_device::detach_disk))
         .document(signed, routes!(vm_device::attach_nic))
         .document(signed, routes!(vm_device::edit_nic, vm_device::detach_nic))
+        .document(signed, routes!(host_device::attach_host_device))
+        .document(signed, routes!(host_device::detach_host_device))
         .document(signed, routes!(vm::list_vm_samples))
         .document(signed, routes!(vm::list_vm_history))
         .document(signed, routes!(vm::list_vm_seconds))
@@ -111,7 +115,9 @@ fn clusters<C>(routes: Routes<C>) -> Routes<C> {
         .document(signed, routes!(host::list_hosts))
         .document(signed, routes!(host::get_host, host::edit_host))
         .document(signed, routes!(host::list_host_samples))
+        .document(signed, routes!(host_device::list_host_devices))
         .document(signed, routes!(cluster::get_cluster, cluster::edit_cluster))
+        .document(signed, routes!(cpu::get_cpu, cpu::choose_cpu))
         .document(signed, routes!(cluster::list_join_tokens, cluster::create_join_token))
         .document(signed, routes!(cluster::revoke_join_token))
         .document(signed, routes!(cluster::preview_join))

@@ -21,7 +21,7 @@ pub struct DetachParams {
     pub delete: bool,
 }
 
-async fn submit(
+pub(super) async fn submit(
     core: &Core,
     ctx: &Ctx,
     headers: &HeaderMap,

@@ -33,6 +33,11 @@ pub enum ClusterCommand {
         /// Most members that vote.
         voters: Option<u8>,
     },
+    /// Choose the named model that machines in the CPU mode Flexible see; none: what all hosts can run.
+    ChooseCpu {
+        /// The model.
+        model: Option<String>,
+    },
     /// Allow one host to join.
     CreateToken {
         /// The token.

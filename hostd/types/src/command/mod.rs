@@ -271,6 +271,7 @@ impl Command {
                 ClusterCommand::Found { .. } => "cluster.found",
                 ClusterCommand::Raise { .. } => "cluster.raise",
                 ClusterCommand::Edit { .. } => "cluster.edit",
+                ClusterCommand::ChooseCpu { .. } => "cluster.choose_cpu",
                 ClusterCommand::CreateToken { .. } => "cluster.create_token",
                 ClusterCommand::RevokeToken { .. } => "cluster.revoke_token",
                 ClusterCommand::Join { .. } => "cluster.join",

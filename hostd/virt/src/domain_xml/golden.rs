@@ -4,7 +4,7 @@ use super::*;
 use crate::definition;
 use crate::drift::drift;
 use crate::observe::SeenDomain;
-use crate::plan::{DiskSource, NicSource};
+use crate::plan::{DiskSource, HostParts, HostSource, NicSource};
 use hostd_types::*;
 use proptest::prelude::*;
 
@@ -50,6 +50,7 @@ fn plan(kvm: bool) -> DomainPlan {
         nics: vec![nic("52:54:00:00:00:01", NicModel::Virtio), nic("52:54:00:00:00:02", NicModel::E1000)],
         leaving_disks: Vec::new(),
         leaving_nics: Vec::new(),
+        host: HostParts::default(),
     }
 }
 
@@ -156,6 +157,18 @@ fn the_xml_is_as_agreed() {
     };
     assert_golden("headroom.xml", &domain_xml(&roomy, &around(&roomy)));
     assert_golden("options.xml", &domain_xml(&equipped(), &around(&equipped())));
+    let passed = DomainPlan {
+        host: HostParts { devices: host_devices().into(), ..HostParts::default() },
+        ..plan(false)
+    };
+    assert_golden("host-devices.xml", &domain_xml(&passed, &around(&passed)));
+    let model = CpuModel {
+        name: "Skylake-Server-IBRS".into(),
+        requires: vec!["md-clear".into()],
+        disables: vec!["hle".into()],
+    };
+    let common = DomainPlan { host: HostParts { cpu: Some(model), ..HostParts::default() }, ..plan(true) };
+    assert_golden("kvm-common.xml", &domain_xml(&common, &around(&common)));
     let bare = DomainPlan {
         description: String::new(),
         boot: Vec::new(),
@@ -165,6 +178,42 @@ fn the_xml_is_as_agreed() {
         ..plan(false)
     };
     assert_golden("bare.xml", &domain_xml(&bare, &around(&bare)));
+}
+
+/// A card, a USB device that is plugged in and one that is not.
+fn host_devices() -> [HostSource; 3] {
+    let ids = || ("0781".to_owned(), "5581".to_owned());
+    let of = |id: &str, known_by, usb| HostSource {
+        device: HostDevice { id: id.into(), name: "a device".into(), known_by },
+        usb,
+        changing: false,
+    };
+    let pci =
+        KnownBy::Pci { address: "0000:01:00.1".into(), vendor_id: "8086".into(), product_id: "1533".into() };
+    let (vendor_id, product_id) = ids();
+    let port = KnownBy::UsbPort { port: "1-2.3".into(), vendor_id, product_id };
+    let (vendor_id, product_id) = ids();
+    let serial = KnownBy::UsbSerial { serial: "4C53".into(), vendor_id, product_id };
+    [
+        of("pci-0000:01:00.1", pci, None),
+        of("usb-1-2.3", port, Some((1, 7))),
+        of("usb-0781:5581-4C53", serial, None),
+    ]
+}
+
+#[test]
+fn devices_of_the_host_read_back_by_their_alias_and_others_by_their_place() {
+    let planned = DomainPlan {
+        host: HostParts { devices: host_devices().into(), ..HostParts::default() },
+        ..plan(false)
+    };
+    let xml = domain_xml(&planned, &around(&planned));
+    let aliases = ["ua-pci-0000-01-00-1", "ua-usb-1-2-3", "ua-usb-0781-5581-4C53"];
+    assert_eq!(definition::read(&xml).expect("readable").shape.host_devices, aliases);
+    let foreign = "<domain><devices><hostdev type='pci'><source><address domain='0x0000' bus='0x02' slot='0x00' \
+        function='0x0'/></source><alias name='hostdev0'/></hostdev></devices></domain>";
+    let seen = definition::read(foreign).expect("readable").shape.host_devices;
+    assert_eq!(seen, ["pci 0x0000:0x02:0x00:0x0"]);
 }
 
 proptest! {

@@ -4,14 +4,16 @@ mod device;
 mod display;
 #[cfg(test)]
 mod golden;
+mod host_device;
 mod options;
 
 use crate::element::{Element, element};
 use crate::plan::DomainPlan;
-use hostd_types::{BootDevice, CpuMode, CpuTopology, Firmware, default_boot};
+use hostd_types::{BootDevice, CpuMode, CpuModel, CpuTopology, Firmware, default_boot};
 use std::path::{Path, PathBuf};
 
 pub use device::{card, cdrom, disk, scsi_controller, target};
+pub use host_device::{host_device, seen as seen_host_devices};
 pub use options::{CPU_PERIOD, limit_values, quota};
 
 /// Namespace of our element in a domain's metadata.
@@ -81,7 +83,8 @@ pub fn domain(plan: &DomainPlan, around: &Surroundings) -> Element {
                 element("quantix:domain")
                     .with("xmlns:quantix", NAMESPACE)
                     .with("generation", plan.generation)
-                    .with("cpus", plan.cpus),
+                    .with("cpus", plan.cpus)
+                    .with_some("cpu", shown_cpu(plan).map(|cpu| cpu.label())),
             ),
         );
     if !plan.description.is_empty() {
@@ -176,11 +179,33 @@ fn hyper_v() -> Element {
         .holding_all(["vpindex", "runtime", "synic", "stimer", "reset", "frequencies"].map(on))
 }
 
+/// The processor that all hosts can run, where the machine sees it.
+pub fn shown_cpu(plan: &DomainPlan) -> Option<&CpuModel> {
+    plan.host.cpu.as_ref().filter(|_| plan.kvm && plan.cpu_mode == CpuMode::Flexible)
+}
+
+/// A named model: refused rather than replaced by another one.
+fn named_cpu(model: &CpuModel) -> Element {
+    let feature = |policy: &'static str| {
+        move |name: &String| element("feature").with("policy", policy).with("name", name)
+    };
+    element("cpu")
+        .with("mode", "custom")
+        .with("match", "exact")
+        .with("check", "partial")
+        .holding(element("model").with("fallback", "forbid").saying(&model.name))
+        .holding_all(model.requires.iter().map(feature("require")))
+        .holding_all(model.disables.iter().map(feature("disable")))
+}
+
 fn cpu(plan: &DomainPlan) -> Element {
     let cpu = match (plan.kvm, plan.cpu_mode) {
         // There is no processor of the host's to show.
         (false, _) => element("cpu").with("mode", "maximum").with("check", "none"),
-        (true, CpuMode::Flexible) => element("cpu").with("mode", "host-model").with("check", "partial"),
+        (true, CpuMode::Flexible) => match shown_cpu(plan) {
+            Some(model) => named_cpu(model),
+            None => element("cpu").with("mode", "host-model").with("check", "partial"),
+        },
         // Also what keeps a guest from moving, such as the invariant clock.
         (true, CpuMode::Performance) => {
             element("cpu").with("mode", "host-passthrough").with("check", "none").with("migratable", "off")
@@ -213,7 +238,7 @@ fn devices(plan: &DomainPlan, around: &Surroundings) -> Element {
     let order = boot_order(plan);
     let disks = device::disks(plan, &around.direct, &order.disks);
     element("devices")
-        .holding_all(device::controllers(plan, STANDARD_PORTS + SPARE_PORTS))
+        .holding_all(device::controllers(plan, STANDARD_PORTS + SPARE_PORTS + host_device::ports(plan)))
         .holding_all(disks)
         .holding(device::cdrom(plan.cdrom.as_deref(), order.cdrom))
         .holding_all(plan.seed.then(|| device::seed(plan, &around.seed())))
@@ -224,6 +249,7 @@ fn devices(plan: &DomainPlan, around: &Surroundings) -> Element {
         .holding_all(options::channels(&plan.options, around))
         .holding_all(display::screen(&plan.options.video, around))
         .holding(display::tablet())
+        .holding_all(host_device::host_devices(plan))
         .holding(element("panic").with("model", "isa"))
         .holding(element("memballoon").with("model", "virtio").with("freePageReporting", "on"))
         .holding_all(options::devices(&plan.options))

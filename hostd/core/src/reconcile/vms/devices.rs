@@ -11,7 +11,7 @@ use crate::Core;
 use crate::error::{disk, virt};
 use hostd_types::command::VmCommand;
 use hostd_types::*;
-use hostd_virt::{DiskSource, DomainPlan, NicSource, SeenDomain, VirtError};
+use hostd_virt::{DiskSource, DomainPlan, HostSource, NicSource, SeenDomain, VirtError};
 use std::time::{Duration, Instant};
 
 /// Time a guest has to let go of a device before the task fails.
@@ -93,6 +93,11 @@ pub(super) fn changes<'a>(
                 limited && card.is_some_and(|c| c.bridge == nic.bridge && c.plugged == nic.plugged);
             change.hot = nic.model.hot_plugs();
         }
+        let host_devices = plan.host.devices.iter().chain(&plan.host.leaving);
+        if let Some(source) = host_devices.clone().find(|s| request.work.is_about_host_device(&s.device.id)) {
+            change.there = seen.host_devices.contains(&source.device.alias());
+            change.hot = source.device.hot_plugs();
+        }
         if let DeviceWork::AttachDisk { volume, .. } | DeviceWork::GrowDisk { volume, .. } = &request.work {
             change.disk = wanted.disk(core, *volume);
         }
@@ -142,14 +147,18 @@ fn step(change: &Change<'_>, on: bool, name: &str) -> Option<Step> {
         Wait::Over => later(Some(refused(&request.work, name))),
     };
     match &request.work {
-        DeviceWork::AttachDisk { .. } | DeviceWork::AttachNic { .. } => match disk {
+        DeviceWork::AttachDisk { .. }
+        | DeviceWork::AttachNic { .. }
+        | DeviceWork::AttachHostDevice { .. } => match disk {
             Disk::Making | Disk::Missing => None,
             Disk::Failed(problem) => end(ChangeEnd::Failed { problem: problem.clone() }),
             Disk::Ready if *there || (on && !hot) => end(ChangeEnd::Done),
             Disk::Ready if on => act(),
             Disk::Ready => None,
         },
-        DeviceWork::DetachDisk { .. } | DeviceWork::DetachNic { .. } => match (there, on) {
+        DeviceWork::DetachDisk { .. }
+        | DeviceWork::DetachNic { .. }
+        | DeviceWork::DetachHostDevice { .. } => match (there, on) {
             (false, _) => end(ChangeEnd::Done),
             (true, true) if *hot => act(),
             (true, true) => later(None),
@@ -169,7 +178,9 @@ fn step(change: &Change<'_>, on: bool, name: &str) -> Option<Step> {
 fn refused(work: &DeviceWork, name: &str) -> Problem {
     let seconds = RELEASE.as_secs();
     let detail = match work {
-        DeviceWork::DetachDisk { .. } | DeviceWork::DetachNic { .. } => format!(
+        DeviceWork::DetachDisk { .. }
+        | DeviceWork::DetachNic { .. }
+        | DeviceWork::DetachHostDevice { .. } => format!(
             "The guest of {name} did not let go of the device within {seconds} s. It goes when the guest lets go of it, at the \
              latest at the next power-off."
         ),
@@ -177,7 +188,8 @@ fn refused(work: &DeviceWork, name: &str) -> Problem {
         | DeviceWork::GrowDisk { .. }
         | DeviceWork::EditDisk { .. }
         | DeviceWork::AttachNic { .. }
-        | DeviceWork::EditNic { .. } => format!(
+        | DeviceWork::EditNic { .. }
+        | DeviceWork::AttachHostDevice { .. } => format!(
             "The QEMU of {name} does not answer. The change is tried again, and applies at the latest at the next power-off."
         ),
     };
@@ -191,10 +203,12 @@ impl Work {
             DeviceWork::AttachDisk { .. }
             | DeviceWork::EditDisk { .. }
             | DeviceWork::AttachNic { .. }
-            | DeviceWork::EditNic { .. } => !request.late,
-            DeviceWork::DetachDisk { .. } | DeviceWork::DetachNic { .. } | DeviceWork::GrowDisk { .. } => {
-                false
-            }
+            | DeviceWork::EditNic { .. }
+            | DeviceWork::AttachHostDevice { .. } => !request.late,
+            DeviceWork::DetachDisk { .. }
+            | DeviceWork::DetachNic { .. }
+            | DeviceWork::GrowDisk { .. }
+            | DeviceWork::DetachHostDevice { .. } => false,
         };
         self.vm.spec.hardware.changes.iter().find(adds).map(|request| request.task)
     }
@@ -224,6 +238,12 @@ impl Work {
         all.find(|nic| work.is_about_nic(&nic.mac)).ok_or_else(gone)
     }
 
+    fn planned_host_device(&self, work: &DeviceWork) -> Result<&HostSource, Problem> {
+        let plan = self.domain_plan()?;
+        let mut all = plan.host.devices.iter().chain(&plan.host.leaving);
+        all.find(|source| work.is_about_host_device(&source.device.id)).ok_or_else(gone)
+    }
+
     /// Does what the change `task` needs now.
     pub(super) async fn device(&self, task: TaskId, on: bool) -> Result<(), Problem> {
         let changes = &self.vm.spec.hardware.changes;
@@ -236,7 +256,9 @@ impl Work {
             | DeviceWork::EditDisk { .. }
             | DeviceWork::AttachNic { .. }
             | DeviceWork::EditNic { .. }
-            | DeviceWork::DetachNic { .. } => None,
+            | DeviceWork::DetachNic { .. }
+            | DeviceWork::AttachHostDevice { .. }
+            | DeviceWork::DetachHostDevice { .. } => None,
         };
         if let DeviceWork::GrowDisk { size_bytes, .. } = work {
             return self.grow(task, self.planned_disk(work)?, *size_bytes, on).await;
@@ -248,6 +270,18 @@ impl Work {
             DeviceWork::DetachNic { .. } => hypervisor.unplug_nic(id, self.planned_nic(work)?).await,
             DeviceWork::EditNic { .. } => hypervisor.update_nic(id, self.planned_nic(work)?).await,
             DeviceWork::EditDisk { .. } => hypervisor.limit_disk(id, self.planned_disk(work)?).await,
+            DeviceWork::AttachHostDevice { .. } => {
+                let source = self.planned_host_device(work)?;
+                if source.usb.is_none() {
+                    let detail = format!("The host has no {} any more.", source.device.described());
+                    let problem = Problem::new(ProblemKind::Unavailable, detail);
+                    return self.end_change(task, ChangeEnd::Failed { problem }).await;
+                }
+                hypervisor.plug_host_device(id, source).await
+            }
+            DeviceWork::DetachHostDevice { .. } => {
+                hypervisor.unplug_host_device(id, self.planned_host_device(work)?).await
+            }
             DeviceWork::GrowDisk { .. } => Ok(()),
         };
         let patience = if request.late { AGAIN } else { RELEASE };
@@ -314,7 +348,7 @@ fn asked_before(error: &VirtError) -> bool {
 /// Every slot for devices that come while it runs is taken.
 fn no_slot(error: &VirtError, name: &str) -> Option<Problem> {
     let VirtError::Call { message, .. } = error else { return None };
-    if !message.contains("PCI slots") && !message.contains("PCI controller") {
+    if !["PCI slots", "PCI controller", "free USB ports"].iter().any(|sign| message.contains(sign)) {
         return None;
     }
     let detail = format!(

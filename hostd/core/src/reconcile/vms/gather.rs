@@ -1,9 +1,9 @@
 //! What is wanted of this host's machines, with everything they are made of, read at once.
 
 use super::plan::{Disk, Parts, disks};
-use crate::Core;
+use crate::{Core, devices};
 use hostd_types::*;
-use hostd_virt::{DiskSource, DomainPlan, NicSource};
+use hostd_virt::{DiskSource, DomainPlan, HostParts, NicSource};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -17,6 +17,10 @@ pub(super) struct Wanted {
     taking: HashMap<VmId, Snapshot>,
     tasks: Vec<Task>,
     kvm: bool,
+    /// The processor that machines in the mode Flexible see; none: this host's own.
+    cpu: Option<CpuModel>,
+    /// What is on the host's buses, when a machine has something of it.
+    devices: Option<HostDevices>,
     /// All members know that settings may wait for the next power-off.
     pub waits_known: bool,
 }
@@ -38,7 +42,16 @@ impl Wanted {
         let networks = store.networks_on(host).await?;
         let unsettled = store.unsettled_snapshots_on(host).await?;
         let taking = unsettled.into_iter().filter(|snapshot| snapshot.status.phase == Phase::Creating);
+        let devices = if vms.iter().any(devices::concerns) {
+            // What can't be read is not there for now.
+            let read = core.own_devices(None).await;
+            read.inspect_err(|problem| tracing::warn!(%problem, "the host's devices can't be read")).ok()
+        } else {
+            None
+        };
         Ok(Self {
+            cpu: core.cpu_baseline().await?.model,
+            devices,
             vms,
             volumes: volumes.into_iter().map(|volume| (volume.id, volume)).collect(),
             networks: networks.into_iter().map(|network| (network.id, network)).collect(),
@@ -75,17 +88,22 @@ impl Wanted {
         let slots = disk_slots(&vm.spec.disks);
         let disks = vm.spec.disks.iter().zip(slots).filter(|(disk, _)| !self.is_coming(vm, disk.volume));
         let (mut leaving_disks, mut leaving_nics) = (Vec::new(), Vec::new());
+        let device = |known: &HostDevice| devices::source(known, vm, self.devices.as_ref());
+        let own = vm.spec.hardware.host_devices.iter().map(device).collect();
+        let mut host = HostParts { devices: own, cpu: self.cpu.clone(), ..HostParts::default() };
         for request in changes {
             match &request.work {
                 DeviceWork::DetachDisk { disk, .. } => {
                     leaving_disks.extend(source(disk, disk.slot.unwrap_or_default()));
                 }
                 DeviceWork::DetachNic { nic, .. } => leaving_nics.extend(card(nic)),
+                DeviceWork::DetachHostDevice { device: known, .. } => host.leaving.push(device(known)),
                 DeviceWork::AttachDisk { .. }
                 | DeviceWork::GrowDisk { .. }
                 | DeviceWork::EditDisk { .. }
                 | DeviceWork::AttachNic { .. }
-                | DeviceWork::EditNic { .. } => {}
+                | DeviceWork::EditNic { .. }
+                | DeviceWork::AttachHostDevice { .. } => {}
             }
         }
         Some(DomainPlan {
@@ -110,6 +128,7 @@ impl Wanted {
             nics: vm.spec.nics.iter().map(card).collect::<Option<_>>()?,
             leaving_disks,
             leaving_nics,
+            host,
         })
     }
 
@@ -128,7 +147,9 @@ impl Wanted {
             | DeviceWork::EditDisk { .. }
             | DeviceWork::AttachNic { .. }
             | DeviceWork::EditNic { .. }
-            | DeviceWork::DetachNic { .. } => false,
+            | DeviceWork::DetachNic { .. }
+            | DeviceWork::AttachHostDevice { .. }
+            | DeviceWork::DetachHostDevice { .. } => false,
         };
         !made && vm.spec.hardware.changes.iter().any(|request| attach(&request.work))
     }
