@@ -15,6 +15,7 @@ pub mod api {
     mod cluster;
     pub mod console;
     mod customize;
+    mod customize_fields;
     mod events;
     mod history;
     mod hosts;
@@ -27,6 +28,7 @@ pub mod api {
     mod routes;
     mod shared;
     pub mod snapshots;
+    mod specifications;
     mod vm_devices;
     mod vm_input;
     mod vm_plan;
@@ -64,4 +66,9 @@ mod cluster {
     mod switch;
     mod tokens;
     mod witness;
+}
+
+mod guest {
+    mod debian;
+    mod shell;
 }

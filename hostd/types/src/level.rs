@@ -33,6 +33,7 @@ impl Command {
                 | AccessCommand::RevokeLink { .. },
             )
             | Command::Organize(_)
+            | Command::Specification(_)
             | Command::Snapshot(_) => LIFE,
             Command::Vm(VmCommand::Change { .. } | VmCommand::Changed { .. }) => LIFE,
             Command::Vm(VmCommand::Create { vm, .. }) if vm.has_hardware() => HARDWARE,
@@ -92,6 +93,7 @@ impl Command {
             | Command::Access(_)
             | Command::Cluster(_)
             | Command::Organize(_)
+            | Command::Specification(_)
             | Command::Audit(_) => {}
         }
     }

@@ -17,7 +17,7 @@ mod diagnosis;
 pub mod disk;
 mod domain_xml;
 mod drift;
-mod element;
+pub mod element;
 mod error;
 mod event;
 mod kvm;
@@ -42,7 +42,9 @@ pub use event::DomainEvent;
 pub use kvm::{kvm_probe_child, probe_kvm};
 pub use load::SeenLoad;
 pub use observe::SeenDomain;
-pub use plan::{Consoles, DiskSource, DomainPlan, DomainShape, NicSource, SeenDisk, SeenNic, VirtSettings};
+pub use plan::{
+    Consoles, DiskSource, DomainPlan, DomainShape, NicSource, SeedDrive, SeenDisk, SeenNic, VirtSettings,
+};
 
 use connection::{Connector, Shared};
 use std::sync::Arc;

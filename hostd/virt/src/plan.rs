@@ -55,6 +55,15 @@ pub struct NicSource {
     pub changing: bool,
 }
 
+/// What the drive is that a customization is read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SeedDrive {
+    /// A CD-ROM drive, as Windows and its Setup have a driver for.
+    Cdrom,
+    /// A disk on virtio, for guests that boot from such a disk: kernels for clouds have no driver for the CD-ROM drive.
+    Virtio,
+}
+
 /// Everything a domain's XML is made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DomainPlan {
@@ -76,8 +85,8 @@ pub struct DomainPlan {
     pub topology: CpuTopology,
     /// The machine type; the newest when absent.
     pub machine_type: Option<String>,
-    /// It has the drive that its customization is read from.
-    pub seed: bool,
+    /// The drive that its customization is read from.
+    pub seed: Option<SeedDrive>,
     /// Memory, MiB.
     pub memory_mib: u64,
     /// How far CPUs and memory can change while it runs.

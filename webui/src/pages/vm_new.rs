@@ -9,7 +9,7 @@ use crate::submission::Submission;
 use crate::visit::{Layout, OrPage, Section, Theme, Visit};
 use askama::Template;
 use axum::extract::Query;
-use hostd_core::{HostView, ImageView, NetworkView, VolumeView};
+use hostd_core::{HostView, ImageView, NetworkView, SpecificationView, VolumeView};
 use hostd_types::HostId;
 use hostd_types::command::VmCommand;
 use hostd_types::{Command, GuestOs, ImageKind, ListParams, PAGE_MAX, Phase, Problem, ProblemKind, VmId};
@@ -25,6 +25,8 @@ pub(crate) struct Choices {
     pub(crate) host: Option<HostView>,
     /// Value and path of each folder.
     pub(crate) folders: Vec<(String, String)>,
+    /// Id and name of each customization specification.
+    pub(crate) specifications: Vec<(String, String)>,
 }
 
 impl Choices {
@@ -46,9 +48,22 @@ impl Choices {
             volumes: visit.core.volumes(&all).await.or_page(visit)?.items.into_iter().filter(free).collect(),
             networks,
             folders: crate::forms::filing::options(&visit.core.folders().await.or_page(visit)?),
+            specifications: visit
+                .core
+                .specifications()
+                .await
+                .or_page(visit)?
+                .into_iter()
+                .map(named_specification)
+                .collect(),
             host: visit.core.host_view(host).await.ok(),
         })
     }
+}
+
+fn named_specification(view: SpecificationView) -> (String, String) {
+    let windows = if view.specification.spec.customization.windows.is_some() { " (Windows)" } else { "" };
+    (view.specification.id.to_string(), format!("{}{windows}", view.specification.spec.name))
 }
 
 impl Choices {

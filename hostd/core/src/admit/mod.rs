@@ -11,6 +11,7 @@ mod network;
 mod organize;
 mod power;
 mod snapshot;
+mod specification;
 mod task;
 mod vm;
 mod volume;
@@ -71,6 +72,7 @@ pub(crate) fn admit(command: &Command, now: &Snapshot) -> Result<(), Problem> {
             | NetworkCommand::CreateFailed { .. } => Ok(()),
         },
         Command::Organize(c) => organize::organize(c),
+        Command::Specification(c) => specification::admit(c, now),
         Command::Task(c) => match c {
             TaskCommand::Cancel { id } => task::cancel(*id, now),
             TaskCommand::Tell { .. } | TaskCommand::Prune { .. } => Ok(()),

@@ -9,6 +9,7 @@ mod network;
 mod notice;
 mod silence;
 mod snapshot;
+mod specification;
 mod task;
 mod vm;
 mod volume;

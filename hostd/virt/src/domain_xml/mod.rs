@@ -185,7 +185,7 @@ fn devices(plan: &DomainPlan, around: &Surroundings) -> Element {
         .holding_all(device::controllers(plan, STANDARD_PORTS + SPARE_PORTS))
         .holding_all(disks)
         .holding(device::cdrom(plan.cdrom.as_deref(), order.cdrom))
-        .holding_all(plan.seed.then(|| device::seed(plan, &around.seed())))
+        .holding_all(plan.seed.map(|drive| device::seed(plan, drive, &around.seed())))
         .holding_all(device::nics(plan, &order.nics))
         .holding_all(display::serial(around))
         .holding(display::agent_channel())
