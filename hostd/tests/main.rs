@@ -16,6 +16,7 @@ pub mod api {
     pub mod console;
     mod cpu;
     mod customize;
+    mod customize_fields;
     mod events;
     mod history;
     mod host_devices;
@@ -30,6 +31,7 @@ pub mod api {
     mod routes;
     mod shared;
     pub mod snapshots;
+    mod specifications;
     mod vm_devices;
     mod vm_form;
     mod vm_input;
@@ -69,4 +71,9 @@ mod cluster {
     mod switch;
     mod tokens;
     mod witness;
+}
+
+mod guest {
+    mod debian;
+    mod shell;
 }

@@ -240,7 +240,8 @@ async fn of_subject(visit: &Visit, kind: Kind, id: &str) -> Option<HostId> {
         | Kind::Session
         | Kind::ConsoleLink
         | Kind::Folder
-        | Kind::View => None,
+        | Kind::View
+        | Kind::Specification => None,
     }
 }
 

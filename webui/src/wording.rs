@@ -169,6 +169,7 @@ pub(crate) fn kind(kind: &Kind) -> &'static str {
         Kind::ConsoleLink => "Console link",
         Kind::Folder => "Folder",
         Kind::View => "Saved view",
+        Kind::Specification => "Customization specification",
     }
 }
 
@@ -190,6 +191,7 @@ pub(crate) fn path_of(subject: &Subject) -> String {
         Kind::ConsoleLink => "/vms".into(),
         Kind::Folder => format!("/folders/{}", subject.id),
         Kind::View => "/vms".into(),
+        Kind::Specification => format!("/specifications/{}", subject.id),
     }
 }
 

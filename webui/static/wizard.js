@@ -27,12 +27,21 @@ function label(field) {
   return [group, (text ?? field.name).trim()].filter(Boolean).join(": ");
 }
 
+// Parts that only one choice beside them gives a meaning; the others are not displayed.
+const PARTS = ".for-blank, .for-image, .for-volume, .for-linux, .for-windows, .for-setup";
+function meaningless(field) {
+  for (let part = field.closest(PARTS); part; part = part.parentElement.closest(PARTS)) {
+    if (getComputedStyle(part).display === "none") return true;
+  }
+  return false;
+}
+
 function fillReview() {
   const rows = new Map();
   for (const field of form.elements) {
     if (!field.name || field.type === "hidden" || field.type === "submit" || field.tagName === "FIELDSET") continue;
     // A field that the choice beside it makes meaningless is not sent as far as a person is concerned.
-    if (!field.checkVisibility?.() && field.closest(".for-blank, .for-image, .for-volume") && getComputedStyle(field.closest(".field")).display === "none") continue;
+    if (meaningless(field)) continue;
     const value = said(field);
     if (value === null || value === "") continue;
     const name = label(field);

@@ -116,6 +116,7 @@ fn target(command: &Command) -> String {
             AccessCommand::RevokeLink { id } => id.to_string(),
         },
         Command::Organize(c) => organized(c),
+        Command::Specification(c) => specification_target(c),
         Command::Audit(line) => line.subject.as_ref().map_or_else(String::new, |about| about.id.clone()),
     }
 }
@@ -144,6 +145,21 @@ fn organized(command: &OrganizeCommand) -> String {
         OrganizeCommand::File { id, filing, .. } => format!("{id} {}", digest(filing)),
         OrganizeCommand::SaveView { user, view, .. } => digest(&(user, view)),
         OrganizeCommand::DeleteView { id, .. } => id.to_string(),
+    }
+}
+
+/// The same of a command about a specification; of passwords only that they are there.
+fn specification_target(command: &SpecificationCommand) -> String {
+    match command {
+        SpecificationCommand::Create { specification: asked, .. } => {
+            digest(&(&asked.name, &asked.description, asked.customization.as_asked()))
+        }
+        SpecificationCommand::Copy { from, name, .. } => format!("{from} {name}"),
+        SpecificationCommand::Edit { id, edit, .. } => {
+            let custom = edit.customization.as_ref().map(Customization::as_asked);
+            format!("{id} {}", digest(&(&edit.name, &edit.description, custom)))
+        }
+        SpecificationCommand::Delete { id } => id.to_string(),
     }
 }
 

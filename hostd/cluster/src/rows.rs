@@ -200,6 +200,18 @@ impl Resource for Network {
     columns!();
 }
 
+impl Resource for Specification {
+    const TABLE: &'static str = "specification";
+    const KIND: Kind = Kind::Specification;
+    const NOUN: &'static str = "customization specification";
+    const EXTRA: &'static [&'static str] = &[];
+    const SORT: &'static [Sort] = &[text("name", "name")];
+    fn extra(&self) -> Vec<Value> {
+        Vec::new()
+    }
+    columns!();
+}
+
 impl Resource for Folder {
     const TABLE: &'static str = "folder";
     const KIND: Kind = Kind::Folder;

@@ -139,6 +139,12 @@ CREATE TABLE snapshot (
     vm TEXT NOT NULL, host TEXT NOT NULL, state TEXT NOT NULL,
     meta TEXT NOT NULL, spec TEXT NOT NULL, status TEXT NOT NULL, UNIQUE (vm, name)) WITHOUT ROWID;
 CREATE INDEX snapshot_host ON snapshot (host);
+
+CREATE TABLE specification (
+    id TEXT PRIMARY KEY, name TEXT NOT NULL COLLATE NOCASE UNIQUE, created INTEGER NOT NULL,
+    meta TEXT NOT NULL, spec TEXT NOT NULL, status TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX vm_specification ON vm (json_extract(spec, '$.customization.specification'))
+    WHERE json_extract(spec, '$.customization.specification') IS NOT NULL;
 ";
 
 /// Opens or makes state.db for its writer.

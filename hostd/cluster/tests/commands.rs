@@ -324,3 +324,42 @@ pub fn organize_commands() -> Vec<Command> {
     commands.push(create(VmId::from_uuid(uuid(1)), HostId::from_uuid(uuid(2)), filed));
     commands
 }
+
+/// Customization specifications, one for Windows.
+pub fn specification_commands() -> Vec<Command> {
+    let (id, copy) = (SpecificationId::from_uuid(uuid(13)), SpecificationId::from_uuid(uuid(14)));
+    let windows = WindowsSettings {
+        reader: WindowsReader::CloudbaseInit,
+        administrator_password: Some(GuestPassword::Sealed("c1.sealed".into())),
+        owner: "Ada".into(),
+        organization: "Sons".into(),
+        locale: "de-DE".into(),
+        keyboard: "de-CH".into(),
+        product_key: "ABCDE-12345-ABCDE-12345-ABCDE".into(),
+        edition: "Standard".into(),
+        erase_disk: true,
+        driver_folders: vec!["E:\\viostor".into()],
+    };
+    let customization = Customization {
+        windows: Some(Box::new(windows)),
+        specification: Some(copy),
+        specification_name: "other".into(),
+        ..Customization::default()
+    };
+    let specification = CreateSpecification {
+        name: "web".into(),
+        description: "d".into(),
+        customization: customization.clone(),
+    };
+    let edit = EditSpecification {
+        name: Some("db".into()),
+        description: Some("e".into()),
+        customization: Some(customization),
+    };
+    vec![
+        Command::Specification(SpecificationCommand::Create { id, specification }),
+        Command::Specification(SpecificationCommand::Copy { id: copy, from: id, name: "copy".into() }),
+        Command::Specification(SpecificationCommand::Edit { id, expect: Some(1), edit }),
+        Command::Specification(SpecificationCommand::Delete { id }),
+    ]
+}

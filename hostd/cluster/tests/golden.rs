@@ -31,6 +31,7 @@ fn all() -> Vec<(String, Entry)> {
         link_commands(),
         cluster_commands(),
         organize_commands(),
+        specification_commands(),
     ]
     .concat();
     let by = Actor::User { id: UserId::from_uuid(uuid(7)), name: "admin".into(), token: Some("ci".into()) };

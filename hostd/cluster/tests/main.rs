@@ -29,6 +29,7 @@ mod rotation;
 mod seeds;
 mod simulation;
 mod snapshot;
+mod specification;
 mod task;
 mod vm;
 mod vm_device;

@@ -20,7 +20,7 @@ enum Role {
 /// Classes of commands that are allowed or refused together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Class {
-    /// Machines, volumes, images, networks and their tasks.
+    /// Machines, volumes, images, networks and their tasks; customization specifications.
     Operate,
     /// Folders, and what is filed in them. Rights at a folder belong here: the class tells that the command is about where
     /// something is filed, the command tells which folder.
@@ -111,6 +111,7 @@ fn class(command: &Command) -> Class {
             | ClusterCommand::Import { .. } => Class::Report,
         },
         Command::Organize(_) => Class::Organize,
+        Command::Specification(_) => Class::Operate,
         Command::Audit(_) => Class::Audit,
     }
 }

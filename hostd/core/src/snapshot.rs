@@ -28,6 +28,8 @@ pub(crate) struct Snapshot {
     pub snapshot: Option<hostd_types::Snapshot>,
     /// The snapshots of the machine.
     pub snapshots: Vec<hostd_types::Snapshot>,
+    /// The customization specification that the command is about, or that it makes a machine with.
+    pub specification: Option<Specification>,
     /// Volumes named by the command, or layered over the image it names.
     pub volumes: BTreeMap<VolumeId, Volume>,
     /// Images named by the command.
@@ -75,6 +77,14 @@ impl Snapshot {
                 | ImageCommand::Deleted { .. }
                 | ImageCommand::Report { .. } => {}
             },
+            Command::Specification(c) => match c {
+                SpecificationCommand::Edit { id, .. } => {
+                    now.specification = core.store().specification(*id).await?;
+                }
+                SpecificationCommand::Create { .. }
+                | SpecificationCommand::Copy { .. }
+                | SpecificationCommand::Delete { .. } => {}
+            },
             Command::Network(c) => match c {
                 NetworkCommand::Create { .. } => now.load_all_networks(core).await?,
                 NetworkCommand::Delete { id } => {
@@ -102,6 +112,7 @@ impl Snapshot {
             VmCommand::Create { vm, .. } => {
                 self.moment = Some(Timestamp::now());
                 self.load_offers(core).await?;
+                self.add_specification(core, vm.customization.as_ref()).await?;
                 self.load_parts(core, vm).await
             }
             VmCommand::Edit { id, edit, .. } => {
@@ -109,6 +120,9 @@ impl Snapshot {
                 self.vm = core.store().vm(*id).await?;
                 if edit.options.is_some() {
                     self.vms = core.store().vms_on(core.host()).await?;
+                }
+                if let Some(CustomizationChange::Set { to, .. }) = &edit.customization {
+                    self.add_specification(core, Some(to)).await?;
                 }
                 match &edit.cdrom {
                     Some(CdromChange::Insert { image }) => self.add_image(core, *image).await,
@@ -207,6 +221,18 @@ impl Snapshot {
         }
         if !vm.nics.is_empty() || vm.options.cpu_share.reservation_percent.is_some() {
             self.vms = core.store().vms_on(core.host()).await?;
+        }
+        Ok(())
+    }
+
+    /// The specification that a machine's customization is made with.
+    async fn add_specification(
+        &mut self,
+        core: &Core,
+        custom: Option<&Customization>,
+    ) -> Result<(), Problem> {
+        if let Some(id) = custom.and_then(|custom| custom.specification) {
+            self.specification = core.store().specification(id).await?;
         }
         Ok(())
     }

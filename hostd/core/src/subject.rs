@@ -68,6 +68,7 @@ pub(crate) fn subject_of(command: &Command) -> Option<Subject> {
         },
         Command::Cluster(c) => about_cluster(c),
         Command::Organize(c) => Some(c.subject()),
+        Command::Specification(c) => Some(c.subject()),
         Command::Audit(line) => line.subject.clone(),
     }
 }

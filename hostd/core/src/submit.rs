@@ -173,6 +173,7 @@ fn changes(command: &Command) -> Option<VmId> {
         | Command::Access(_)
         | Command::Cluster(_)
         | Command::Organize(_)
+        | Command::Specification(_)
         | Command::Audit(_) => None,
     }
 }
@@ -187,6 +188,11 @@ fn grows(command: &Command) -> bool {
             | Command::Image(ImageCommand::Create { .. })
             | Command::Network(NetworkCommand::Create { .. })
             | Command::Access(AccessCommand::CreateToken { .. })
+            | Command::Specification(
+                SpecificationCommand::Create { .. }
+                    | SpecificationCommand::Copy { .. }
+                    | SpecificationCommand::Edit { .. }
+            )
             | Command::Organize(
                 OrganizeCommand::CreateFolder { .. }
                     | OrganizeCommand::File { .. }
@@ -211,9 +217,11 @@ fn fill(command: &mut Command, now: &Snapshot) {
             for nic in &mut vm.nics {
                 nic.mac = nic.mac.take().map(|mac| mac.to_ascii_lowercase());
             }
-            customize::fill_new(*id, vm);
+            customize::fill_new(*id, vm, now.specification.as_ref());
         }
-        Command::Vm(VmCommand::Edit { edit, .. }) => customize::fill_edit(edit, now.vm.as_ref()),
+        Command::Vm(VmCommand::Edit { edit, .. }) => {
+            customize::fill_edit(edit, now.vm.as_ref(), now.specification.as_ref())
+        }
         Command::Vm(VmCommand::Change { id, change, .. }) => match change {
             DeviceChange::AttachDisk { disk, .. } => fill_disk(disk, now),
             DeviceChange::GrowDisk { size_bytes, .. } => *size_bytes = sectors(*size_bytes),
@@ -256,6 +264,7 @@ fn fill(command: &mut Command, now: &Snapshot) {
         | Command::Access(_)
         | Command::Cluster(_)
         | Command::Organize(_)
+        | Command::Specification(_)
         | Command::Audit(_) => {}
     }
 }

@@ -59,6 +59,19 @@ pub struct VolumeView {
     pub image_name: Option<String>,
 }
 
+/// A customization specification with how often it is used. Passwords are never told: `kept` says that there is one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SpecificationView {
+    /// The specification.
+    #[serde(flatten)]
+    pub specification: Specification,
+    /// How many machines there are that were made with it.
+    pub vms: u64,
+    /// What is worth a warning about it, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
 /// A folder with where it is and what is in it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct FolderView {

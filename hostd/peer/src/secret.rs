@@ -13,6 +13,7 @@ use zeroize::{Zeroize, Zeroizing};
 const SEALED: &str = "c1.";
 /// Keep the uses of the secret apart.
 const AUTHORITY: &str = "quantix 2026 sealing of the authority's key";
+const GUEST: &str = "quantix 2026 password that a guest needs to read";
 const HANDOVER: &str = "quantix 2026 what is handed over for a short code";
 const NONCE: &str = "quantix 2026 nonce for a member that renews";
 const RENEWAL: &str = "quantix 2026 answer to a member that renews";
@@ -55,6 +56,22 @@ impl Secret {
     /// It was made with another secret, or changed since.
     pub fn open_handover(&self, sealed: &str) -> Result<Zeroizing<String>, PeerError> {
         self.open_for(HANDOVER, sealed, &[])
+    }
+
+    /// Encrypts a password that a guest needs to read.
+    ///
+    /// # Errors
+    /// The system gives no random numbers.
+    pub fn seal_guest(&self, text: &str) -> Result<String, PeerError> {
+        self.seal_for(GUEST, text, &[])
+    }
+
+    /// Decrypts what [`Self::seal_guest`] made.
+    ///
+    /// # Errors
+    /// It was made with another secret, or changed since.
+    pub fn open_guest(&self, sealed: &str) -> Result<Zeroizing<String>, PeerError> {
+        self.open_for(GUEST, sealed, &[])
     }
 
     /// Encrypts a text so that only who has this secret reads it, and only beside the same `context`.

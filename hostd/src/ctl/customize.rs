@@ -1,6 +1,6 @@
 //! What a guest is told at its first boot, on the command line: `qx vm create …` and `qx vm customize`.
 
-use super::{Session, Stop, given, lookup::id, output};
+use super::{Session, Stop, given, lookup::id, output, windows};
 use anyhow::{Context, anyhow};
 use clap::{Args, ValueEnum};
 use hostd_types::*;
@@ -76,6 +76,8 @@ pub struct Guest {
     /// Network configuration of your own
     #[arg(long, value_name = "FILE")]
     network_config: Option<PathBuf>,
+    #[command(flatten)]
+    windows: windows::Windows,
 }
 
 /// `qx vm customize`
@@ -92,14 +94,14 @@ pub struct Customize {
     guest: Guest,
 }
 
-/// A password on its way: which user it is of, and what it is.
-type Typed = Option<(usize, String)>;
+/// Passwords on their way: where each belongs below the customization, and what it is.
+pub type Typed = Vec<(String, String)>;
 
 impl Guest {
     /// Puts what was given into `custom`; lists take the place of those that are there. The password comes back by itself,
     /// because it is never written with the rest.
-    async fn put(self, custom: &mut Customization) -> Result<Typed, Stop> {
-        let mut typed = None;
+    pub async fn put(self, custom: &mut Customization) -> Result<Typed, Stop> {
+        let mut typed = Vec::new();
         if let Some(name) = self.cloud_user {
             let at = custom.users.iter().position(|user| user.name == name);
             let at = at.unwrap_or_else(|| {
@@ -127,9 +129,11 @@ impl Guest {
             };
             if let Some(password) = password {
                 user.password = Some(GuestPassword::Plain(PlainText::default()));
-                typed = Some((at, password));
+                typed.push((format!("users/{at}/password"), password));
             }
         }
+        let administrator = self.windows.put(custom).await?;
+        typed.extend(administrator.map(|password| ("windows/administrator_password".to_owned(), password)));
         let set = |field: &mut String, new: Option<String>| new.into_iter().for_each(|new| *field = new);
         set(&mut custom.hostname, self.hostname);
         set(&mut custom.timezone, self.timezone);
@@ -166,7 +170,8 @@ impl Guest {
         Ok(typed)
     }
 
-    fn is_empty(&self) -> bool {
+    /// Nothing was given.
+    pub fn is_empty(&self) -> bool {
         let Self {
             hostname,
             timezone,
@@ -186,6 +191,7 @@ impl Guest {
             search,
             user_data,
             network_config,
+            windows,
         } = self;
         [hostname, timezone, cloud_user].into_iter().all(Option::is_none)
             && [packages, run, addresses, gateways, nameservers, search].into_iter().all(Vec::is_empty)
@@ -193,12 +199,13 @@ impl Guest {
             && guest_agent.is_none()
             && user_data.is_none()
             && network_config.is_none()
+            && windows.is_empty()
     }
 
     /// The customization of a new machine, and a password to be put into its body.
     pub async fn read(self) -> Result<(Option<Customization>, Typed), Stop> {
         if self.is_empty() {
-            return Ok((None, None));
+            return Ok((None, Vec::new()));
         }
         let mut custom = Customization::default();
         let typed = self.put(&mut custom).await?;
@@ -206,12 +213,12 @@ impl Guest {
     }
 }
 
-/// Puts a password into the body of a request, whose customization is at `at`.
+/// Puts passwords into the body of a request, whose customization is at `at`.
 pub fn put_password(body: &mut Value, at: &str, typed: Typed) {
-    if let Some((user, password)) = typed
-        && let Some(place) = body.pointer_mut(&format!("{at}/users/{user}/password"))
-    {
-        *place = json!({"plain": password});
+    for (field, password) in typed {
+        if let Some(place) = body.pointer_mut(&format!("{at}/{field}")) {
+            *place = json!({"plain": password});
+        }
     }
 }
 
@@ -276,7 +283,14 @@ pub fn facts(custom: &Customization) -> Vec<(&'static str, String)> {
             facts.push((what, said));
         }
     };
-    say("Host name", custom.resolved_hostname.clone());
+    say("Made with", custom.specification_name.clone());
+    say(
+        "Host name",
+        match custom.resolved_hostname.as_str() {
+            "" => custom.hostname.clone(),
+            name => name.to_owned(),
+        },
+    );
     say("Time zone", custom.timezone.clone());
     for user in &custom.users {
         let password = if user.password.is_some() { "password set" } else { "no password" };
@@ -301,6 +315,7 @@ pub fn facts(custom: &Customization) -> Vec<(&'static str, String)> {
     if !custom.user_data.is_empty() {
         say("User-data", format!("of its own, {} bytes", custom.user_data.len()));
     }
+    facts.extend(custom.windows.as_deref().into_iter().flat_map(windows::facts));
     facts
 }
 

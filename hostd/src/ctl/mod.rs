@@ -23,12 +23,14 @@ mod screen;
 mod serial;
 mod size;
 mod snapshot;
+mod specification;
 mod task;
 mod vm;
 mod vm_device;
 mod vm_options;
 mod vm_spec;
 mod volume;
+mod windows;
 
 pub use output::line as say;
 
@@ -68,6 +70,9 @@ enum Verb {
     /// Folders of machines
     #[command(subcommand)]
     Folder(folder::Verb),
+    /// Customization specifications: what guests are told at their first boot, for many machines
+    #[command(subcommand)]
+    Specification(specification::Verb),
     /// Saved views of lists
     #[command(subcommand)]
     View(folder::ViewVerb),
@@ -139,6 +144,7 @@ pub async fn main(ctl: Ctl) -> ExitCode {
         Verb::Status => appliance::status(&session).await,
         Verb::Vm(verb) => vm::run(&session, verb).await,
         Verb::Folder(verb) => folder::run(&session, verb).await,
+        Verb::Specification(verb) => specification::run(&session, verb).await,
         Verb::View(verb) => folder::run_view(&session, verb).await,
         Verb::Tag(given) => filing::tag(&session, given).await,
         Verb::Image(verb) => image::run(&session, verb).await,

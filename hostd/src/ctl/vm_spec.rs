@@ -96,6 +96,9 @@ pub struct Create {
     on: Option<String>,
     #[command(flatten)]
     guest: customize::Guest,
+    /// The customization specification that it is made with; what is given beside it stands in its place
+    #[arg(long, value_name = "ID")]
+    specification: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -175,7 +178,11 @@ pub async fn make(session: &Session, given: Create) -> Result<(), Stop> {
     };
     let boot: Vec<BootDevice> = given.boot.iter().map(|b| boot_device(*b)).collect();
     let name = given.name;
-    let (customization, typed) = given.guest.read().await?;
+    let (mut customization, typed) = given.guest.read().await?;
+    if let Some(specification) = &given.specification {
+        let specification = Some(typed_id(session, "specifications", specification).await?);
+        customization.get_or_insert_default().specification = specification;
+    }
     let warned = customization.is_some();
     let vm = CreateVm {
         name: name.clone(),

@@ -1,5 +1,6 @@
 //! What guests are told at their first boot: from forms and bodies, through the API, to the drive a guest reads.
 
+use super::customize_fields::{Field, KEY, SECRET, fields, raw_fields, windows_fields};
 use crate::bed::{Bed, pointers, refused};
 use hyper::Method;
 use lab::bootsector;
@@ -8,101 +9,6 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
-
-const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHQfoe28Z2XpyBLVxVZq0nUvgOtuJFTCr6LdQPRWNCbt ada";
-const SECRET: &str = "correct horse battery";
-
-/// A field of the form: what is typed, where the API shows it, and what of it stands in which file of the drive.
-struct Field(&'static str, &'static str, &'static str, Value, &'static str, &'static str);
-
-fn fields() -> Vec<Field> {
-    let meta = "meta-data";
-    let (user, net) = ("user-data", "network-config");
-    vec![
-        Field(
-            "hostname",
-            "{{vm.name}}.example.org",
-            "hostname",
-            json!("{{vm.name}}.example.org"),
-            meta,
-            "\"form.example.org\"",
-        ),
-        Field(
-            "timezone",
-            "Europe/Berlin",
-            "timezone",
-            json!("Europe/Berlin"),
-            user,
-            "timezone: \"Europe/Berlin\"",
-        ),
-        Field("users", "1", "users/0/name", json!("ada"), user, "users:"),
-        Field("user0_name", "ada", "users/0/name", json!("ada"), user, "name: \"ada\""),
-        Field("user0_sudo", "no_password", "users/0/sudo", json!("no_password"), user, "NOPASSWD"),
-        Field("user0_shell", "/bin/bash", "users/0/shell", json!("/bin/bash"), user, "shell: \"/bin/bash\""),
-        Field("user0_keys", KEY, "users/0/ssh_keys", json!([KEY]), user, KEY),
-        Field(
-            "user0_password",
-            SECRET,
-            "users/0/password",
-            json!("kept"),
-            user,
-            "hashed_passwd: \"$6$rounds=",
-        ),
-        Field("user0_confirm", SECRET, "users/0/password", json!("kept"), user, "lock_passwd: false"),
-        Field("ssh_pwauth", "on", "ssh_pwauth", json!(true), user, "ssh_pwauth: true"),
-        Field("packages", "vim htop", "packages", json!(["vim", "htop"]), user, "- \"htop\""),
-        Field(
-            "run_commands",
-            "echo a\r\necho b",
-            "run_commands",
-            json!(["echo a", "echo b"]),
-            user,
-            "- \"echo b\"",
-        ),
-        Field("guest_agent", "on", "guest_agent", json!(true), user, "- \"qemu-guest-agent\""),
-        Field(
-            "card0_addresses",
-            "192.0.2.10/24",
-            "cards/0/addresses",
-            json!(["192.0.2.10/24"]),
-            net,
-            "- \"192.0.2.10/24\"",
-        ),
-        Field(
-            "card0_gateways",
-            "192.0.2.1",
-            "cards/0/gateways",
-            json!(["192.0.2.1"]),
-            net,
-            "gateway4: \"192.0.2.1\"",
-        ),
-        Field(
-            "card0_nameservers",
-            "192.0.2.53",
-            "cards/0/nameservers",
-            json!(["192.0.2.53"]),
-            net,
-            "- \"192.0.2.53\"",
-        ),
-        Field(
-            "card0_search",
-            "example.org",
-            "cards/0/search",
-            json!(["example.org"]),
-            net,
-            "- \"example.org\"",
-        ),
-    ]
-}
-
-/// Fields of a second form: they take the place of others.
-fn raw_fields() -> Vec<Field> {
-    let (user, net) = ("#!/bin/sh\necho own\n", "version: 2\nethernets: {}\n");
-    vec![
-        Field("user_data", user, "user_data", json!(user), "user-data", user),
-        Field("network_config", net, "network_config", json!(net), "network-config", net),
-    ]
-}
 
 fn seed(bed: &Bed, vm: &str) -> PathBuf {
     bed.host.libvirt.outside(&PathBuf::from(format!("/run/quantix/vm/{vm}/cidata.iso")))
@@ -144,11 +50,12 @@ async fn every_field_of_the_form_reaches_the_api_and_the_drive() {
     let network = bed.done(&answer).await;
     let mut browser = bed.browser().await;
     let page = browser.send(Method::GET, "/vms/new", None).await.unwrap().text();
-    let known: Vec<&str> = fields().iter().chain(&raw_fields()).map(|field| field.0).collect();
+    let known: Vec<&str> =
+        fields().iter().chain(&raw_fields()).chain(&windows_fields()).map(|field| field.0).collect();
     for name in inputs(&page) {
         assert!(known.contains(&name.as_str()), "the form has a field {name} that this test does not know");
     }
-    for (vm_name, fields) in [("form", fields()), ("raw", raw_fields())] {
+    for (vm_name, fields) in [("form", fields()), ("raw", raw_fields()), ("win", windows_fields())] {
         let mut pairs = vec![
             ("name", vm_name),
             ("cpus", "1"),

@@ -1,5 +1,6 @@
 //! What a guest is told at its first boot, over cloud-init: its name, its users, its addresses, what to install.
 
+use crate::{SpecificationId, WindowsSettings};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use utoipa::ToSchema;
@@ -45,6 +46,16 @@ pub struct Customization {
     /// Which run this is: the guest sets itself up once for each. What is sent is ignored.
     #[serde(default)]
     pub run: u64,
+    /// The guest is Windows: what that alone has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub windows: Option<Box<WindowsSettings>>,
+    /// The customization specification that this is made with: what is left empty here is taken from there, once. What was
+    /// taken stays when the specification changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub specification: Option<SpecificationId>,
+    /// The specification's name then. What is sent is ignored.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub specification_name: String,
 }
 
 /// A user of the guest.
@@ -101,6 +112,8 @@ pub enum GuestPassword {
     Plain(PlainText),
     /// As crypt(3) takes it: SHA-512 (`$6$…`) or yescrypt (`$y$…`). This is what is kept.
     Hash(String),
+    /// Sealed by the cluster's secret: Windows needs the password itself. What is sent is refused.
+    Sealed(String),
     /// There is one: all that answers say. In a change the user of that name keeps it.
     Kept,
 }
@@ -202,10 +215,17 @@ impl Customization {
         for user in &mut self.users {
             user.password = user.password.take().map(|_| GuestPassword::Kept);
         }
+        if let Some(windows) = &mut self.windows {
+            windows.administrator_password =
+                windows.administrator_password.take().map(|_| GuestPassword::Kept);
+        }
     }
 
-    /// What was asked for, without what the proposer chooses: names, hashes and runs.
+    /// What was asked for, without what the proposer chooses: names, hashes, runs, and what a specification holds.
     pub fn as_asked(&self) -> Self {
+        if self.specification.is_some() {
+            return Self { specification: self.specification, ..Self::default() };
+        }
         let mut asked = Self { resolved_hostname: String::new(), run: 0, ..self.clone() };
         asked.redact();
         asked.cards.iter_mut().for_each(|card| card.mac.clear());
@@ -219,6 +239,12 @@ impl Customization {
             if user.password == Some(GuestPassword::Kept) {
                 user.password = of(&user.name);
             }
+        }
+        if let Some(windows) = &mut self.windows
+            && windows.administrator_password == Some(GuestPassword::Kept)
+        {
+            windows.administrator_password =
+                before.and_then(|before| before.windows.as_ref()?.administrator_password.clone());
         }
     }
 

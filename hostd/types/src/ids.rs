@@ -90,6 +90,8 @@ ids! {
     FolderId,
     /// A saved view of a list.
     ViewId,
+    /// A customization specification.
+    SpecificationId,
     /// One submitted request; the same id submitted twice acts once.
     RequestId,
 }

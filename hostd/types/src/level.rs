@@ -34,6 +34,7 @@ impl Command {
             )
             | Command::Organize(_)
             | Command::Cluster(ClusterCommand::ChooseCpu { .. })
+            | Command::Specification(_)
             | Command::Snapshot(_) => LIFE,
             Command::Vm(VmCommand::Change { .. } | VmCommand::Changed { .. }) => LIFE,
             Command::Vm(VmCommand::Create { vm, .. }) if vm.has_hardware() => HARDWARE,
@@ -93,6 +94,7 @@ impl Command {
             | Command::Access(_)
             | Command::Cluster(_)
             | Command::Organize(_)
+            | Command::Specification(_)
             | Command::Audit(_) => {}
         }
     }

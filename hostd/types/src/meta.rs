@@ -124,6 +124,8 @@ pub enum Kind {
     Folder,
     /// A saved view.
     View,
+    /// A customization specification.
+    Specification,
 }
 
 impl Kind {
@@ -146,6 +148,7 @@ impl Kind {
             Kind::ConsoleLink => "console_link",
             Kind::Folder => "folder",
             Kind::View => "view",
+            Kind::Specification => "specification",
         }
     }
 }

@@ -152,8 +152,8 @@ fn different(plan: &DomainPlan, seen: &DomainShape) -> Vec<String> {
         found.push(format!("disk {} is attached, not wanted", file(&disk.path)));
     }
     medium(plan, seen, &mut found);
-    if plan.seed != seen.seed {
-        let told = if plan.seed {
+    if plan.seed.is_some() != seen.seed {
+        let told = if plan.seed.is_some() {
             "the customization drive is missing"
         } else {
             "there is a customization drive, not wanted"

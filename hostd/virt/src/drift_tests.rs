@@ -15,7 +15,7 @@ fn plan() -> DomainPlan {
         generation: 1,
         cpus: 2,
         guest_os: GuestOs::Linux,
-        seed: true,
+        seed: Some(crate::SeedDrive::Cdrom),
         cpu_mode: CpuMode::Flexible,
         topology: CpuTopology::default(),
         machine_type: Some("pc-q35-10.0".into()),

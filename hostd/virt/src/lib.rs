@@ -18,7 +18,7 @@ pub mod disk;
 mod domain_xml;
 mod drift;
 mod dump;
-mod element;
+pub mod element;
 mod error;
 mod event;
 mod facets;
@@ -51,8 +51,8 @@ pub use load::SeenLoad;
 pub use observe::SeenDomain;
 pub use offers::{Offer, Offers};
 pub use plan::{
-    Consoles, DiskSource, DomainPlan, DomainShape, HostParts, HostSource, NicSource, SeenDisk, SeenNic,
-    VirtSettings,
+    Consoles, DiskSource, DomainPlan, DomainShape, HostParts, HostSource, NicSource, SeedDrive, SeenDisk,
+    SeenNic, VirtSettings,
 };
 
 use connection::{Connector, Shared};

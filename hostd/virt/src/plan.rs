@@ -2,13 +2,8 @@
 
 use crate::facets::Facets;
 use hostd_types::{
-<<<<<<< HEAD
-    BootDevice, CpuMode, CpuTopology, DiskBus, DiskFormat, DiskOptions, Firmware, GuestOs, Headroom,
-    NicModel, NicOptions, VmId, VmOptions, VolumeId,
-=======
-    BootDevice, CpuMode, CpuModel, CpuTopology, DiskBus, DiskFormat, Firmware, GuestOs, Headroom, HostDevice,
-    NicModel, VmId, VolumeId,
->>>>>>> wt-passthrough
+    BootDevice, CpuMode, CpuModel, CpuTopology, DiskBus, DiskFormat, DiskOptions, Firmware, GuestOs, Headroom,
+    HostDevice, NicModel, NicOptions, VmId, VmOptions, VolumeId,
 };
 use std::path::PathBuf;
 
@@ -87,6 +82,15 @@ pub struct HostParts {
     pub leaving: Vec<HostSource>,
 }
 
+/// What the drive is that a customization is read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SeedDrive {
+    /// A CD-ROM drive, as Windows and its Setup have a driver for.
+    Cdrom,
+    /// A disk on virtio, for guests that boot from such a disk: kernels for clouds have no driver for the CD-ROM drive.
+    Virtio,
+}
+
 /// Everything a domain's XML is made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DomainPlan {
@@ -108,8 +112,8 @@ pub struct DomainPlan {
     pub topology: CpuTopology,
     /// The machine type; the newest when absent.
     pub machine_type: Option<String>,
-    /// It has the drive that its customization is read from.
-    pub seed: bool,
+    /// The drive that its customization is read from.
+    pub seed: Option<SeedDrive>,
     /// Memory, MiB.
     pub memory_mib: u64,
     /// How far CPUs and memory can change while it runs.
@@ -191,13 +195,10 @@ pub struct DomainShape {
     pub cdrom: Option<PathBuf>,
     /// Its network cards.
     pub nics: Vec<SeenNic>,
-<<<<<<< HEAD
     /// Options of its hardware, by name.
     pub facets: Facets,
-=======
     /// Devices of the host, by their alias; those that Quantix did not put in, by their place.
     pub host_devices: Vec<String>,
->>>>>>> wt-passthrough
 }
 
 /// Where a running machine's consoles are; each is absent when the machine is off or its definition has none.

@@ -51,7 +51,7 @@ impl Bed {
             cpu_mode: CpuMode::default(),
             topology: CpuTopology::default(),
             machine_type: None,
-            seed: false,
+            seed: None,
             memory_mib: 32,
             headroom: Headroom::default(),
             firmware: Firmware::Bios,

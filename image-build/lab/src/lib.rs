@@ -10,6 +10,7 @@ pub mod bootsector;
 pub mod browser;
 pub mod cable;
 pub mod datadisk;
+pub mod debian;
 pub mod fleet;
 pub mod garble;
 pub mod gathering;

@@ -18,7 +18,8 @@ pub const MEMORY_MIB: u64 = 192;
 
 /// Where the kernel is on the disk, sectors.
 const KERNEL_AT: usize = 2048;
-const SECTOR: usize = 512;
+/// Bytes of a sector.
+pub(crate) const SECTOR: usize = 512;
 /// The kernel's modules; what needs another is tried again after it.
 const MODULES: [&str; 16] = [
     "virtio",
@@ -134,12 +135,21 @@ fn loader(work: &Path, root: &Path, kernel: usize, initrd: usize) -> Result<Vec<
     let config = format!(
         "linux (hd0){KERNEL_AT}+{kernel} console=ttyS0 quiet panic=-1\ninitrd (hd0){after}+{initrd}\nboot\n"
     );
+    core_image(work, root, &config, &["biosdisk", "linux", "boot"])
+}
+
+/// GRUB's second part with `config` and `modules` in it, made by the GRUB that is unpacked in `tools`.
+pub(crate) fn core_image(work: &Path, tools: &Path, config: &str, modules: &[&str]) -> Result<Vec<u8>> {
     let (file, made) = (work.join("grub.cfg"), work.join("core.img"));
     fs::write(&file, config)?;
-    let modules = root.join("usr/lib/grub/i386-pc");
-    let mut mkimage = Command::new(root.join("usr/bin/grub-mkimage"));
-    mkimage.arg("-d").arg(modules).args(["-O", "i386-pc", "-p", "/"]).arg("-c").arg(file);
-    said(mkimage.arg("-o").arg(&made).args(["biosdisk", "linux", "boot"]))?;
+    let mut mkimage = Command::new(tools.join("usr/bin/grub-mkimage"));
+    mkimage
+        .arg("-d")
+        .arg(tools.join("usr/lib/grub/i386-pc"))
+        .args(["-O", "i386-pc", "-p", "/"])
+        .arg("-c")
+        .arg(file);
+    said(mkimage.arg("-o").arg(&made).args(modules))?;
     Ok(fs::read(made)?)
 }
 
@@ -184,7 +194,8 @@ fn padded(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-fn said(command: &mut Command) -> Result<String> {
+/// Runs a program; answers what it printed.
+pub(crate) fn said(command: &mut Command) -> Result<String> {
     let output = command.stdin(Stdio::null()).output().with_context(|| format!("{command:?}"))?;
     if !output.status.success() {
         bail!("{command:?}: {}", String::from_utf8_lossy(&output.stderr));

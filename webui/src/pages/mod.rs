@@ -13,6 +13,7 @@ pub(crate) mod login;
 pub(crate) mod networks;
 pub(crate) mod overview;
 pub(crate) mod saved;
+pub(crate) mod specifications;
 pub(crate) mod tasks;
 pub(crate) mod tokens;
 pub(crate) mod vm;
@@ -75,6 +76,11 @@ pub(crate) fn routes(routes: Routes<()>) -> Routes<()> {
         .add("/folders", Signed, get(folders::show).post(folders::create))
         .add("/folders/{id}", Signed, get(folders::show_one).post(folders::edit))
         .add("/folders/{id}/delete", Signed, post(folders::delete))
+        .add("/specifications", Signed, get(specifications::show).post(specifications::create))
+        .add("/specifications/new", Signed, get(specifications::show_new))
+        .add("/specifications/{id}", Signed, get(specifications::show_one).post(specifications::edit))
+        .add("/specifications/{id}/copy", Signed, post(specifications::copy))
+        .add("/specifications/{id}/delete", Signed, post(specifications::delete))
         .add("/views", Signed, post(saved::save))
         .add("/views/{id}/delete", Signed, post(saved::delete))
         .add("/tags", Signed, post(saved::tag))

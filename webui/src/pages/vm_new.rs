@@ -9,7 +9,7 @@ use crate::submission::Submission;
 use crate::visit::{Layout, OrPage, Section, Theme, Visit};
 use askama::Template;
 use axum::extract::Query;
-use hostd_core::{HostView, ImageView, NetworkView, VolumeView};
+use hostd_core::{HostView, ImageView, NetworkView, SpecificationView, VolumeView};
 use hostd_types::command::VmCommand;
 use hostd_types::{Command, GuestOs, ImageKind, ListParams, PAGE_MAX, Phase, Problem, ProblemKind, VmId};
 use hostd_types::{HostDevices, HostId};
@@ -27,6 +27,8 @@ pub(crate) struct Choices {
     pub(crate) folders: Vec<(String, String)>,
     /// What is on the buses of the host; for a machine that exists.
     pub(crate) devices: HostDevices,
+    /// Id and name of each customization specification.
+    pub(crate) specifications: Vec<(String, String)>,
 }
 
 impl Choices {
@@ -48,6 +50,14 @@ impl Choices {
             volumes: visit.core.volumes(&all).await.or_page(visit)?.items.into_iter().filter(free).collect(),
             networks,
             folders: crate::forms::filing::options(&visit.core.folders().await.or_page(visit)?),
+            specifications: visit
+                .core
+                .specifications()
+                .await
+                .or_page(visit)?
+                .into_iter()
+                .map(named_specification)
+                .collect(),
             host: visit.core.host_view(host).await.ok(),
             devices: HostDevices::default(),
         })
@@ -58,6 +68,11 @@ impl Choices {
         let devices = visit.core.host_devices(host).await.unwrap_or_default();
         Ok(Self { devices, ..Self::load(visit, host).await? })
     }
+}
+
+fn named_specification(view: SpecificationView) -> (String, String) {
+    let windows = if view.specification.spec.customization.windows.is_some() { " (Windows)" } else { "" };
+    (view.specification.id.to_string(), format!("{}{windows}", view.specification.spec.name))
 }
 
 impl Choices {

@@ -6,6 +6,7 @@ use super::list_pages::list_pages;
 use super::machine_pages::machine_pages;
 use super::sample::*;
 use super::snapshots::snapshot_pages;
+use super::specifications::specification_pages;
 use crate::chart::{Chart, Spark};
 use crate::error::ErrorPage;
 use crate::listing::{Listing, Pager};
@@ -89,6 +90,7 @@ pub(super) fn choices(text: &str) -> Choices {
         host: Some(host(text, true)),
         devices: super::host_devices::devices(text),
         folders: vec![(FolderId::new().to_string(), format!("/Production{text}"))],
+        specifications: vec![(SpecificationId::new().to_string(), format!("web{text}"))],
     }
 }
 
@@ -203,6 +205,7 @@ pub(super) fn full(text: &str) -> Pages {
         machine_pages(text),
         snapshot_pages(text),
         filing_pages(text),
+        specification_pages(text),
         cluster_pages(text),
     ]
     .concat()

@@ -11,6 +11,7 @@ mod machine_pages;
 mod markup;
 pub(crate) mod sample;
 mod snapshots;
+mod specifications;
 
 use empty_pages::empty;
 use every_page::full;

@@ -23,6 +23,7 @@ mod request;
 mod rotation;
 mod scope;
 mod snapshot;
+mod specification;
 mod task;
 mod unknown;
 mod vm;
@@ -196,6 +197,7 @@ fn dispatch(scope: &mut Scope<'_>) -> Step<Done> {
         Command::Access(command) => access::apply(scope, command),
         Command::Cluster(command) => cluster::apply(scope, command),
         Command::Organize(command) => organize::apply(scope, command),
+        Command::Specification(command) => specification::apply(scope, command),
         Command::Audit(command) => event::audit(scope, command),
     }
 }

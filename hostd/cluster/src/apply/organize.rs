@@ -30,7 +30,8 @@ pub(crate) fn apply(scope: &mut Scope<'_>, command: &OrganizeCommand) -> Step<Do
             | Kind::ConsoleLink
             | Kind::Snapshot
             | Kind::Folder
-            | Kind::View => {
+            | Kind::View
+            | Kind::Specification => {
                 let detail = "Machines, volumes, images and networks have tags; nothing else has.";
                 Err(refuse(ProblemKind::Invalid, "/kind", detail.into()))
             }

@@ -15,6 +15,11 @@ pub(crate) fn change(vm: &mut Vm, change: &CustomizationChange) -> Step {
         CustomizationChange::Set { to, run_again } => {
             let mut to = Customization::clone(to);
             to.keep_passwords(now.as_ref());
+            if let (None, Some(now)) = (to.specification, &now) {
+                // Where it came from stays true of what was changed since.
+                (to.specification, to.specification_name) =
+                    (now.specification, now.specification_name.clone());
+            }
             to.run = match now {
                 Some(now) if !run_again => now.run,
                 Some(_) | None => next,

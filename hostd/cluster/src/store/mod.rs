@@ -8,6 +8,7 @@ mod organize;
 mod records;
 mod resources;
 mod snapshots;
+mod specifications;
 
 use crate::error::{ClusterError, StateError, read_failed};
 use crate::ground::Ground;

@@ -39,7 +39,12 @@ impl Store {
         self.organized(sql, &[owner]).await?.iter().map(|row| body(row, 0)).collect()
     }
 
-    async fn organized(&self, sql: &'static str, values: &[String]) -> Result<Vec<SqliteRow>, Problem> {
+    /// Rows of tables that came with the level; none before.
+    pub(super) async fn organized(
+        &self,
+        sql: &'static str,
+        values: &[String],
+    ) -> Result<Vec<SqliteRow>, Problem> {
         let mut tx: Transaction<'_, Sqlite> = self.0.begin().await.map_err(read_failed)?;
         if level(&mut tx).await? < LIFE {
             return Ok(Vec::new());

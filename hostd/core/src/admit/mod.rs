@@ -12,6 +12,7 @@ mod options;
 mod organize;
 mod power;
 mod snapshot;
+mod specification;
 mod task;
 mod vm;
 mod volume;
@@ -72,6 +73,7 @@ pub(crate) fn admit(command: &Command, now: &Snapshot) -> Result<(), Problem> {
             | NetworkCommand::CreateFailed { .. } => Ok(()),
         },
         Command::Organize(c) => organize::organize(c),
+        Command::Specification(c) => specification::admit(c, now),
         Command::Task(c) => match c {
             TaskCommand::Cancel { id } => task::cancel(*id, now),
             TaskCommand::Tell { .. } | TaskCommand::Prune { .. } => Ok(()),

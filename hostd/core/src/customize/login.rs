@@ -5,6 +5,11 @@ use hostd_types::*;
 
 /// What is worth a warning about `custom`, in a sentence.
 pub fn advice(custom: &Customization) -> Option<String> {
+    if let Some(windows) = &custom.windows {
+        let way_in = windows.administrator_password.is_some() || !custom.user_data.is_empty();
+        let detail = "The administrator gets no password: Setup asks for one, and an image keeps the one it has, if any.";
+        return (!way_in).then(|| detail.into());
+    }
     let way_in = match custom.user_data.is_empty() {
         true => custom.users.iter().any(|user| user.password.is_some() || !user.ssh_keys.is_empty()),
         false => raw_way_in(&custom.user_data),

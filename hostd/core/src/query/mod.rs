@@ -10,6 +10,7 @@ mod network;
 mod notice;
 mod silence;
 mod snapshot;
+mod specification;
 mod task;
 mod vm;
 mod volume;

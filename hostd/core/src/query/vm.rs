@@ -92,11 +92,11 @@ impl Core {
         let advice = vm.spec.guest_os.profile().shortfalls(vm.spec.cpus, vm.spec.memory_mib, largest);
         if here
             && vm.status.state.is_active()
-            && self.0.hypervisor.seed(id).await.is_ok_and(|has| has != seed::image(&vm))
+            && self.0.hypervisor.seed(id).await.is_ok_and(|has| has != self.seed(&vm))
         {
             pending.push("its customization".into());
         }
-        let warnings = vm.spec.customization.as_ref().and_then(customize::advice).into_iter().collect();
+        let warnings = vm.spec.customization.iter().flat_map(|custom| self.warnings(custom)).collect();
         let missing = if here && !vm.spec.hardware.host_devices.is_empty() {
             devices::missing(&vm, &self.own_devices(Some(id)).await?)
         } else {
@@ -104,6 +104,17 @@ impl Core {
         };
         let vm = shown(vm);
         Ok(VmDetail { vm, disks, nics, cdrom, task, newest_machine_type, warnings, pending, advice, missing })
+    }
+
+    /// What is worth a warning about a customization.
+    pub(super) fn warnings(&self, custom: &Customization) -> Vec<String> {
+        let mut warnings: Vec<String> = customize::advice(custom).into_iter().collect();
+        let sealed = custom.windows.as_ref().is_some_and(|windows| windows.administrator_password.is_some());
+        if sealed && self.administrator_password(custom).is_none() {
+            let detail = "The administrator's password was sealed by another cluster, which this one can't open; set it again.";
+            warnings.push(detail.into());
+        }
+        warnings
     }
 
     async fn nic_view(&self, nic: &VmNic) -> Result<NicView, Problem> {

@@ -139,7 +139,8 @@ impl Wakes {
             | Kind::Session
             | Kind::ConsoleLink
             | Kind::Folder
-            | Kind::View => {}
+            | Kind::View
+            | Kind::Specification => {}
         }
     }
     pub fn ring_all(&self) {

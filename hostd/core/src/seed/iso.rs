@@ -29,7 +29,13 @@ struct File<'a> {
     sector: u32,
 }
 
-/// The volume `label` with `files`, sorted by their names, in its root. Their names are short, in ASCII, without dots; a
+/// A name as the plain standard writes it: with a dot, also where nothing is behind it, and with its version.
+fn plain_name(name: &str) -> String {
+    let dot = if name.contains('.') { "" } else { "." };
+    format!("{}{dot};1", name.to_ascii_uppercase())
+}
+
+/// The volume `label` with `files`, sorted by their names, in its root. Their names are short, in ASCII, with one dot at most; a
 /// directory is one sector, so that there are few.
 pub(super) fn image(label: &str, files: &[(&str, &str)]) -> Vec<u8> {
     let mut next = FILES;
@@ -53,10 +59,7 @@ pub(super) fn image(label: &str, files: &[(&str, &str)]) -> Vec<u8> {
     }
     // Lower case and dashes are against the letter of the plain standard; readers take them, and have no other names without
     // Joliet.
-    put(
-        PLAIN.root,
-        &directory(&PLAIN, &placed, |name| format!("{}.;1", name.to_ascii_uppercase()).into_bytes()),
-    );
+    put(PLAIN.root, &directory(&PLAIN, &placed, |name| plain_name(name).into_bytes()));
     put(JOLIET.root, &directory(&JOLIET, &placed, |name| utf16(&format!("{name};1"))));
     for file in &placed {
         put(file.sector, file.content);

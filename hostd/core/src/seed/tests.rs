@@ -70,7 +70,7 @@ fn run(program: &str, words: &[&str]) -> Option<String> {
 
 #[test]
 fn a_machine_without_customization_has_no_drive() {
-    assert_eq!(image(&sample::vm("web")), None);
+    assert_eq!(image(&sample::vm("web"), None), None);
 }
 
 #[test]
@@ -104,7 +104,7 @@ print(json.dumps(seen, default=lambda b: b.decode() if isinstance(b, bytes) else
 fn cloud_init_reads_from_the_drive_what_was_asked_for() {
     let dir = tempfile::tempdir().expect("directory");
     let (file, to) = (dir.path().join("seed.iso"), dir.path().join("files"));
-    std::fs::write(&file, image(&vm(custom())).expect("a drive")).expect("file");
+    std::fs::write(&file, image(&vm(custom()), None).expect("a drive")).expect("file");
     std::fs::create_dir(&to).expect("directory");
     if !taken_out(&file, &to) {
         return;
@@ -157,8 +157,8 @@ fn a_text_of_ones_own_is_taken_as_it_is() {
     assert_eq!(text::user_data(&raw), raw.user_data);
     assert_eq!(text::network_config(&raw, &[]), Some(raw.network_config.clone()));
     assert_ne!(
-        image(&vm(raw.clone())),
-        image(&vm(Customization { run: 2, ..raw })),
+        image(&vm(raw.clone()), None),
+        image(&vm(Customization { run: 2, ..raw }), None),
         "another run is another drive"
     );
 }

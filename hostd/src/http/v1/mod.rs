@@ -14,6 +14,7 @@ mod host_device;
 pub mod image;
 pub mod network;
 pub mod snapshot;
+pub mod specification;
 pub mod task;
 pub mod vm;
 pub mod vm_device;
@@ -96,6 +97,16 @@ fn resources<C>(routes: Routes<C>) -> Routes<C> {
         .document(signed, routes!(filing::delete_view))
         .document(signed, routes!(folder::list_folders, folder::create_folder))
         .document(signed, routes!(folder::get_folder, folder::edit_folder, folder::delete_folder))
+        .document(signed, routes!(specification::list_specifications, specification::create_specification))
+        .document(
+            signed,
+            routes!(
+                specification::get_specification,
+                specification::edit_specification,
+                specification::delete_specification
+            ),
+        )
+        .document(signed, routes!(specification::copy_specification))
         .document(signed, routes!(task::list_tasks))
         .document(signed, routes!(task::get_task))
         .document(signed, routes!(task::cancel_task))

@@ -8,6 +8,7 @@ mod access;
 mod cluster;
 mod organize;
 mod snapshot;
+mod specification;
 mod storage;
 mod vm;
 
@@ -15,6 +16,7 @@ pub use access::AccessCommand;
 pub use cluster::ClusterCommand;
 pub use organize::OrganizeCommand;
 pub use snapshot::{NewSnapshot, SnapshotCommand};
+pub use specification::SpecificationCommand;
 pub use storage::{ImageCommand, VolumeCommand};
 pub use vm::{TaskEnd, VmCommand};
 
@@ -77,6 +79,8 @@ pub enum Command {
     Cluster(ClusterCommand),
     /// About folders, tags, notes and saved views.
     Organize(OrganizeCommand),
+    /// About a customization specification. Needs the level [`LIFE`](crate::LIFE).
+    Specification(SpecificationCommand),
     /// A line for the audit trail alone: a refusal, or something observed.
     Audit(AuditCommand),
 }
@@ -284,6 +288,7 @@ impl Command {
             }
             .into(),
             Command::Organize(c) => c.name(),
+            Command::Specification(c) => c.name().into(),
             Command::Audit(c) => c.action.clone(),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::options;
 use crate::element::{Element, element};
-use crate::plan::{DiskSource, DomainPlan, NicSource};
+use crate::plan::{DiskSource, DomainPlan, NicSource, SeedDrive};
 use hostd_types::{DiskBus, NicModel, VolumeId};
 use std::path::Path;
 
@@ -11,7 +11,9 @@ pub fn controllers(plan: &DomainPlan, extra: usize) -> Vec<Element> {
     let on_port = |bus: DiskBus| matches!(bus, DiskBus::Virtio | DiskBus::Nvme);
     let scsi = plan.disks.iter().any(|disk| disk.bus == DiskBus::Scsi);
     // A watchdog sits behind a bridge of its own.
-    let more = usize::from(scsi) + usize::from(plan.options.watchdog.is_some());
+    let more = usize::from(scsi)
+        + usize::from(plan.options.watchdog.is_some())
+        + usize::from(plan.seed == Some(SeedDrive::Virtio));
     let ports = plan.disks.iter().filter(|d| on_port(d.bus)).count() + plan.nics.len() + more + extra;
     let controller = |kind: &'static str, index: usize, model: &'static str| {
         element("controller").with("type", kind).with("index", index).with("model", model)
@@ -102,17 +104,22 @@ pub fn cdrom(image: Option<&Path>, order: Option<u32>) -> Element {
         .holding_all(order.map(|o| element("boot").with("order", o)))
 }
 
-/// The drive that the customization is read from. A CD-ROM drive, because every guest has a driver for one; behind the
-/// disks, so that none of them gets another name by it.
-pub fn seed(plan: &DomainPlan, file: &Path) -> Element {
+/// The drive that the customization is read from; behind the disks, so that none of them gets another name by it. One on
+/// virtio is where no disk that is plugged in later goes.
+pub fn seed(plan: &DomainPlan, drive: SeedDrive, file: &Path) -> Element {
+    const FAR: u32 = 25;
     let all = plan.disks.iter().chain(&plan.leaving_disks).filter(|disk| disk.bus == DiskBus::Sata);
     let behind = all.map(|disk| disk.slot.saturating_add(1)).max().unwrap_or(0);
+    let (device, bus, target) = match drive {
+        SeedDrive::Cdrom => ("cdrom", "sata", target(DiskBus::Sata, behind)),
+        SeedDrive::Virtio => ("disk", "virtio", target(DiskBus::Virtio, FAR)),
+    };
     element("disk")
         .with("type", "file")
-        .with("device", "cdrom")
+        .with("device", device)
         .holding(element("driver").with("name", "qemu").with("type", "raw"))
         .holding(element("source").with("file", file.display()))
-        .holding(element("target").with("dev", target(DiskBus::Sata, behind)).with("bus", "sata"))
+        .holding(element("target").with("dev", target).with("bus", bus))
         .holding(element("readonly"))
 }
 

@@ -38,7 +38,7 @@ fn plan(kvm: bool) -> DomainPlan {
         cpu_mode: CpuMode::Flexible,
         topology: CpuTopology::default(),
         machine_type: kvm.then(|| "pc-q35-10.0".into()),
-        seed: kvm,
+        seed: kvm.then_some(crate::SeedDrive::Cdrom),
         memory_mib: 2048,
         headroom: Headroom::default(),
         firmware: if kvm { Firmware::Uefi } else { Firmware::Bios },

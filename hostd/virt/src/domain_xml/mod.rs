@@ -241,7 +241,7 @@ fn devices(plan: &DomainPlan, around: &Surroundings) -> Element {
         .holding_all(device::controllers(plan, STANDARD_PORTS + SPARE_PORTS + host_device::ports(plan)))
         .holding_all(disks)
         .holding(device::cdrom(plan.cdrom.as_deref(), order.cdrom))
-        .holding_all(plan.seed.then(|| device::seed(plan, &around.seed())))
+        .holding_all(plan.seed.map(|drive| device::seed(plan, drive, &around.seed())))
         .holding_all(device::nics(plan, &order.nics))
         .holding_all(display::serial(around))
         .holding_all(options::serial_ports(&plan.options, around))

@@ -142,7 +142,7 @@ pub fn mixed(checkout: &Checkout) -> Result<()> {
 }
 
 /// The runner of the daemon's tests, one after the other: those that are `ignored`, by `filter`.
-fn nextest(checkout: &Checkout, ignored: &str, filter: &str) -> Command {
+pub(super) fn nextest(checkout: &Checkout, ignored: &str, filter: &str) -> Command {
     let words =
         ["nextest", "run", "--workspace", "--locked", "--profile", "lab", "-j", "1", "--no-fail-fast"];
     let mut nextest = checkout.cargo(&words);

@@ -2,6 +2,7 @@
 //! `cargo xtask lab`.
 
 mod boot;
+mod cloud_init;
 mod durable;
 mod federation;
 mod gathering;
@@ -40,12 +41,14 @@ pub enum Case {
     BrokenData,
     /// Three booted ISOs become a cluster by their pages.
     ThreeIsos,
+    /// A distribution's own cloud-init and guest agent.
+    CloudInit,
     /// Two builds from the same inputs are bit-identical.
     Reproducible,
 }
 
 /// Every case.
-pub const ALL: [Case; 10] = [
+pub const ALL: [Case; 11] = [
     Case::HostStory,
     Case::ClusterStory,
     Case::Cluster,
@@ -55,6 +58,7 @@ pub const ALL: [Case; 10] = [
     Case::RebootDurable,
     Case::BrokenData,
     Case::ThreeIsos,
+    Case::CloudInit,
     Case::Reproducible,
 ];
 
@@ -71,7 +75,12 @@ impl Case {
             Case::BootBios | Case::BootUefi | Case::RebootDurable | Case::BrokenData | Case::ThreeIsos => {
                 true
             }
-            Case::HostStory | Case::ClusterStory | Case::Cluster | Case::Mixed | Case::Reproducible => false,
+            Case::HostStory
+            | Case::ClusterStory
+            | Case::Cluster
+            | Case::Mixed
+            | Case::CloudInit
+            | Case::Reproducible => false,
         }
     }
 
@@ -87,6 +96,7 @@ impl Case {
             Case::RebootDurable => "reboot-durable",
             Case::BrokenData => "broken-data-partition",
             Case::ThreeIsos => "three-isos",
+            Case::CloudInit => "cloud-init",
             Case::Reproducible => "reproducible",
         }
     }
@@ -109,6 +119,9 @@ impl Case {
             Case::ThreeIsos => {
                 "three booted ISOs form a cluster by their pages; one is cut off and comes back"
             }
+            Case::CloudInit => {
+                "a Debian customized over its cloud-init, quiesced by its guest agent, also one that hangs"
+            }
             Case::Reproducible => "two builds from the same inputs are bit-identical",
         }
     }
@@ -119,11 +132,20 @@ impl Case {
             Case::HostStory | Case::ClusterStory | Case::BootBios | Case::RebootDurable | Case::ThreeIsos => {
                 true
             }
-            Case::Cluster | Case::Mixed | Case::BootUefi | Case::BrokenData | Case::Reproducible => false,
+            Case::Cluster
+            | Case::Mixed
+            | Case::BootUefi
+            | Case::BrokenData
+            | Case::CloudInit
+            | Case::Reproducible => false,
         };
-        let namespaces = matches!(self, Case::HostStory | Case::ClusterStory | Case::Cluster | Case::Mixed);
+        let namespaces = matches!(
+            self,
+            Case::HostStory | Case::ClusterStory | Case::Cluster | Case::Mixed | Case::CloudInit
+        );
+        let debian = (self == Case::CloudInit).then(lab::debian::missing).flatten();
         let browser = browser.then(Browser::missing).flatten();
-        browser.or_else(|| namespaces.then(lab::host::Host::missing).flatten())
+        browser.or_else(|| namespaces.then(lab::host::Host::missing).flatten()).or(debian)
     }
 }
 
@@ -144,6 +166,7 @@ pub async fn run(checkout: &Checkout, case: Case, steps: &mut Steps) {
         Case::RebootDurable => durable::reboot(checkout).await,
         Case::BrokenData => durable::broken(checkout).await,
         Case::ThreeIsos => federation::three_isos(checkout).await,
+        Case::CloudInit => cloud_init::customized(checkout),
         Case::Reproducible => reproducible::twice(checkout),
     };
     steps.end(case.name(), begun, result);

@@ -241,7 +241,7 @@ impl Work {
         {
             return self.failed(error, VmState::Off, Some("it could not be started")).await;
         }
-        let seed = crate::seed::image(&self.vm);
+        let seed = self.core.seed(&self.vm);
         if let Err(error) = self.core.0.hypervisor.write_seed(self.vm.id, seed).await {
             return self.failed(error, VmState::Off, Some("it could not be started")).await;
         }

@@ -3,7 +3,7 @@
 use super::plan::{Disk, Parts, disks};
 use crate::{Core, devices};
 use hostd_types::*;
-use hostd_virt::{DiskSource, DomainPlan, HostParts, NicSource};
+use hostd_virt::{DiskSource, DomainPlan, HostParts, NicSource, SeedDrive};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -116,7 +116,7 @@ impl Wanted {
             cpu_mode: vm.spec.cpu_mode,
             topology: vm.spec.topology,
             machine_type: vm.spec.machine_type.clone(),
-            seed: vm.spec.customization.is_some(),
+            seed: vm.spec.customization.as_ref().map(|custom| seed_drive(vm, custom)),
             memory_mib: vm.spec.memory_mib,
             headroom: vm.spec.hardware.headroom,
             firmware: vm.spec.firmware,
@@ -222,4 +222,10 @@ pub(crate) fn planned_in(vm: &Vm) -> Option<Duration> {
     let now = Timestamp::now();
     let seconds = vm.planned_for(now)?.unix().saturating_sub(now.unix());
     Some(Duration::from_secs(u64::try_from(seconds).unwrap_or_default()).max(Duration::from_millis(200)))
+}
+
+/// The drive for a customization: what the guest has a driver for.
+fn seed_drive(vm: &Vm, custom: &Customization) -> SeedDrive {
+    let virtio = vm.spec.disks.iter().any(|disk| disk.bus == DiskBus::Virtio);
+    if virtio && custom.windows.is_none() { SeedDrive::Virtio } else { SeedDrive::Cdrom }
 }
