@@ -139,6 +139,11 @@ CREATE TABLE snapshot (
     vm TEXT NOT NULL, host TEXT NOT NULL, state TEXT NOT NULL,
     meta TEXT NOT NULL, spec TEXT NOT NULL, status TEXT NOT NULL, UNIQUE (vm, name)) WITHOUT ROWID;
 CREATE INDEX snapshot_host ON snapshot (host);
+CREATE INDEX volume_origin ON volume (json_extract(spec, '$.origin.volume'))
+    WHERE json_extract(spec, '$.origin.volume') IS NOT NULL;
+CREATE INDEX volume_snapshot ON volume (json_extract(spec, '$.origin.snapshot'))
+    WHERE json_extract(spec, '$.origin.snapshot') IS NOT NULL;
+CREATE INDEX vm_template ON vm (json_extract(spec, '$.lineage.template'), state);
 ";
 
 /// Opens or makes state.db for its writer.

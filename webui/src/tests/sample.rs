@@ -95,6 +95,7 @@ pub(crate) fn vm(name: &str, state: VmState) -> Vm {
                 unplugged: false,
             }],
             snapshots: VmSnapshots::default(),
+            lineage: Lineage::default(),
             hardware: VmHardware::default(),
             power: None,
             filing: Filing { folder: None, notes: format!("Call {name} first") },
@@ -173,6 +174,7 @@ pub(crate) fn volume(name: &str, vm: Option<VmId>) -> VolumeView {
         vm,
         task: None,
         layers: Layers::default(),
+        origin: None,
     };
     let status = VolumeStatus { phase: Phase::Ready, fault: None };
     VolumeView {

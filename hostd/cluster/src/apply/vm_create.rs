@@ -66,6 +66,7 @@ pub(crate) fn create(scope: &mut Scope<'_>, id: VmId, host: HostId, asked: &Crea
         snapshots: VmSnapshots::default(),
         hardware: VmHardware { headroom: asked.headroom, changes: Vec::new() },
         power,
+        lineage: Lineage::default(),
         filing: Filing { folder: asked.filing.folder, notes: asked.filing.notes.clone() },
         deleting: None,
     };
@@ -134,6 +135,7 @@ pub(super) fn attach(scope: &mut Scope<'_>, new: &NewVolume<'_>, disk: &NewDisk)
         vm: Some(new.vm),
         task: None,
         layers: Layers::default(),
+        origin: None,
     };
     let volume = Volume { id: new.id, meta: scope.created(), spec, status: VolumeStatus::default() };
     scope.insert(&volume)?;
@@ -141,7 +143,7 @@ pub(super) fn attach(scope: &mut Scope<'_>, new: &NewVolume<'_>, disk: &NewDisk)
 }
 
 /// `<vm>-disk<index>`, with a number behind it when that is taken; a long machine name is shortened to fit.
-fn volume_name(scope: &Scope<'_>, vm: &str, index: usize) -> Step<String> {
+pub(super) fn volume_name(scope: &Scope<'_>, vm: &str, index: usize) -> Step<String> {
     let mut suffix = format!("-disk{index}");
     let mut next = 2_u64;
     loop {

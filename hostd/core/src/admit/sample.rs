@@ -56,6 +56,7 @@ pub(crate) fn vm(name: &str) -> Vm {
             cdrom: None,
             nics: Vec::new(),
             snapshots: VmSnapshots::default(),
+            lineage: Lineage::default(),
             hardware: VmHardware::default(),
             power: None,
             filing: Filing::default(),
@@ -85,6 +86,7 @@ pub(crate) fn volume(name: &str) -> Volume {
             vm: None,
             task: None,
             layers: Layers::default(),
+            origin: None,
         },
         status: VolumeStatus { phase: Phase::Ready, fault: None },
     }

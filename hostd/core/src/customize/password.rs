@@ -17,6 +17,7 @@ const SALT: usize = 12;
 fn carried(command: &mut Command) -> Option<(&'static str, &mut Customization)> {
     match command {
         Command::Vm(VmCommand::Create { vm, .. }) => Some(("/customization", vm.customization.as_mut()?)),
+        Command::Vm(VmCommand::Clone { copy, .. }) => Some(("/customization", copy.customization.as_mut()?)),
         Command::Vm(VmCommand::Edit { edit, .. }) => match edit.customization.as_mut()? {
             CustomizationChange::Set { to, .. } => Some(("/customization/to", to)),
             CustomizationChange::RunAgain | CustomizationChange::Remove => None,
