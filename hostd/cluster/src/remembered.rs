@@ -125,6 +125,10 @@ fn target(command: &Command) -> String {
 fn vm_target(command: &VmCommand) -> String {
     match command {
         VmCommand::Create { vm, .. } => format!("{} {}", vm.name, digest(&as_asked(vm))),
+        VmCommand::Clone { source, copy, .. } => {
+            format!("{source} {} {}", copy.name, digest(&copy_as_asked(copy)))
+        }
+        VmCommand::SetTemplate { id, template, .. } => format!("{id} template {template}"),
         VmCommand::Edit { id, edit, .. } => format!("{id} {}", digest(&edit_as_asked(edit))),
         VmCommand::Delete { id, disks, .. } => format!("{id} disks {disks}"),
         VmCommand::Place { id, host, placement_epoch } => format!("{id} {host} {placement_epoch}"),
@@ -191,6 +195,11 @@ fn as_asked(vm: &CreateVm) -> CreateVm {
         nic.mac = nic.mac.take().map(|mac| mac.to_ascii_lowercase());
     }
     vm
+}
+
+/// The copy without what the host fills in; what it inherits is not told from what was asked for.
+fn copy_as_asked(copy: &CloneVm) -> CloneVm {
+    CloneVm { customization: None, ..copy.clone() }
 }
 
 /// The change without what the host fills in.

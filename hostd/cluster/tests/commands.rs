@@ -200,6 +200,7 @@ pub fn moved_volume(
             vm: Some(vm),
             task: Some(task),
             layers: Layers::default(),
+            origin: None,
         },
         status: VolumeStatus { phase: Phase::Ready, fault: Some("the file is missing".into()) },
     }
@@ -282,6 +283,7 @@ pub fn belongings(host: HostId) -> Belongings {
         power: Some(PowerRequest { seq: 3, action: PowerAction::Start, task, at, deadline_s: 60 }),
         filing: Filing::default(),
         snapshots: VmSnapshots::default(),
+        lineage: Lineage::default(),
         deleting: Some(Deletion { disks: true, task }),
     };
     let vm = Vm { id: vm, meta, spec, status: running() };

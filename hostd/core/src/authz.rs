@@ -49,6 +49,8 @@ fn class(command: &Command) -> Class {
         ) => Class::Report,
         Command::Vm(c) => match c {
             VmCommand::Create { .. }
+            | VmCommand::Clone { .. }
+            | VmCommand::SetTemplate { .. }
             | VmCommand::Edit { .. }
             | VmCommand::Change { .. }
             | VmCommand::Power { .. }

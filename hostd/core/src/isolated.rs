@@ -197,6 +197,8 @@ impl Core {
             }
             VmCommand::Power { id, action, deadline_s } => (*id, *action, *deadline_s),
             VmCommand::Create { .. }
+            | VmCommand::Clone { .. }
+            | VmCommand::SetTemplate { .. }
             | VmCommand::Edit { .. }
             | VmCommand::Change { .. }
             | VmCommand::Changed { .. }

@@ -13,6 +13,7 @@ mod access;
 mod admit;
 mod authz;
 mod batch;
+mod clone;
 mod console;
 mod ctx;
 mod customize;

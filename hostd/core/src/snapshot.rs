@@ -115,6 +115,11 @@ impl Snapshot {
                 self.add_specification(core, vm.customization.as_ref()).await?;
                 self.load_parts(core, vm).await
             }
+            VmCommand::Clone { source, .. } => {
+                self.vm = core.store().vm(*source).await?.map(|vm| core.0.isolated_vms.over(vm));
+                self.snapshots = core.store().snapshots_of(*source).await?;
+                Ok(())
+            }
             VmCommand::Edit { id, edit, .. } => {
                 self.load_offers(core).await?;
                 self.vm = core.store().vm(*id).await?;
@@ -134,7 +139,9 @@ impl Snapshot {
                 self.vm = core.store().vm(*id).await?;
                 self.load_change(core, change).await
             }
-            VmCommand::Power { id, .. } | VmCommand::Delete { id, .. } => {
+            VmCommand::Power { id, .. }
+            | VmCommand::Delete { id, .. }
+            | VmCommand::SetTemplate { id, .. } => {
                 self.moment = Some(Timestamp::now());
                 self.vm = core.store().vm(*id).await?.map(|vm| core.0.isolated_vms.over(vm));
                 Ok(())

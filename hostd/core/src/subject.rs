@@ -17,7 +17,9 @@ pub(crate) fn subject_of(command: &Command) -> Option<Subject> {
         ) => named(Kind::Host, id, ""),
         Command::Vm(c) => match c {
             VmCommand::Create { id, vm, .. } => named(Kind::Vm, id, &vm.name),
-            VmCommand::Edit { id, .. }
+            VmCommand::Clone { id, copy, .. } => named(Kind::Vm, id, &copy.name),
+            VmCommand::SetTemplate { id, .. }
+            | VmCommand::Edit { id, .. }
             | VmCommand::Change { id, .. }
             | VmCommand::Changed { id, .. }
             | VmCommand::Power { id, .. }

@@ -2,7 +2,7 @@
 
 use crate::snapshot::Snapshot;
 use crate::subject::subject_of;
-use crate::{Caller, Core, Ctx, admit, authz, customize, devices};
+use crate::{Caller, Core, Ctx, admit, authz, clone, customize, devices};
 use hostd_cluster::Remembered;
 use hostd_types::command::*;
 use hostd_types::*;
@@ -157,7 +157,9 @@ impl Core {
 fn changes(command: &Command) -> Option<VmId> {
     match command {
         Command::Vm(
-            VmCommand::Edit { id, .. }
+            VmCommand::Clone { source: id, .. }
+            | VmCommand::SetTemplate { id, .. }
+            | VmCommand::Edit { id, .. }
             | VmCommand::Change { id, .. }
             | VmCommand::Power { id, .. }
             | VmCommand::Delete { id, .. },
@@ -182,7 +184,12 @@ fn changes(command: &Command) -> Option<VmId> {
 fn grows(command: &Command) -> bool {
     matches!(
         command,
-        Command::Vm(VmCommand::Create { .. } | VmCommand::Edit { .. } | VmCommand::Change { .. })
+        Command::Vm(
+            VmCommand::Create { .. }
+                | VmCommand::Clone { .. }
+                | VmCommand::Edit { .. }
+                | VmCommand::Change { .. }
+        )
             | Command::Volume(VolumeCommand::Create { .. })
             | Command::Snapshot(SnapshotCommand::Create { .. } | SnapshotCommand::Revert { .. })
             | Command::Image(ImageCommand::Create { .. })
@@ -222,6 +229,7 @@ fn fill(command: &mut Command, now: &Snapshot) {
         Command::Vm(VmCommand::Edit { edit, .. }) => {
             customize::fill_edit(edit, now.vm.as_ref(), now.specification.as_ref())
         }
+        Command::Vm(VmCommand::Clone { id, copy, first, .. }) => clone::fill(*id, copy, first, now),
         Command::Vm(VmCommand::Change { id, change, .. }) => match change {
             DeviceChange::AttachDisk { disk, .. } => fill_disk(disk, now),
             DeviceChange::GrowDisk { size_bytes, .. } => *size_bytes = sectors(*size_bytes),

@@ -5,7 +5,7 @@
 //! command, `apply` must make the same rows in every version: what it does there changes with a level alone.
 
 use crate::command::{AccessCommand, ClusterCommand, HostCommand, TaskCommand, VmCommand};
-use crate::{Belongings, Command, CpuMode, CpuTopology, Filing, GuestOs, Host, HostStatus};
+use crate::{Belongings, Command, CpuMode, CpuTopology, Filing, GuestOs, Host, HostStatus, Lineage};
 
 /// The level that knows clusters: their record, join tokens, and who was removed.
 pub const FEDERATION: u16 = 2;
@@ -36,7 +36,12 @@ impl Command {
             | Command::Cluster(ClusterCommand::ChooseCpu { .. })
             | Command::Specification(_)
             | Command::Snapshot(_) => LIFE,
-            Command::Vm(VmCommand::Change { .. } | VmCommand::Changed { .. }) => LIFE,
+            Command::Vm(
+                VmCommand::Clone { .. }
+                | VmCommand::SetTemplate { .. }
+                | VmCommand::Change { .. }
+                | VmCommand::Changed { .. },
+            ) => LIFE,
             Command::Vm(VmCommand::Create { vm, .. }) if vm.has_hardware() => HARDWARE,
             Command::Vm(VmCommand::Edit { edit, .. }) if edit.has_hardware() => HARDWARE,
             Command::Host(HostCommand::Fence { .. } | HostCommand::Acknowledge { .. })
@@ -114,6 +119,7 @@ impl Belongings {
                 (vm.spec.guest_os, vm.spec.scheduled_at) = (GuestOs::default(), None);
                 vm.spec.customization = None;
                 vm.spec.filing = Filing::default();
+                vm.spec.lineage = Lineage::default();
                 crate::forget_devices(vm);
             }
         }

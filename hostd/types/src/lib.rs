@@ -8,6 +8,7 @@
 //! `status` is what its owner last saw and changes only by a report command of a reconciler.
 
 pub mod access;
+mod clone;
 pub mod cluster;
 pub mod command;
 mod console_link;
@@ -44,6 +45,7 @@ mod volume_layers;
 mod windows;
 
 pub use access::*;
+pub use clone::*;
 pub use cluster::*;
 pub use command::{Command, Entry, Outcome};
 pub use console_link::*;

@@ -32,6 +32,8 @@ pub struct ListParams {
     /// Machines in the folders below, too.
     #[serde(default)]
     pub below: bool,
+    /// Only templates, or only machines that are none; lists of anything else do not look at it.
+    pub template: Option<bool>,
     /// Column to order by; each list documents its own, `name` always works.
     pub sort: Option<String>,
     /// Order descending.

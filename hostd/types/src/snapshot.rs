@@ -40,6 +40,9 @@ pub struct SnapshotSpec {
     /// The task of its making or deletion.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<TaskId>,
+    /// It was taken for copies, and goes with the last of them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub for_copies: bool,
 }
 
 /// What was last seen of a snapshot.

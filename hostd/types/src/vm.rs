@@ -216,6 +216,9 @@ pub struct VmSpec {
     /// Its folder and its notes.
     #[serde(default, skip_serializing_if = "Filing::is_default")]
     pub filing: Filing,
+    /// What it is a copy of, and whether it is a template.
+    #[serde(default, skip_serializing_if = "Lineage::is_default")]
+    pub lineage: Lineage,
     /// Set when deletion was asked for.
     pub deleting: Option<Deletion>,
 }

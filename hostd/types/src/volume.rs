@@ -53,6 +53,9 @@ pub struct VolumeSpec {
     /// The files its data is in.
     #[serde(default, skip_serializing_if = "Layers::is_single")]
     pub layers: Layers,
+    /// The layer of another volume that it is over, or copied from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<VolumeOrigin>,
 }
 
 /// What was last seen of a volume.

@@ -5,7 +5,7 @@ use crate::fields::{Fields, Reading};
 use crate::filters;
 use crate::flash::Flash;
 use crate::forms::customize::CustomizeForm;
-use crate::forms::vm::plain_breaks;
+use crate::forms::choice::plain_breaks;
 use crate::page::{Refusal, answer, page};
 use crate::submission::Submission;
 use crate::visit::{Layout, OrPage, Section, Theme, Visit};

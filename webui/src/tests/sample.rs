@@ -102,6 +102,7 @@ pub(crate) fn vm(name: &str, state: VmState) -> Vm {
             }],
             snapshots: VmSnapshots::default(),
             options: VmOptions::default(),
+            lineage: Lineage::default(),
             hardware: VmHardware::default(),
             power: None,
             filing: Filing { folder: None, notes: format!("Call {name} first") },
@@ -180,6 +181,7 @@ pub(crate) fn volume(name: &str, vm: Option<VmId>) -> VolumeView {
         vm,
         task: None,
         layers: Layers::default(),
+        origin: None,
     };
     let status = VolumeStatus { phase: Phase::Ready, fault: None };
     VolumeView {

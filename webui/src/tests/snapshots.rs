@@ -35,6 +35,7 @@ fn snapshots(name: &str, vm: &Vm) -> SnapshotsView {
             next: LayerMap::new(),
             machine: Box::new(vm.spec.clone()),
             task: None,
+            for_copies: false,
         };
         let taken_at = Some(Timestamp::now().plus_seconds(-3600));
         let status = SnapshotStatus { phase, taken_at, running: true, quiesced: depth == 0 };

@@ -3,7 +3,7 @@
 use super::lookup::refuse;
 use super::scope::Scope;
 use super::vm::{check_not_deleting, replace_pending};
-use super::{Done, Step, volume_layers};
+use super::{Done, Step, vm_clone, volume_layers};
 use hostd_types::command::{NewSnapshot, SnapshotCommand};
 use hostd_types::*;
 
@@ -28,6 +28,13 @@ pub(crate) fn apply(scope: &mut Scope<'_>, command: &SnapshotCommand) -> Step<Do
 fn free_vm(scope: &Scope<'_>, id: VmId) -> Step<Vm> {
     let vm = scope.get::<Vm>(id)?;
     check_not_deleting(&vm)?;
+    vm_clone::check_no_template(&vm, "changed, nor can snapshots be taken of it")?;
+    check_free(scope, &vm)?;
+    Ok(vm)
+}
+
+/// Refuses while something is about to change the machine's disks.
+pub(super) fn check_free(scope: &Scope<'_>, vm: &Vm) -> Step {
     let name = &vm.spec.name;
     if vm.status.phase != Phase::Ready {
         let detail = format!("{name} is still being made; wait until it is ready.");
@@ -41,17 +48,17 @@ fn free_vm(scope: &Scope<'_>, id: VmId) -> Step<Vm> {
         let detail = format!("A device of {name} is being changed; wait until that has ended.");
         return Err(Problem::wrong_state(detail).into());
     }
-    let all = scope.snapshots_of(id)?;
+    let all = scope.snapshots_of(vm.id)?;
     if let Some(making) = all.iter().find(|snapshot| snapshot.status.phase == Phase::Creating) {
         let detail = format!("The snapshot {} of {name} is being taken; wait for it.", making.spec.name);
         return Err(Problem::wrong_state(detail).into());
     }
-    Ok(vm)
+    Ok(())
 }
 
 fn create(scope: &mut Scope<'_>, vm: VmId, new: &NewSnapshot) -> Step<Done> {
     let vm = free_vm(scope, vm)?;
-    insert(scope, &vm, new, Some(scope.entry.task), "/name")?;
+    insert(scope, &vm, new, Some(scope.entry.task), "/name", false)?;
     let subject = vm.subject();
     scope.start_task(&subject, vm.spec.host)?;
     scope.accepted(&subject, format!("snapshot {}", new.asked.name))?;
@@ -64,7 +71,14 @@ fn named(id: SnapshotId, name: &str) -> Subject {
 }
 
 /// Writes the row of a snapshot to be taken.
-fn insert(scope: &mut Scope<'_>, vm: &Vm, new: &NewSnapshot, task: Option<TaskId>, pointer: &str) -> Step {
+pub(super) fn insert(
+    scope: &mut Scope<'_>,
+    vm: &Vm,
+    new: &NewSnapshot,
+    task: Option<TaskId>,
+    pointer: &str,
+    for_copies: bool,
+) -> Step {
     scope.fresh::<Snapshot>(new.id)?;
     let asked = &new.asked;
     let taken = |snapshot: &Snapshot| snapshot.spec.name.eq_ignore_ascii_case(&asked.name);
@@ -100,6 +114,7 @@ fn insert(scope: &mut Scope<'_>, vm: &Vm, new: &NewSnapshot, task: Option<TaskId
             ..vm.spec.clone()
         }),
         task,
+        for_copies,
     };
     scope.insert(&Snapshot { id: new.id, meta: scope.created(), spec, status: SnapshotStatus::default() })
 }
@@ -124,6 +139,7 @@ fn taken(scope: &mut Scope<'_>, id: SnapshotId, running: bool, quiesced: bool) -
     let mut vm = scope.get::<Vm>(snapshot.spec.vm)?;
     vm.spec.snapshots.current = Some(id);
     scope.update(&vm)?;
+    scope.origins_taken(&snapshot)?;
     if let Some(task) = task {
         scope.end_task(task, None)?;
     }
@@ -145,6 +161,7 @@ fn create_failed(scope: &mut Scope<'_>, id: SnapshotId, problem: &Problem) -> St
     }
     volume_layers::give_up(scope, &snapshot.spec.next)?;
     scope.remove(&snapshot)?;
+    scope.origins_failed(&snapshot, problem)?;
     if let Some(task) = snapshot.spec.task {
         scope.end_task(task, Some(problem.clone()))?;
     }
@@ -177,7 +194,7 @@ fn revert(
         volume_layers::check_fresh(scope, *volume, *next)?;
     }
     if let Some(first) = first {
-        insert(scope, &vm, first, None, "/snapshot_first")?;
+        insert(scope, &vm, first, None, "/snapshot_first", false)?;
     }
     replace_pending(scope, &vm, "going back to a snapshot")?;
     let last = vm.spec.power.as_ref().map_or(0, |p| p.seq);
@@ -255,17 +272,34 @@ fn check_ready(snapshot: &Snapshot) -> Step {
 }
 
 fn delete(scope: &mut Scope<'_>, id: SnapshotId) -> Step<Done> {
-    let mut snapshot = scope.get::<Snapshot>(id)?;
+    let snapshot = scope.get::<Snapshot>(id)?;
     check_ready(&snapshot)?;
-    let mut vm = scope.get::<Vm>(snapshot.spec.vm)?;
+    let vm = scope.get::<Vm>(snapshot.spec.vm)?;
     check_not_deleting(&vm)?;
-    let name = snapshot.spec.name.clone();
+    let (name, about) = (snapshot.spec.name.clone(), snapshot.subject());
     if vm.spec.snapshots.revert.as_ref().is_some_and(|revert| revert.snapshot == id) {
         let detail = format!("{} is going back to the snapshot {name}; wait until it has.", vm.spec.name);
         return Err(Problem::wrong_state(detail).into());
     }
+    scope.check_snapshot_free(&snapshot)?;
+    let subject = vm.subject();
+    let host = vm.spec.host;
+    begin_deletion(scope, snapshot, vm, Some(scope.entry.task))?;
+    scope.start_task(&subject, host)?;
+    scope.accepted(&subject, format!("snapshot {name}"))?;
+    Ok(Done::started(scope.entry.task, about))
+}
+
+/// From now on nobody can go back to the snapshot, and its layers are merged.
+pub(super) fn begin_deletion(
+    scope: &mut Scope<'_>,
+    mut snapshot: Snapshot,
+    mut vm: Vm,
+    task: Option<TaskId>,
+) -> Step {
+    let id = snapshot.id;
     snapshot.status.phase = Phase::Deleting;
-    snapshot.spec.task = Some(scope.entry.task);
+    snapshot.spec.task = task;
     scope.update(&snapshot)?;
     for mut after in scope.snapshots_of(vm.id)?.into_iter().filter(|s| s.spec.parent == Some(id)) {
         after.spec.parent = snapshot.spec.parent;
@@ -278,10 +312,7 @@ fn delete(scope: &mut Scope<'_>, id: SnapshotId) -> Step<Done> {
     for volume in snapshot.spec.layers.keys() {
         scope.shed(*volume)?;
     }
-    let subject = vm.subject();
-    scope.start_task(&subject, vm.spec.host)?;
-    scope.accepted(&subject, format!("snapshot {name}"))?;
-    Ok(Done::started(scope.entry.task, snapshot.subject()))
+    Ok(())
 }
 
 fn deleted(scope: &mut Scope<'_>, id: SnapshotId, problem: Option<&Problem>) -> Step<Done> {

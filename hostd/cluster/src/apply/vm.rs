@@ -1,17 +1,23 @@
 //! Virtual machines: what is wanted of them. Making, editing and reports have files of their own.
 
 use super::scope::Scope;
-use super::{Done, Step, vm_create, vm_device, vm_edit, vm_place, vm_report};
+use super::{Done, Step, vm_clone, vm_create, vm_device, vm_edit, vm_place, vm_report};
 use crate::rows::Resource;
 use hostd_types::command::VmCommand;
 use hostd_types::*;
 
-/// The action of a machine's creation, in its task.
-pub(crate) const CREATE: &str = "vm.create";
+/// The actions of a machine's creation, in its task.
+const CREATIONS: [&str; 2] = ["vm.create", "vm.clone"];
 
 pub(crate) fn apply(scope: &mut Scope<'_>, command: &VmCommand) -> Step<Done> {
     match command {
         VmCommand::Create { id, host, vm } => vm_create::create(scope, *id, *host, vm),
+        VmCommand::Clone { id, source, copy, first } => {
+            vm_clone::clone(scope, *id, *source, copy, first.as_ref())
+        }
+        VmCommand::SetTemplate { id, expect, template } => {
+            vm_clone::set_template(scope, *id, *expect, *template)
+        }
         VmCommand::Edit { id, expect, edit } => vm_edit::edit(scope, *id, *expect, edit),
         VmCommand::Change { id, expect, change } => vm_device::change(scope, *id, *expect, change),
         VmCommand::Changed { id, task, end } => vm_device::changed(scope, *id, *task, end),
@@ -65,6 +71,9 @@ fn power(scope: &mut Scope<'_>, id: VmId, action: PowerAction, deadline_s: u32) 
         let detail = format!("{} is still being made; wait until it is ready.", vm.spec.name);
         return Err(Problem::wrong_state(detail).into());
     }
+    if action == PowerAction::Start {
+        vm_clone::check_no_template(&vm, "started")?;
+    }
     replace_pending(scope, &vm, action.as_str())?;
     let last = vm.spec.power.as_ref().map_or(0, |p| p.seq).max(vm.status.power_done);
     vm.spec.power =
@@ -85,11 +94,15 @@ fn delete(scope: &mut Scope<'_>, id: VmId, expect: Option<u64>, disks: bool) -> 
             format!("A disk of {} is being detached and is to stay; wait until it is out.", vm.spec.name);
         return Err(Problem::wrong_state(detail).into());
     }
+    scope.check_no_copies_of(&vm, &format!("{} can't be deleted", vm.spec.name))?;
     replace_pending(scope, &vm, "deletion")?;
     for request in std::mem::take(&mut vm.spec.hardware.changes) {
         scope.cancel_task(request.task, "deletion")?;
     }
-    scope.end_running(id, CREATE, Some(Problem::new(ProblemKind::Cancelled, "replaced by deletion")))?;
+    for creation in CREATIONS {
+        let replaced = Problem::new(ProblemKind::Cancelled, "replaced by deletion");
+        scope.end_running(id, creation, Some(replaced))?;
+    }
     vm.spec.deleting = Some(Deletion { disks, task: scope.entry.task });
     vm.status.phase = Phase::Deleting;
     scope.update(&vm)?;
@@ -109,7 +122,7 @@ fn deleted(scope: &mut Scope<'_>, id: VmId) -> Step<Done> {
     for volume in volumes_of(scope, id)? {
         // Of a machine that was planned and never made nothing is there to keep.
         let unmade = vm.spec.scheduled_at.is_some() && volume.status.phase == Phase::Creating;
-        if deletion.disks || unmade { scope.remove(&volume)? } else { release(scope, volume)? }
+        if deletion.disks || unmade { remove_volume(scope, &volume)? } else { release(scope, volume)? }
     }
     drop_rows(scope, &vm)?;
     scope.end_task(deletion.task, None)?;
@@ -128,10 +141,12 @@ fn create_failed(scope: &mut Scope<'_>, id: VmId, problem: &Problem) -> Step<Don
     }
     let made: Vec<VolumeId> = (0..vm.spec.disks.len()).map(|index| derived_volume(id, index)).collect();
     for volume in volumes_of(scope, id)? {
-        if made.contains(&volume.id) { scope.remove(&volume)? } else { release(scope, volume)? }
+        if made.contains(&volume.id) { remove_volume(scope, &volume)? } else { release(scope, volume)? }
     }
     drop_rows(scope, &vm)?;
-    scope.end_running(id, CREATE, Some(problem.clone()))?;
+    for creation in CREATIONS {
+        scope.end_running(id, creation, Some(problem.clone()))?;
+    }
     if let Some(deletion) = &vm.spec.deleting {
         scope.end_task(deletion.task, None)?;
     }
@@ -145,10 +160,17 @@ fn volumes_of(scope: &Scope<'_>, vm: VmId) -> Step<Vec<Volume>> {
     ids.into_iter().map(|id| scope.get::<Volume>(id)).collect()
 }
 
+/// Drops the row of a volume, and what was kept for it alone.
+fn remove_volume(scope: &mut Scope<'_>, volume: &Volume) -> Step {
+    scope.remove(volume)?;
+    scope.let_go(volume.spec.origin.clone())
+}
+
 /// A volume survives its machine.
 pub(crate) fn release(scope: &mut Scope<'_>, mut volume: Volume) -> Step {
     volume.spec.vm = None;
-    volume.spec.layers.shed(&std::collections::BTreeSet::new());
+    let kept = scope.kept_layers(&volume)?;
+    volume.spec.layers.shed(&kept);
     scope.touch(&mut volume);
     scope.update(&volume)
 }

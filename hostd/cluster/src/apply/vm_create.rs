@@ -74,6 +74,7 @@ pub(crate) fn create(scope: &mut Scope<'_>, id: VmId, host: HostId, asked: &Crea
         options: asked.options.clone(),
         hardware: VmHardware { headroom: asked.headroom, ..VmHardware::default() },
         power,
+        lineage: Lineage::default(),
         filing: Filing { folder: asked.filing.folder, notes: asked.filing.notes.clone() },
         deleting: None,
     };
@@ -143,6 +144,7 @@ pub(super) fn attach(scope: &mut Scope<'_>, new: &NewVolume<'_>, disk: &NewDisk)
         vm: Some(new.vm),
         task: None,
         layers: Layers::default(),
+        origin: None,
     };
     let volume = Volume { id: new.id, meta: scope.created(), spec, status: VolumeStatus::default() };
     scope.insert(&volume)?;
@@ -150,7 +152,7 @@ pub(super) fn attach(scope: &mut Scope<'_>, new: &NewVolume<'_>, disk: &NewDisk)
 }
 
 /// `<vm>-disk<index>`, with a number behind it when that is taken; a long machine name is shortened to fit.
-fn volume_name(scope: &Scope<'_>, vm: &str, index: usize) -> Step<String> {
+pub(super) fn volume_name(scope: &Scope<'_>, vm: &str, index: usize) -> Step<String> {
     let mut suffix = format!("-disk{index}");
     let mut next = 2_u64;
     loop {

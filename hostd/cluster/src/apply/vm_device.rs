@@ -6,7 +6,7 @@
 use super::scope::Scope;
 use super::vm::{check_generation, check_not_deleting, release};
 use super::vm_create::{NewVolume, attach, free_socket};
-use super::{Done, Step, vm_host_device};
+use super::{Done, Step, vm_clone, vm_host_device};
 use hostd_types::*;
 
 pub(crate) fn change(
@@ -18,6 +18,7 @@ pub(crate) fn change(
     let mut vm = scope.get::<Vm>(id)?;
     check_not_deleting(&vm)?;
     check_generation(&vm, expect)?;
+    vm_clone::check_no_template(&vm, "changed")?;
     if vm.status.phase != Phase::Ready {
         let detail = format!("{} is still being made; wait until it is ready.", vm.spec.name);
         return Err(Problem::wrong_state(detail).into());

@@ -2,7 +2,7 @@
 
 use super::scope::Scope;
 use super::vm::{check_generation, check_not_deleting};
-use super::{Done, Step, vm_customize};
+use super::{Done, Step, vm_clone, vm_customize};
 use crate::schema;
 use hostd_types::*;
 
@@ -10,6 +10,7 @@ pub(crate) fn edit(scope: &mut Scope<'_>, id: VmId, expect: Option<u64>, edit: &
     let mut vm = scope.get::<Vm>(id)?;
     check_not_deleting(&vm)?;
     check_generation(&vm, expect)?;
+    vm_clone::check_no_template(&vm, "changed")?;
     let before = vm.spec.clone();
     let EditVm {
         name,

@@ -33,6 +33,7 @@ fn create(scope: &mut Scope<'_>, id: VolumeId, host: HostId, asked: &CreateVolum
         vm: None,
         task: Some(scope.entry.task),
         layers: Layers::default(),
+        origin: None,
     };
     let volume = Volume { id, meta: scope.created(), spec, status: VolumeStatus::default() };
     scope.insert(&volume)?;
@@ -57,6 +58,7 @@ fn delete(scope: &mut Scope<'_>, id: VolumeId) -> Step<Done> {
         }
         Phase::Deleting => return Err(Problem::wrong_state("The volume is being deleted already.").into()),
     }
+    scope.check_no_copies(&volume, &format!("{} can't be deleted", volume.spec.name))?;
     volume.spec.task = Some(scope.entry.task);
     volume.status.phase = Phase::Deleting;
     scope.update(&volume)?;
@@ -79,7 +81,12 @@ fn report(scope: &mut Scope<'_>, id: VolumeId, status: &VolumeStatus) -> Step<Do
     {
         scope.end_task(task, None)?;
     }
+    // What was copied needs its origin no more.
+    let copied = (volume.status.phase == Phase::Ready).then(|| {
+        volume.spec.origin.take_if(|origin| !origin.linked)
+    });
     scope.update(&volume)?;
+    scope.let_go(copied.flatten())?;
     let subject = volume.subject();
     scope.fault_event(&subject, before.fault.as_deref(), status.fault.as_deref())?;
     Ok(Done::about(subject))
@@ -91,6 +98,7 @@ fn deleted(scope: &mut Scope<'_>, id: VolumeId) -> Step<Done> {
         return Err(Problem::wrong_state("Nobody asked to delete this volume.").into());
     }
     scope.remove(&volume)?;
+    scope.let_go(volume.spec.origin.clone())?;
     if let Some(task) = volume.spec.task {
         scope.end_task(task, None)?;
     }

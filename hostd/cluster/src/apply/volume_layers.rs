@@ -48,7 +48,7 @@ pub(crate) fn give_up(scope: &mut Scope<'_>, planned: &LayerMap) -> Step {
 
 pub(crate) fn merged(scope: &mut Scope<'_>, id: VolumeId, upper: LayerId) -> Step<Done> {
     let mut volume = scope.get::<Volume>(id)?;
-    let owned = scope.owned_layers(&volume)?;
+    let owned = scope.settled_layers(&volume)?;
     if !mergeable(&volume.spec.layers, &owned, upper) {
         let detail = format!("The layer {upper} of {} is not to be merged.", volume.spec.name);
         return Err(Problem::wrong_state(detail).into());
@@ -66,6 +66,7 @@ pub(crate) fn merged(scope: &mut Scope<'_>, id: VolumeId, upper: LayerId) -> Ste
             scope.update(&snapshot)?;
         }
     }
+    scope.origins_merged(id, upper, lower)?;
     scope.shed(id)?;
     let subject = volume.subject();
     scope.accepted(&subject, format!("layer {upper} into {lower}"))?;
@@ -87,8 +88,23 @@ pub(crate) fn dropped(scope: &mut Scope<'_>, id: VolumeId, layer: LayerId) -> St
 }
 
 impl Scope<'_> {
-    /// The layers of a volume that snapshots own.
-    fn owned_layers(&self, volume: &Volume) -> Step<BTreeSet<LayerId>> {
+    /// The layers of a volume that snapshots own or that other volumes come from.
+    pub(crate) fn kept_layers(&self, volume: &Volume) -> Step<BTreeSet<LayerId>> {
+        let mut kept = self.snapshot_layers(volume)?;
+        kept.extend(pinned_layers(volume, &self.copies_of(volume.id)?));
+        Ok(kept)
+    }
+
+    /// The same without volumes that are still to be made: what was being merged when they were asked for is merged, and
+    /// they are made from what comes out.
+    fn settled_layers(&self, volume: &Volume) -> Step<BTreeSet<LayerId>> {
+        let mut kept = self.snapshot_layers(volume)?;
+        let copies = self.copies_of(volume.id)?;
+        kept.extend(pinned_layers(volume, copies.iter().filter(|v| v.status.phase != Phase::Creating)));
+        Ok(kept)
+    }
+
+    fn snapshot_layers(&self, volume: &Volume) -> Step<BTreeSet<LayerId>> {
         let Some(vm) = volume.spec.vm else { return Ok(BTreeSet::new()) };
         Ok(owned_layers(&self.snapshots_of(vm)?, volume.id))
     }
@@ -96,7 +112,7 @@ impl Scope<'_> {
     /// Gives up layers of a volume that nobody can get back to.
     pub(crate) fn shed(&mut self, id: VolumeId) -> Step {
         let mut volume = self.get::<Volume>(id)?;
-        let owned = self.owned_layers(&volume)?;
+        let owned = self.kept_layers(&volume)?;
         let before = volume.spec.layers.clone();
         volume.spec.layers.shed(&owned);
         if volume.spec.layers != before {

@@ -33,6 +33,8 @@ pub(crate) struct Listing<'a> {
 
 /// The folder of a machine, as the index has it.
 const FOLDER: &str = "json_extract(spec, '$.filing.folder')";
+/// What says that a machine is a template, as the index has it; nothing says that it is none.
+const TEMPLATE: &str = "json_extract(spec, '$.lineage.template')";
 /// A folder and all below it.
 const BELOW: &str = "WITH RECURSIVE tree (id) AS (VALUES (?) UNION ALL SELECT folder.id FROM folder \
                      JOIN tree ON folder.parent = tree.id) SELECT id FROM tree";
@@ -85,7 +87,7 @@ fn containing(text: &str) -> String {
     pattern
 }
 
-/// Conditions of tags and folders, each with what is bound in it.
+/// Conditions of tags, templates and folders, each with what is bound in it.
 fn filing(listing: &Listing<'_>, params: &ListParams) -> Result<Vec<(String, Vec<String>)>, Problem> {
     let mut conditions = Vec::new();
     let tags = if listing.tags { params.tags()? } else { Vec::new() };
@@ -96,6 +98,9 @@ fn filing(listing: &Listing<'_>, params: &ListParams) -> Result<Vec<(String, Vec
             None => ("json_type(meta, ?) IS NOT NULL".into(), vec![label]),
             Some(value) => ("json_extract(meta, ?) = ?".into(), vec![label, value]),
         });
+    }
+    if let (true, Some(template)) = (listing.folders, params.template) {
+        conditions.push((format!("{TEMPLATE} IS {}", if template { "NOT NULL" } else { "NULL" }), Vec::new()));
     }
     if let (true, Some(FolderPlace(place))) = (listing.folders, params.folder) {
         match place.map(|id| id.to_string()) {

@@ -42,15 +42,26 @@ impl Store {
         self.all("host = ?", host.to_string()).await
     }
 
-    /// Number of machines by `VmState::as_str`; states without machines are absent.
+    /// Number of machines by `VmState::as_str`; states without machines are absent. Templates are not counted.
     pub async fn vm_counts(&self) -> Result<BTreeMap<String, u64>, Problem> {
-        let rows = sqlx::query("SELECT state, count(*) FROM vm GROUP BY state")
-            .fetch_all(&self.0)
-            .await
-            .map_err(read_failed)?;
+        let sql = "SELECT state, count(*) FROM vm WHERE json_extract(spec, '$.lineage.template') IS NULL \
+                   GROUP BY state";
+        let rows = sqlx::query(sql).fetch_all(&self.0).await.map_err(read_failed)?;
         let count =
             |row: &sqlx::sqlite::SqliteRow| Ok((row.try_get(0)?, row.try_get::<i64, _>(1)?.unsigned_abs()));
         rows.iter().map(|row| count(row).map_err(|e: sqlx::Error| read_failed(e))).collect()
+    }
+
+    /// Number of templates.
+    pub async fn template_count(&self) -> Result<u64, Problem> {
+        let sql = "SELECT count(*) FROM vm WHERE json_extract(spec, '$.lineage.template') IS NOT NULL";
+        let row = sqlx::query(sql).fetch_one(&self.0).await.map_err(read_failed)?;
+        Ok(row.try_get::<i64, _>(0).map_err(read_failed)?.unsigned_abs())
+    }
+
+    /// The volumes that are over a layer of this one, or being copied from one.
+    pub async fn volumes_from(&self, volume: VolumeId) -> Result<Vec<Volume>, Problem> {
+        self.all("json_extract(spec, '$.origin.volume') = ?", volume.to_string()).await
     }
 
     /// One volume.

@@ -10,6 +10,7 @@ use hostd_types::*;
 /// May this be done with the machine's devices now?
 pub(super) fn change(id: VmId, change: &DeviceChange, now: &Snapshot) -> Result<(), Problem> {
     let vm = settled(id, now)?;
+    super::clone::no_template(vm, "changed")?;
     let mut wrong = Fields::default();
     let busy = |about: &dyn Fn(&DeviceWork) -> bool, what: String| {
         if vm.spec.hardware.changes.iter().any(|request| about(&request.work)) {

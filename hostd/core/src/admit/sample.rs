@@ -57,6 +57,7 @@ pub(crate) fn vm(name: &str) -> Vm {
             cdrom: None,
             nics: Vec::new(),
             snapshots: VmSnapshots::default(),
+            lineage: Lineage::default(),
             hardware: VmHardware::default(),
             options: VmOptions::default(),
             power: None,
@@ -87,6 +88,7 @@ pub(crate) fn volume(name: &str) -> Volume {
             vm: None,
             task: None,
             layers: Layers::default(),
+            origin: None,
         },
         status: VolumeStatus { phase: Phase::Ready, fault: None },
     }

@@ -4,7 +4,7 @@ use crate::snapshot::Snapshot;
 use hostd_types::*;
 
 /// Actions whose tasks can be cancelled: the transfer stops, or the wait for the guest does.
-const CANCELLABLE: [&str; 3] = ["image.create", "vm.shutdown", "vm.reboot"];
+const CANCELLABLE: [&str; 4] = ["image.create", "vm.clone", "vm.shutdown", "vm.reboot"];
 
 /// May this task be cancelled?
 pub(super) fn cancel(id: TaskId, now: &Snapshot) -> Result<(), Problem> {

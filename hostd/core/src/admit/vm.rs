@@ -60,6 +60,7 @@ pub(super) fn create(vm: &CreateVm, now: &Snapshot) -> Result<(), Problem> {
 /// May the machine be changed like this now?
 pub(super) fn edit(id: VmId, edit: &EditVm, now: &Snapshot) -> Result<(), Problem> {
     let vm = settled(id, now)?;
+    super::clone::no_template(vm, "changed")?;
     let mut wrong = Fields::default();
     let EditVm {
         name,

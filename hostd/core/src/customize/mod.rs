@@ -36,6 +36,14 @@ pub(crate) fn fill_new(id: VmId, vm: &mut CreateVm, specification: Option<&Speci
     custom.resolved_hostname = name_of(custom, &vm.name);
 }
 
+/// The same for a copy named `name`, which has so many cards.
+pub(crate) fn fill_copy(id: VmId, custom: &mut Customization, name: &str, nics: usize) {
+    for (index, card) in custom.cards.iter_mut().enumerate() {
+        card.mac = if index < nics { derived_mac(id, index) } else { String::new() };
+    }
+    custom.resolved_hostname = name_of(custom, name);
+}
+
 /// The same for a change of `vm`. A template that stays keeps what it became.
 pub(crate) fn fill_edit(edit: &mut EditVm, vm: Option<&Vm>, specification: Option<&Specification>) {
     let (Some(CustomizationChange::Set { to, .. }), Some(vm)) = (&mut edit.customization, vm) else { return };
@@ -94,6 +102,14 @@ pub(crate) fn check_new(wrong: &mut Fields, vm: &CreateVm) {
     let macs: Vec<String> =
         custom.cards.iter().map(|card| card.mac.clone()).filter(|mac| !mac.is_empty()).collect();
     check(wrong, "/customization", custom, &vm.name, Some(&macs), None);
+}
+
+/// What is wrong with the customization of a copy of `source`.
+pub(crate) fn check_copy(wrong: &mut Fields, copy: &CloneVm, source: &Vm) {
+    let Some(custom) = &copy.customization else { return };
+    let macs: Vec<String> =
+        custom.cards.iter().map(|card| card.mac.clone()).filter(|mac| !mac.is_empty()).collect();
+    check(wrong, "/customization", custom, &copy.name, Some(&macs), source.spec.customization.as_ref());
 }
 
 /// What is wrong with a change of that of `vm`.

@@ -20,6 +20,7 @@ pub(super) const NOT_SEALED: &str = "Passwords are sealed here; give the passwor
 fn carried(command: &mut Command) -> Option<(&'static str, &mut Customization)> {
     match command {
         Command::Vm(VmCommand::Create { vm, .. }) => Some(("/customization", vm.customization.as_mut()?)),
+        Command::Vm(VmCommand::Clone { copy, .. }) => Some(("/customization", copy.customization.as_mut()?)),
         Command::Vm(VmCommand::Edit { edit, .. }) => match edit.customization.as_mut()? {
             CustomizationChange::Set { to, .. } => Some(("/customization/to", to)),
             CustomizationChange::RunAgain | CustomizationChange::Remove => None,

@@ -15,7 +15,9 @@ impl Core {
         Ok(match command {
             Command::Vm(c) => match c {
                 VmCommand::Create { host, .. } => Some(*host),
-                VmCommand::Edit { id, .. }
+                VmCommand::Clone { source: id, .. }
+                | VmCommand::SetTemplate { id, .. }
+                | VmCommand::Edit { id, .. }
                 | VmCommand::Change { id, .. }
                 | VmCommand::Power { id, .. }
                 | VmCommand::Delete { id, .. } => store.vm(*id).await?.map(|vm| vm.spec.host),

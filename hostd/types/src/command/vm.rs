@@ -1,5 +1,6 @@
 //! Commands about virtual machines.
 
+use super::NewSnapshot;
 use crate::*;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,26 @@ pub enum VmCommand {
         host: HostId,
         /// What is asked for; disks over an image carry their size.
         vm: CreateVm,
+    },
+    /// Make a copy of a machine, of one of its snapshots, or of a template. Starts a task.
+    Clone {
+        /// Id of the copy.
+        id: VmId,
+        /// The machine or template.
+        source: VmId,
+        /// What is asked for.
+        copy: CloneVm,
+        /// The snapshot that is taken for it.
+        first: Option<NewSnapshot>,
+    },
+    /// Make a template of a machine, or a machine of a template.
+    SetTemplate {
+        /// The machine.
+        id: VmId,
+        /// Refuse when its generation is another.
+        expect: Option<u64>,
+        /// It is a template from now on.
+        template: bool,
     },
     /// Change settings.
     Edit {
@@ -100,6 +121,8 @@ impl VmCommand {
     pub fn name(&self) -> String {
         match self {
             VmCommand::Create { .. } => "vm.create".into(),
+            VmCommand::Clone { .. } => "vm.clone".into(),
+            VmCommand::SetTemplate { .. } => "vm.set_template".into(),
             VmCommand::Edit { .. } => "vm.edit".into(),
             VmCommand::Change { change, .. } => format!("vm.{}", change.as_str()),
             VmCommand::Changed { .. } => "vm.changed".into(),

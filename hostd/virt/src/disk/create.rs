@@ -62,13 +62,13 @@ async fn make(
     publish.await.map_err(|e| DiskError::Io(e.to_string()))?
 }
 
-fn sparse(part: &Path, size_bytes: u64) -> Result<(), DiskError> {
+pub(super) fn sparse(part: &Path, size_bytes: u64) -> Result<(), DiskError> {
     let _ = fs::remove_file(part); // of a creation that was cut short
     let file = OpenOptions::new().write(true).create_new(true).mode(0o640).open(part)?;
     Ok(file.set_len(size_bytes)?)
 }
 
-fn publish(part: &Path, path: &Path) -> Result<(), DiskError> {
+pub(super) fn publish(part: &Path, path: &Path) -> Result<(), DiskError> {
     File::open(part)?.sync_all()?;
     match renameat2(AT_FDCWD, part, AT_FDCWD, path, RenameFlags::RENAME_NOREPLACE) {
         Err(Errno::EINVAL) => fs::rename(part, path)?, // a file system without the flag

@@ -1,6 +1,7 @@
 //! Disk files: what an uploaded file is, and making new ones. Formats are told by their first bytes and then named to
 //! `qemu-img`; it is never allowed to guess, because a guess lets a file point at others.
 
+mod copy;
 mod create;
 mod format;
 mod grow;
@@ -8,6 +9,7 @@ mod inspect;
 mod layer;
 mod qcow2;
 
+pub use copy::{copy, measure, reflink};
 pub use create::create;
 pub use grow::grow;
 pub use inspect::inspect;

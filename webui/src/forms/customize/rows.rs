@@ -129,7 +129,7 @@ pub(super) fn lines(text: &str) -> Vec<String> {
 
 /// A text with plain line breaks and one at its end; blank is empty.
 pub(super) fn whole(text: &str) -> String {
-    match crate::forms::vm::plain_breaks(text) {
+    match crate::forms::choice::plain_breaks(text) {
         text if text.is_empty() => text,
         text => text + "\n",
     }

@@ -10,7 +10,7 @@ mod live;
 mod story_tests;
 
 pub(super) use files::FileStep;
-pub(super) use live::go_on;
+use live::go_on;
 
 use super::jobs::Jobs;
 use super::{Reconcile, Summary};
@@ -28,6 +28,35 @@ const AT_ONCE: usize = 4;
 /// Pause while libvirt or the cluster does not answer.
 const WAIT: Duration = Duration::from_secs(1);
 
+/// What is to do about the layers of one volume.
+struct Next {
+    volume: Volume,
+    /// The layer to merge; none: only files are to be removed.
+    upper: Option<LayerId>,
+    /// Who watches.
+    task: Option<TaskId>,
+}
+
+/// Writes into the rows what merges came to whose outcome is noted beside the files alone; tells whether there was any. To be
+/// called while nothing works on the layers.
+///
+/// # Errors
+/// When it can't be written.
+pub(super) async fn tell_merged(core: &Core, volume: &Volume) -> Result<bool, Problem> {
+    let mut noted = false;
+    for upper in volume.spec.layers.over.keys().copied() {
+        if core.0.pool.merged(volume.id, upper).exists() {
+            noted = true;
+            let merged = SnapshotCommand::Merged { volume: volume.id, upper };
+            core.report(Command::Snapshot(merged)).await?;
+        }
+    }
+    if let (true, Some(vm)) = (noted, volume.spec.vm) {
+        go_on(core, vm).await; // the daemon that paused it for the merge died before it could
+    }
+    Ok(noted)
+}
+
 /// Merges and removes layers.
 pub(super) struct LayersOfDisks {
     core: Core,
@@ -40,8 +69,26 @@ impl LayersOfDisks {
         Self { core: core.clone(), jobs: Jobs::new(AT_ONCE, &core.0.tracker, &core.0.wakes.layers) }
     }
 
-    /// Ends the deletions about which nothing more is to do, or that failed.
-    async fn settle(&self, volumes: &HashMap<VolumeId, Volume>) -> Result<usize, Problem> {
+    /// What is to do next about the layers of a volume, by the rows as they are now.
+    async fn next(&self, id: VolumeId) -> Result<Option<Next>, Problem> {
+        let store = self.core.store();
+        let Some(volume) = store.volume(id).await? else { return Ok(None) };
+        let snapshots = match volume.spec.vm {
+            Some(vm) => store.snapshots_of(vm).await?,
+            None => Vec::new(),
+        };
+        let mut kept = owned_layers(&snapshots, id);
+        kept.extend(pinned_layers(&volume, &store.volumes_from(id).await?));
+        let upper = volume.spec.layers.next_merge(&kept);
+        if upper.is_none() && volume.spec.layers.gone.is_empty() {
+            return Ok(None);
+        }
+        let task = upper.and_then(|upper| task(&snapshots, &volume, upper));
+        Ok(Some(Next { volume, upper, task }))
+    }
+
+    /// Ends the deletions about which nothing more is to do now, or that failed. What copies need is merged later, by itself.
+    async fn settle(&self, volumes: &HashMap<VolumeId, Volume>, all: &[Volume]) -> Result<usize, Problem> {
         let mut ended = 0;
         for snapshot in self.core.store().unsettled_snapshots_on(self.core.host()).await? {
             if snapshot.status.phase != Phase::Deleting {
@@ -49,7 +96,10 @@ impl LayersOfDisks {
             }
             let open = |(volume, layer): &(&VolumeId, &LayerId)| {
                 let volume = volumes.get(volume);
-                volume.is_some_and(|volume| volume.spec.layers.children(**layer).count() == 1)
+                volume.is_some_and(|volume| {
+                    volume.spec.layers.children(**layer).count() == 1
+                        && !pinned_layers(volume, all).contains(layer)
+                })
             };
             let open: Vec<VolumeId> = snapshot.spec.layers.iter().filter(open).map(|(id, _)| *id).collect();
             let problem = open.iter().find_map(|id| self.core.0.merges.fault(*id));
@@ -73,18 +123,14 @@ impl Reconcile for LayersOfDisks {
     async fn run(&mut self) -> Result<Summary, Problem> {
         let busy = self.jobs.busy();
         let volumes = self.core.store().volumes_on(self.core.host()).await?;
+        let copies: Vec<Volume> = volumes.iter().filter(|v| v.spec.origin.is_some()).cloned().collect();
         let layered =
             volumes.into_iter().filter(|v| !v.spec.layers.is_single() && v.status.phase == Phase::Ready);
         let layered: HashMap<VolumeId, Volume> = layered.map(|volume| (volume.id, volume)).collect();
         let mut summary = Summary { checked: layered.len(), ..Summary::default() };
-        summary.changed += self.settle(&layered).await?;
+        summary.changed += self.settle(&layered, &copies).await?;
         for volume in layered.into_values().filter(|volume| !busy.contains(&volume.id)) {
-            let snapshots = match volume.spec.vm {
-                Some(vm) => self.core.store().snapshots_of(vm).await?,
-                None => Vec::new(),
-            };
-            let upper = volume.spec.layers.next_merge(&owned_layers(&snapshots, volume.id));
-            if upper.is_none() && volume.spec.layers.gone.is_empty() {
+            if self.next(volume.id).await?.is_none() {
                 continue;
             }
             if let Some(rest) = self.core.0.merges.rests(volume.id) {
@@ -93,12 +139,10 @@ impl Reconcile for LayersOfDisks {
                 continue;
             }
             let Some(turn) = self.core.0.merges.begin(&volume) else { continue };
+            // Somebody may have asked for a copy of a layer before the turn came.
+            let Some(Next { volume, upper, task }) = self.next(volume.id).await? else { continue };
             summary.changed += 1;
-            let work = Work {
-                core: self.core.clone(),
-                task: upper.and_then(|u| task(&snapshots, &volume, u)),
-                volume,
-            };
+            let work = Work { core: self.core.clone(), task, volume };
             self.jobs.start(work.volume.id, work.go(upper, turn));
         }
         Ok(summary)

@@ -10,7 +10,7 @@ use super::quiesce;
 use crate::admit::pending;
 use crate::error::{disk, virt};
 use crate::merges::Hold;
-use crate::reconcile::layers::{FileStep, go_on};
+use crate::reconcile::layers::{FileStep, tell_merged};
 use hostd_types::command::{SnapshotCommand, VmCommand};
 use hostd_types::*;
 use hostd_virt::{LiveDisk, SeenDomain, VirtError};
@@ -87,16 +87,7 @@ impl Work {
         for volume in &volumes {
             // It may have been worked on before it was given to the machine.
             hold.push(self.core.0.merges.hold(volume.id.uuid()).await);
-            for upper in volume.spec.layers.over.keys().copied() {
-                if self.core.0.pool.merged(volume.id, upper).exists() {
-                    noted = true;
-                    let merged = SnapshotCommand::Merged { volume: volume.id, upper };
-                    self.core.report(Command::Snapshot(merged)).await?;
-                }
-            }
-        }
-        if noted {
-            go_on(&self.core, self.vm.id).await; // the daemon that paused it for the merge died before it could
+            noted |= tell_merged(&self.core, volume).await?;
         }
         let volumes = if noted { self.core.store().volumes_of(self.vm.id).await? } else { volumes };
         Ok((hold, volumes))

@@ -1,8 +1,10 @@
 //! Files of volumes: made, watched, removed.
 
+mod clones;
 mod plan;
 
 pub(crate) use plan::MISSING;
+use clones::Clones;
 use plan::{Step, plan};
 
 use super::jobs::Jobs;
@@ -24,13 +26,14 @@ const AT_ONCE: usize = 4;
 pub(super) struct Volumes {
     core: Core,
     jobs: Jobs<VolumeId>,
+    clones: Clones,
     told: BTreeSet<PathBuf>,
 }
 
 impl Volumes {
     pub fn new(core: &Core) -> Self {
         let jobs = Jobs::new(AT_ONCE, &core.0.tracker, &core.0.wakes.volumes);
-        Self { core: core.clone(), jobs, told: BTreeSet::new() }
+        Self { core: core.clone(), jobs, clones: Clones::new(core), told: BTreeSet::new() }
     }
 
     /// Machines whose new disks are to be made later, and how much later.
@@ -65,6 +68,18 @@ impl Reconcile for Volumes {
         let mut summary = Summary { checked: volumes.len(), ..Summary::default() };
         let planned = self.planned(&volumes).await?;
         summary.again = planned.values().min().copied();
+        let (copies, volumes): (Vec<Volume>, Vec<Volume>) = volumes
+            .into_iter()
+            .partition(|volume| volume.status.phase == Phase::Creating && volume.spec.origin.is_some());
+        let mut cloning: BTreeMap<VmId, Vec<Volume>> = BTreeMap::new();
+        for volume in copies {
+            if let Some(vm) = volume.spec.vm {
+                cloning.entry(vm).or_default().push(volume);
+            }
+        }
+        for (vm, disks) in cloning {
+            summary.changed += usize::from(self.clones.start(&self.core, vm, &disks, &failed));
+        }
         let is_due = |volume: &Volume| !volume.spec.vm.is_some_and(|vm| planned.contains_key(&vm));
         let idle = volumes.into_iter().filter(|volume| !busy.contains(&volume.id));
         for volume in idle.filter(is_due) {

@@ -1,0 +1,235 @@
+//! Copies of machines, and templates.
+
+use super::lookup::refuse;
+use super::scope::Scope;
+use super::vm::{check_generation, check_not_deleting};
+use super::vm_create::volume_name;
+use super::volume::POOL;
+use super::{Done, Step, folder, snapshot};
+use hostd_types::command::NewSnapshot;
+use hostd_types::*;
+
+/// Refuses what a template can't do; `what` completes "can't be …".
+pub(crate) fn check_no_template(vm: &Vm, what: &str) -> Step {
+    if !vm.spec.lineage.template {
+        return Ok(());
+    }
+    let detail = format!(
+        "{} is a template, which can't be {what}. Make a machine of it again, or clone it.",
+        vm.spec.name
+    );
+    Err(Problem::wrong_state(detail).into())
+}
+
+/// What the copy is made from.
+struct Source {
+    vm: Vm,
+    /// The settings that are copied.
+    spec: VmSpec,
+    /// The snapshot, with its name, when it is a copy of one that is there.
+    snapshot: Option<Snapshot>,
+}
+
+pub(crate) fn clone(
+    scope: &mut Scope<'_>,
+    id: VmId,
+    source: VmId,
+    asked: &CloneVm,
+    first: Option<&NewSnapshot>,
+) -> Step<Done> {
+    scope.fresh::<Vm>(id)?;
+    scope.free_name::<Vm>(&asked.name)?;
+    let source = look(scope, source, asked, first)?;
+    let Source { vm: from, spec, .. } = &source;
+    let host = from.spec.host;
+    scope.known_host(host)?;
+    if let Some(image) = spec.cdrom {
+        scope.usable_image(image, ImageKind::Iso, host, "")?;
+    }
+    let filing = asked.filing.clone().unwrap_or_else(|| NewFiling {
+        folder: from.spec.filing.folder,
+        tags: from.meta.labels.clone(),
+        notes: from.spec.filing.notes.clone(),
+    });
+    if filing.folder.is_some() {
+        folder::path(scope, filing.folder, "/filing/folder")?;
+    }
+    if let Some(first) = first {
+        let from = from.clone();
+        snapshot::insert(scope, &from, first, None, "", true)?;
+    }
+    let mut disks = Vec::with_capacity(spec.disks.len());
+    for (index, disk) in spec.disks.iter().enumerate() {
+        let volume = make_disk(scope, id, index, &source, disk, asked, first)?;
+        disks.push(VmDisk { volume, ..disk.clone() });
+    }
+    let is_test = asked.mode == CloneMode::Test;
+    let mut nics = Vec::with_capacity(spec.nics.len());
+    for (index, (nic, slot)) in spec.nics.iter().zip(nic_slots(&spec.nics)).enumerate() {
+        let mac = derived_mac(id, index);
+        super::vm_create::free_socket(scope, host, nic.network, &mac, "")?;
+        scope.write_nic(id, slot as usize, nic.network, &mac)?;
+        nics.push(VmNic { mac, unplugged: nic.unplugged || is_test, ..nic.clone() });
+    }
+    let power = asked.start.then_some(PowerRequest {
+        seq: 1,
+        action: PowerAction::Start,
+        task: scope.entry.task,
+        at: scope.entry.at,
+        deadline_s: SHUTDOWN_DEADLINE_S,
+    });
+    let of_snapshot = source.snapshot.as_ref().map(|snapshot| snapshot.spec.name.clone());
+    let lineage = Lineage {
+        template: false,
+        source: Some(CloneSource {
+            vm: from.id,
+            name: from.spec.name.clone(),
+            snapshot: of_snapshot.clone(),
+            mode: asked.mode,
+        }),
+    };
+    let customization = asked.customization.clone().map(|mut custom| {
+        custom.keep_passwords(from.spec.customization.as_ref());
+        Customization { run: 1, ..custom }
+    });
+    let spec = VmSpec {
+        name: asked.name.clone(),
+        description: asked.description.clone().unwrap_or_else(|| spec.description.clone()),
+        scheduled_at: None,
+        host,
+        placement_epoch: 0,
+        autostart: spec.autostart && !is_test,
+        disks,
+        nics,
+        customization,
+        snapshots: VmSnapshots::default(),
+        hardware: VmHardware { changes: Vec::new(), ..spec.hardware.clone() },
+        power,
+        filing: Filing { folder: filing.folder, notes: filing.notes },
+        lineage,
+        deleting: None,
+        ..spec.clone()
+    };
+    let meta = Meta { labels: filing.tags, ..scope.created() };
+    let vm = Vm { id, meta, spec, status: VmStatus::default() };
+    scope.insert(&vm)?;
+    let subject = vm.subject();
+    scope.start_task(&subject, host)?;
+    let of = match of_snapshot {
+        Some(snapshot) => format!("snapshot {snapshot} of {}", from.spec.name),
+        None => from.spec.name.clone(),
+    };
+    scope.accepted(&subject, format!("{} copy of {of}", asked.mode.as_str()))?;
+    Ok(Done::started(scope.entry.task, subject))
+}
+
+/// Finds the source and refuses what can't be copied.
+fn look(scope: &Scope<'_>, id: VmId, asked: &CloneVm, first: Option<&NewSnapshot>) -> Step<Source> {
+    let vm = scope.get::<Vm>(id)?;
+    check_not_deleting(&vm)?;
+    let name = &vm.spec.name;
+    if vm.status.phase != Phase::Ready {
+        let detail = format!("{name} is still being made; wait until it is ready.");
+        return Err(Problem::wrong_state(detail).into());
+    }
+    let Some(wanted) = asked.snapshot else {
+        let needs = !vm.spec.lineage.template && !vm.spec.disks.is_empty();
+        if needs != first.is_some() {
+            let detail = format!("{name} was changed meanwhile; try again.");
+            return Err(Problem::new(ProblemKind::Conflict, detail).into());
+        }
+        if needs {
+            snapshot::check_free(scope, &vm)?;
+        }
+        return Ok(Source { spec: vm.spec.clone(), vm, snapshot: None });
+    };
+    let there = scope.find::<Snapshot>(wanted)?.filter(|snapshot| snapshot.spec.vm == id);
+    let Some(snapshot) = there else {
+        return Err(refuse(ProblemKind::Invalid, "/snapshot", format!("{name} has no such snapshot.")));
+    };
+    if snapshot.status.phase != Phase::Ready {
+        let detail = format!("The snapshot {} is not there yet, or is being deleted.", snapshot.spec.name);
+        return Err(refuse(ProblemKind::WrongState, "/snapshot", detail));
+    }
+    Ok(Source { spec: (*snapshot.spec.machine).clone(), vm, snapshot: Some(snapshot) })
+}
+
+/// Writes the row of a disk of the copy.
+fn make_disk(
+    scope: &mut Scope<'_>,
+    id: VmId,
+    index: usize,
+    source: &Source,
+    disk: &VmDisk,
+    asked: &CloneVm,
+    first: Option<&NewSnapshot>,
+) -> Step<VolumeId> {
+    let gone = || {
+        let detail =
+            format!("A disk of that time is not there any more, so {} can't be copied.", source.vm.spec.name);
+        refuse(ProblemKind::Conflict, "/snapshot", detail)
+    };
+    let held = scope.find::<Volume>(disk.volume)?.filter(|held| held.spec.vm == Some(source.vm.id));
+    let held = held.ok_or_else(gone)?;
+    if held.status.phase != Phase::Ready {
+        let detail = format!("The disk {} is not ready; wait for it.", held.spec.name);
+        return Err(Problem::wrong_state(detail).into());
+    }
+    let (layer, snapshot) = match (&source.snapshot, first) {
+        (Some(of), _) => (Some(*of.spec.layers.get(&held.id).ok_or_else(gone)?), Some(of.id)),
+        (None, Some(first)) => (None, Some(first.id)),
+        (None, None) => (Some(held.spec.layers.active), None),
+    };
+    let linked = asked.mode.is_linked();
+    let volume = derived_volume(id, index);
+    scope.fresh::<Volume>(volume)?;
+    let spec = VolumeSpec {
+        name: volume_name(scope, &asked.name, index)?,
+        host: held.spec.host,
+        pool: POOL.into(),
+        format: if linked { DiskFormat::Qcow2 } else { held.spec.format },
+        size_bytes: held.spec.size_bytes,
+        image: None,
+        vm: Some(id),
+        task: None,
+        layers: Layers::default(),
+        origin: Some(VolumeOrigin { volume: held.id, layer, snapshot, linked }),
+    };
+    let meta = scope.created();
+    scope.insert(&Volume { id: volume, meta, spec, status: VolumeStatus::default() })?;
+    Ok(volume)
+}
+
+/// Makes a template of a machine that is off, or a machine of a template nothing depends on.
+pub(crate) fn set_template(
+    scope: &mut Scope<'_>,
+    id: VmId,
+    expect: Option<u64>,
+    template: bool,
+) -> Step<Done> {
+    let mut vm = scope.get::<Vm>(id)?;
+    check_not_deleting(&vm)?;
+    check_generation(&vm, expect)?;
+    let subject = vm.subject();
+    let name = &vm.spec.name;
+    if vm.spec.lineage.template == template {
+        scope.accepted(&subject, "nothing changed")?;
+        return Ok(Done::about(subject));
+    }
+    if template {
+        let busy = vm.spec.power.as_ref().is_some_and(|request| request.seq > vm.status.power_done);
+        if vm.status.phase != Phase::Ready || vm.status.state.is_active() || busy {
+            let detail = format!("{name} must be off to become a template; shut it down first.");
+            return Err(Problem::wrong_state(detail).into());
+        }
+        snapshot::check_free(scope, &vm)?;
+    } else {
+        let what = format!("{name} can't become a machine, which would change its disks");
+        scope.check_no_copies_of(&vm, &what)?;
+    }
+    vm.spec.lineage.template = template;
+    scope.touch(&mut vm);
+    scope.update(&vm)?;
+    scope.accepted(&subject, if template { "a template" } else { "a machine" })?;
+    Ok(Done::about(subject))
+}
