@@ -26,8 +26,9 @@ pub mod api {
     mod qx;
     mod routes;
     mod shared;
+    pub mod snapshot_memory;
     pub mod snapshots;
-    mod vm_devices;
+    pub mod vm_devices;
     mod vm_input;
     mod vm_plan;
     mod vms;
@@ -35,12 +36,14 @@ pub mod api {
 }
 
 mod fault {
+    mod cancel;
     mod clock;
     mod connections;
     mod crash;
     mod data_partition;
     mod hung;
     mod libvirt;
+    mod memory;
     mod merge;
     mod schema;
     pub mod space;

@@ -23,6 +23,7 @@ mod event;
 mod kvm;
 mod lifecycle;
 mod load;
+mod memory;
 mod observe;
 mod offers;
 mod picture;

@@ -23,6 +23,7 @@ mod request;
 mod rotation;
 mod scope;
 mod snapshot;
+mod snapshot_delete;
 mod task;
 mod unknown;
 mod vm;

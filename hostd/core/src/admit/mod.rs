@@ -11,6 +11,7 @@ mod network;
 mod organize;
 mod power;
 mod snapshot;
+mod snapshot_memory;
 mod task;
 mod vm;
 mod volume;
@@ -105,12 +106,15 @@ pub(crate) fn admit(command: &Command, now: &Snapshot) -> Result<(), Problem> {
 fn snapshots(command: &SnapshotCommand, now: &Snapshot) -> Result<(), Problem> {
     match command {
         SnapshotCommand::Create { new, .. } => snapshot::create(&new.asked, now),
-        SnapshotCommand::Revert { first, start, .. } => snapshot::revert(first.as_ref(), *start, now),
+        SnapshotCommand::Revert { first, start, resume, .. } => {
+            snapshot::revert(first.as_ref(), *start, *resume, now)
+        }
         SnapshotCommand::Delete { id } => snapshot::delete(*id, now),
         SnapshotCommand::Taken { .. }
         | SnapshotCommand::CreateFailed { .. }
         | SnapshotCommand::Reverted { .. }
         | SnapshotCommand::RevertFailed { .. }
+        | SnapshotCommand::Stopped { .. }
         | SnapshotCommand::Deleted { .. }
         | SnapshotCommand::Merged { .. }
         | SnapshotCommand::Dropped { .. } => Ok(()),

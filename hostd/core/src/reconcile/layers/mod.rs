@@ -6,13 +6,15 @@
 
 mod files;
 mod live;
+mod stop;
 #[cfg(test)]
 mod story_tests;
 
 pub(super) use files::FileStep;
-pub(super) use live::go_on;
+pub(super) use live::{go_on, without_merges};
 
 use super::jobs::Jobs;
+use super::vms::drop_memory;
 use super::{Reconcile, Summary};
 use crate::Core;
 use crate::error::disk;
@@ -32,17 +34,24 @@ const WAIT: Duration = Duration::from_secs(1);
 pub(super) struct LayersOfDisks {
     core: Core,
     jobs: Jobs<VolumeId>,
+    stops: Jobs<SnapshotId>,
 }
 
 impl LayersOfDisks {
     pub fn new(core: &Core) -> Self {
         core.0.merges.tell(&core.0.wakes.layers);
-        Self { core: core.clone(), jobs: Jobs::new(AT_ONCE, &core.0.tracker, &core.0.wakes.layers) }
+        let (tracker, bell) = (&core.0.tracker, &core.0.wakes.layers);
+        Self {
+            core: core.clone(),
+            jobs: Jobs::new(AT_ONCE, tracker, bell),
+            stops: Jobs::new(AT_ONCE, tracker, bell),
+        }
     }
 
     /// Ends the deletions about which nothing more is to do, or that failed.
     async fn settle(&self, volumes: &HashMap<VolumeId, Volume>) -> Result<usize, Problem> {
         let mut ended = 0;
+        let tasks = self.core.store().running_tasks_on(self.core.host()).await?;
         for snapshot in self.core.store().unsettled_snapshots_on(self.core.host()).await? {
             if snapshot.status.phase != Phase::Deleting {
                 continue;
@@ -52,8 +61,19 @@ impl LayersOfDisks {
                 volume.is_some_and(|volume| volume.spec.layers.children(**layer).count() == 1)
             };
             let open: Vec<VolumeId> = snapshot.spec.layers.iter().filter(open).map(|(id, _)| *id).collect();
-            let problem = open.iter().find_map(|id| self.core.0.merges.fault(*id));
+            let cancelled = |task: &Task| Some(task.id) == snapshot.spec.task && task.cancelling;
+            if !open.is_empty() && tasks.iter().any(cancelled) {
+                self.stops.start(snapshot.id, stop::stop(self.core.clone(), snapshot));
+                continue;
+            }
+            if !open.is_empty() && snapshot.status.stopped {
+                continue;
+            }
+            let problem = self.core.0.merges.fault_since(snapshot.id, &open);
             if open.is_empty() || problem.is_some() {
+                // The memory last: nothing refers to it any more.
+                drop_memory(&self.core, snapshot.id).await?;
+                self.core.0.merges.settled(snapshot.id);
                 let deleted = SnapshotCommand::Deleted { id: snapshot.id, problem };
                 self.core.report(Command::Snapshot(deleted)).await?;
                 ended += 1;
@@ -83,7 +103,11 @@ impl Reconcile for LayersOfDisks {
                 Some(vm) => self.core.store().snapshots_of(vm).await?,
                 None => Vec::new(),
             };
-            let upper = volume.spec.layers.next_merge(&owned_layers(&snapshots, volume.id));
+            // What somebody stopped rests until it is asked for again.
+            let mut resting = owned_layers(&snapshots, volume.id);
+            let stopped = snapshots.iter().filter(|snapshot| snapshot.status.stopped);
+            resting.extend(stopped.filter_map(|snapshot| snapshot.spec.layers.get(&volume.id)));
+            let upper = volume.spec.layers.next_merge(&resting);
             if upper.is_none() && volume.spec.layers.gone.is_empty() {
                 continue;
             }
@@ -170,6 +194,7 @@ impl Work {
     }
 
     async fn merge_files(&self, upper: LayerId) -> Result<(), Problem> {
+        self.note_merging(upper)?;
         for step in files::merge(&self.volume.spec.layers, upper) {
             self.step(step).await?;
         }
