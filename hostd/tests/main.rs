@@ -30,9 +30,10 @@ pub mod api {
     mod qx;
     mod routes;
     mod shared;
+    pub mod snapshot_memory;
     pub mod snapshots;
     mod specifications;
-    mod vm_devices;
+    pub mod vm_devices;
     mod vm_form;
     mod vm_input;
     mod vm_options;
@@ -42,12 +43,14 @@ pub mod api {
 }
 
 mod fault {
+    mod cancel;
     mod clock;
     mod connections;
     mod crash;
     mod data_partition;
     mod hung;
     mod libvirt;
+    mod memory;
     mod merge;
     mod schema;
     pub mod space;

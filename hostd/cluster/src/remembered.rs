@@ -171,12 +171,13 @@ fn specification_target(command: &SpecificationCommand) -> String {
 fn snapshot_target(command: &SnapshotCommand) -> String {
     match command {
         SnapshotCommand::Create { vm, new } => format!("{vm} {}", digest(&new.asked)),
-        SnapshotCommand::Revert { id, first, start, .. } => {
-            format!("{id} {}", digest(&(first.as_ref().map(|first| &first.asked), start)))
+        SnapshotCommand::Revert { id, first, start, resume, .. } => {
+            format!("{id} {}", digest(&(first.as_ref().map(|first| &first.asked), start, resume)))
         }
         SnapshotCommand::Taken { id, .. }
         | SnapshotCommand::CreateFailed { id, .. }
         | SnapshotCommand::Delete { id }
+        | SnapshotCommand::Stopped { id, .. }
         | SnapshotCommand::Deleted { id, .. } => id.to_string(),
         SnapshotCommand::Reverted { vm } | SnapshotCommand::RevertFailed { vm, .. } => vm.to_string(),
         SnapshotCommand::Merged { volume, upper: layer } | SnapshotCommand::Dropped { volume, layer } => {

@@ -250,9 +250,12 @@ pub fn snapshot_commands() -> Vec<Command> {
     let first = Some(NewSnapshot { id: SnapshotId::from_uuid(uuid(22)), ..new.clone() });
     let all = [
         SnapshotCommand::Create { vm, new },
-        SnapshotCommand::Taken { id, running: true, quiesced: true },
+        SnapshotCommand::Taken { id, running: true, quiesced: true, memory_bytes: None },
+        SnapshotCommand::Taken { id, running: true, quiesced: false, memory_bytes: Some(99 << 20) },
         SnapshotCommand::CreateFailed { id, problem: failure() },
-        SnapshotCommand::Revert { id, next, first, start: true },
+        SnapshotCommand::Revert { id, next: next.clone(), first, start: true, resume: false },
+        SnapshotCommand::Revert { id, next, first: None, start: false, resume: true },
+        SnapshotCommand::Stopped { id, kept: true },
         SnapshotCommand::Reverted { vm },
         SnapshotCommand::RevertFailed { vm, problem: failure() },
         SnapshotCommand::Delete { id },

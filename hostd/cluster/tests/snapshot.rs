@@ -46,7 +46,7 @@ async fn take(f: &Fixture, vm: VmId, name: &str) -> NewSnapshot {
     let made = f.ok(Command::Snapshot(SnapshotCommand::Create { vm, new: new.clone() })).await;
     assert_eq!(made.subject.expect("the snapshot").id, new.id.to_string());
     assert_eq!(f.task(made.task).await.subject.id, vm.to_string());
-    f.ok(Command::Snapshot(SnapshotCommand::Taken { id: new.id, running: false, quiesced: false })).await;
+    f.ok(Command::Snapshot(SnapshotCommand::Taken { id: new.id, running: false, quiesced: false, memory_bytes: None })).await;
     assert_eq!(f.task_state(made.task).await, "succeeded");
     new
 }
@@ -74,7 +74,7 @@ async fn a_tree_grows_is_gone_back_in_and_merges() {
     assert_eq!(row(&f, one.id).await.spec.machine.customization, None, "it holds secrets");
 
     let back = new(vm, "").next;
-    let revert = SnapshotCommand::Revert { id: one.id, next: back.clone(), first: None, start: true };
+    let revert = SnapshotCommand::Revert { id: one.id, next: back.clone(), first: None, start: true, resume: false };
     let reverting = f.ok(Command::Snapshot(revert)).await;
     let busy = f.refused(Command::Snapshot(SnapshotCommand::Create { vm, new: new(vm, "x") })).await;
     assert_eq!(busy.kind, ProblemKind::WrongState);
@@ -114,7 +114,7 @@ async fn what_fails_leaves_the_disks_as_they_were() {
     let before = layers(&f, vm).await;
     let (first, back) = (new(vm, "kept"), new(vm, "").next);
     let revert =
-        SnapshotCommand::Revert { id: one.id, next: back.clone(), first: Some(first.clone()), start: false };
+        SnapshotCommand::Revert { id: one.id, next: back.clone(), first: Some(first.clone()), start: false, resume: false };
     let task = f.ok(Command::Snapshot(revert)).await.task;
     let failed = SnapshotCommand::CreateFailed { id: first.id, problem: failure() };
     f.ok(Command::Snapshot(failed)).await;

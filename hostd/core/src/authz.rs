@@ -127,6 +127,7 @@ fn class_of_snapshots(command: &SnapshotCommand) -> Class {
         | SnapshotCommand::CreateFailed { .. }
         | SnapshotCommand::Reverted { .. }
         | SnapshotCommand::RevertFailed { .. }
+        | SnapshotCommand::Stopped { .. }
         | SnapshotCommand::Deleted { .. }
         | SnapshotCommand::Merged { .. }
         | SnapshotCommand::Dropped { .. } => Class::Report,

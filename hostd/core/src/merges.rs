@@ -21,13 +21,26 @@ struct Owner {
     waiting: usize,
 }
 
+/// Why a merge failed.
+#[derive(Debug)]
+struct Fault {
+    problem: Problem,
+    /// Its place among all failures.
+    number: u64,
+    rests_until: Instant,
+}
+
 #[derive(Debug, Default)]
 struct Memory {
     owners: HashMap<Uuid, Owner>,
     /// Machines paused for a moment, so that a layer can be taken out.
     paused: HashMap<VmId, usize>,
     /// Disks whose merge failed.
-    faults: HashMap<VolumeId, (Problem, Instant)>,
+    faults: HashMap<VolumeId, Fault>,
+    /// How many merges failed.
+    failed: u64,
+    /// Deletions under way, with how many merges had failed when they were first seen.
+    asked: HashMap<SnapshotId, u64>,
 }
 
 /// The work on layers of this host.
@@ -133,7 +146,10 @@ impl Merges {
 
     /// A merge of `volume` failed.
     pub fn note(&self, volume: VolumeId, problem: Problem) {
-        self.memory().faults.insert(volume, (problem, Instant::now()));
+        let mut memory = self.memory();
+        memory.failed += 1;
+        let number = memory.failed;
+        memory.faults.insert(volume, Fault { problem, number, rests_until: Instant::now() + REST });
     }
 
     /// A merge of `volume` went well.
@@ -143,14 +159,38 @@ impl Merges {
 
     /// Why the last merge of `volume` failed.
     pub fn fault(&self, volume: VolumeId) -> Option<Problem> {
-        self.memory().faults.get(&volume).map(|(problem, _)| problem.clone())
+        self.memory().faults.get(&volume).map(|fault| fault.problem.clone())
+    }
+
+    /// Why a merge of one of `volumes` failed since the deletion of `snapshot` was first asked about. An older failure is
+    /// none of its business: what rested after one is tried again at once.
+    pub fn fault_since(&self, snapshot: SnapshotId, volumes: &[VolumeId]) -> Option<Problem> {
+        let mut memory = self.memory();
+        let failed = memory.failed;
+        let before = memory.asked.get(&snapshot).copied();
+        let Some(before) = before else {
+            memory.asked.insert(snapshot, failed);
+            for volume in volumes {
+                if let Some(fault) = memory.faults.get_mut(volume) {
+                    fault.rests_until = Instant::now();
+                }
+            }
+            return None;
+        };
+        let newer = |volume: &VolumeId| memory.faults.get(volume).filter(|fault| fault.number > before);
+        volumes.iter().find_map(newer).map(|fault| fault.problem.clone())
+    }
+
+    /// The deletion of `snapshot` has ended or was stopped.
+    pub fn settled(&self, snapshot: SnapshotId) {
+        self.memory().asked.remove(&snapshot);
     }
 
     /// How long a merge of `volume` that failed rests.
     pub fn rests(&self, volume: VolumeId) -> Option<Duration> {
         let memory = self.memory();
-        let (_, at) = memory.faults.get(&volume)?;
-        Some(REST.saturating_sub(at.elapsed())).filter(|left| !left.is_zero())
+        let left = memory.faults.get(&volume)?.rests_until.saturating_duration_since(Instant::now());
+        Some(left).filter(|left| !left.is_zero())
     }
 }
 
@@ -187,6 +227,15 @@ mod tests {
         assert!(!merges.paused(vm));
         merges.note(volume.id, Problem::wrong_state("full"));
         assert!(merges.rests(volume.id).is_some());
+        // A deletion does not end by what failed before it was asked for, and gets a try of its own.
+        let snapshot = SnapshotId::new();
+        assert!(merges.fault_since(snapshot, &[volume.id]).is_none());
+        assert!(merges.fault_since(snapshot, &[volume.id]).is_none() && merges.rests(volume.id).is_none());
+        merges.note(volume.id, Problem::wrong_state("still full"));
+        let fault = merges.fault_since(snapshot, &[volume.id]).expect("its own");
+        assert_eq!(fault.detail, "still full");
+        merges.settled(snapshot);
+        assert!(merges.fault_since(snapshot, &[volume.id]).is_none());
         merges.forget(volume.id);
         assert!(merges.fault(volume.id).is_none());
     }

@@ -27,7 +27,8 @@ impl Pool {
     /// Makes its directories where they are missing.
     pub fn make(&self) -> io::Result<()> {
         std::fs::create_dir_all(self.images())?;
-        std::fs::create_dir_all(self.volumes())
+        std::fs::create_dir_all(self.volumes())?;
+        std::fs::create_dir_all(self.memory_dir())
     }
     /// Directory of image files.
     pub fn images(&self) -> PathBuf {
@@ -64,6 +65,17 @@ impl Pool {
     /// File that says that what a layer held is in the one under it, before the rows say so.
     pub fn merged(&self, volume: VolumeId, layer: LayerId) -> PathBuf {
         self.volumes().join(format!("{volume}.{layer}.merged"))
+    }
+    /// File that says that a part of what a layer holds may be in the one under it.
+    pub fn merging(&self, volume: VolumeId, layer: LayerId) -> PathBuf {
+        self.volumes().join(format!("{volume}.{layer}.merging"))
+    }
+    fn memory_dir(&self) -> PathBuf {
+        self.root.join("memory")
+    }
+    /// File that keeps the memory of a snapshot.
+    pub fn memory(&self, snapshot: SnapshotId) -> PathBuf {
+        self.memory_dir().join(format!("{snapshot}.memory"))
     }
     /// Every file of a volume, whole or not.
     ///

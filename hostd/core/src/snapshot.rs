@@ -24,7 +24,7 @@ pub(crate) struct Snapshot {
     pub vm: Option<Vm>,
     /// Machines of this host, where addresses must be unique; machines that use the image or network otherwise.
     pub vms: Vec<Vm>,
-    /// The snapshot the command is about.
+    /// The snapshot the command, or the task to be cancelled, is about.
     pub snapshot: Option<hostd_types::Snapshot>,
     /// The snapshots of the machine.
     pub snapshots: Vec<hostd_types::Snapshot>,
@@ -96,7 +96,11 @@ impl Snapshot {
                 | NetworkCommand::CreateFailed { .. } => {}
             },
             Command::Cluster(ClusterCommand::ChooseCpu { .. }) => now.hosts = core.store().hosts().await?,
-            Command::Task(TaskCommand::Cancel { id }) => now.task = core.store().task(*id).await?,
+            Command::Task(TaskCommand::Cancel { id }) => {
+                now.task = core.store().task(*id).await?;
+                let unsettled = core.store().unsettled_snapshots_on(core.host()).await?;
+                now.snapshot = unsettled.into_iter().find(|snapshot| snapshot.spec.task == Some(*id));
+            }
             Command::Task(TaskCommand::Tell { .. } | TaskCommand::Prune { .. })
             | Command::Host(_)
             | Command::Access(_)
@@ -166,6 +170,7 @@ impl Snapshot {
             | SnapshotCommand::CreateFailed { .. }
             | SnapshotCommand::Reverted { .. }
             | SnapshotCommand::RevertFailed { .. }
+            | SnapshotCommand::Stopped { .. }
             | SnapshotCommand::Deleted { .. }
             | SnapshotCommand::Merged { .. }
             | SnapshotCommand::Dropped { .. } => return Ok(()),

@@ -86,6 +86,7 @@ fn about_snapshot(command: &SnapshotCommand) -> Subject {
         | SnapshotCommand::Delete { id }
         | SnapshotCommand::Taken { id, .. }
         | SnapshotCommand::CreateFailed { id, .. }
+        | SnapshotCommand::Stopped { id, .. }
         | SnapshotCommand::Deleted { id, .. } => unnamed(Kind::Snapshot, id.to_string()),
         SnapshotCommand::Merged { volume, .. } | SnapshotCommand::Dropped { volume, .. } => {
             unnamed(Kind::Volume, volume.to_string())

@@ -21,17 +21,23 @@ pub enum Verb {
         /// Ask the guest's agent to write everything out before
         #[arg(long)]
         quiesce: bool,
+        /// Keep the memory of the running guest too, so that it can go on from there
+        #[arg(long, conflicts_with = "quiesce")]
+        memory: bool,
     },
-    /// Go back to one: the disks become what they were, and a running machine is switched off
+    /// Go back to one: the disks become what they were, and the guest goes on from its memory if that was kept
     Revert {
         vm: String,
         snapshot: String,
         /// Take a snapshot of this name of what the disks hold now, before
         #[arg(long, value_name = "NAME")]
         first: Option<String>,
-        /// Start the machine afterwards
-        #[arg(long)]
+        /// Start the machine afterwards, anew
+        #[arg(long, conflicts_with = "off")]
         start: bool,
+        /// Leave the machine off, although the snapshot keeps memory that the guest could go on from
+        #[arg(long)]
+        off: bool,
     },
     /// Delete one; the disks keep what they hold now
     Delete { vm: String, snapshot: String },
@@ -40,16 +46,16 @@ pub enum Verb {
 pub async fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
     match verb {
         Verb::List { vm } => list(session, &vm).await,
-        Verb::Create { vm, name, description, quiesce } => {
+        Verb::Create { vm, name, description, quiesce, memory } => {
             let path = path(session, &vm).await?;
-            let body = CreateSnapshot { name, description, include_memory: false, quiesce };
+            let body = CreateSnapshot { name, description, include_memory: memory, quiesce };
             let accepted = session.client.ask(Method::POST, &path, Some(&body)).await?;
             follow::accepted(session, accepted).await
         }
-        Verb::Revert { vm, snapshot, first, start } => {
+        Verb::Revert { vm, snapshot, first, start, off } => {
             let path = path(session, &vm).await?;
             let id = find(session, &path, &snapshot).await?;
-            let body = RevertSnapshot { snapshot_first: first, start };
+            let body = RevertSnapshot { snapshot_first: first, start, resume: off.then_some(false) };
             let accepted =
                 session.client.ask(Method::POST, &format!("{path}/{id}/revert"), Some(&body)).await?;
             follow::accepted(session, accepted).await
@@ -88,6 +94,7 @@ async fn list(session: &Session, vm: &str) -> Result<(), Stop> {
         let here = if view.current == Some(s.snapshot.id) { "  <- you are here" } else { "" };
         let state = match s.snapshot.status.phase {
             Phase::Creating => ", being taken",
+            Phase::Deleting if s.snapshot.status.stopped => ", merge stopped: delete it again to go on",
             Phase::Deleting => ", being deleted",
             Phase::Ready if s.snapshot.status.quiesced => ", quiesced",
             Phase::Ready => "",
@@ -95,7 +102,9 @@ async fn list(session: &Session, vm: &str) -> Result<(), Stop> {
         let taken = s.snapshot.status.taken_at.map(|at| at.to_string()).unwrap_or_default();
         let size = s.size_bytes.map(size::shown).unwrap_or_else(|| "unknown".into());
         let (indent, name) = ("  ".repeat(s.depth), &s.snapshot.spec.name);
-        output::say!("{indent}{name}  {taken}  {size}{state}  {}{here}", s.snapshot.id);
+        let memory = s.snapshot.status.memory_bytes.map(size::shown);
+        let memory = memory.map(|bytes| format!(", with {bytes} of memory")).unwrap_or_default();
+        output::say!("{indent}{name}  {taken}  {size}{memory}{state}  {}{here}", s.snapshot.id);
     }
     if view.snapshots.is_empty() {
         output::say!("no snapshots");

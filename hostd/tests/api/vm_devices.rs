@@ -6,7 +6,7 @@ use lab::{linux, wait};
 use serde_json::{Value, json};
 
 /// A running Linux guest with room to grow; none, and a line that says why, where there can be none.
-async fn linux_guest(bed: &mut Bed, name: &str) -> Option<String> {
+pub async fn linux_guest(bed: &mut Bed, name: &str) -> Option<String> {
     if let Some(why) = linux::missing() {
         eprintln!("skipped: {why}");
         return None;

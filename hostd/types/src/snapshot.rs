@@ -1,4 +1,4 @@
-//! Snapshots: what a machine's disks held at a moment, kept as layers of its volumes.
+//! Snapshots: what a machine's disks held at a moment, kept as layers of its volumes, and if wanted its memory.
 
 use crate::meta::resource;
 use crate::*;
@@ -30,12 +30,15 @@ pub struct SnapshotSpec {
     pub parent: Option<SnapshotId>,
     /// Ask the guest to write everything out before.
     pub quiesce: bool,
+    /// Keep the memory of the running guest too, of the same instant.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub memory: bool,
     /// For each disk the layer that holds what it held: empty until the snapshot is taken.
     pub layers: LayerMap,
     /// While it is being taken: the new active layer of each disk.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub next: LayerMap,
-    /// The machine's settings at that moment, for reading: going back restores the disks alone.
+    /// The machine's settings at that moment, for reading: going back leaves them as they are then.
     pub machine: Box<VmSpec>,
     /// The task of its making or deletion.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,10 +62,17 @@ pub struct SnapshotStatus {
     /// The guest had written everything out.
     #[serde(default)]
     pub quiesced: bool,
+    /// Bytes of the file that keeps its memory, when it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    /// Its deletion was cancelled when a part of it was merged: it can't be gone back to any more, and the rest is merged
+    /// when it is deleted again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stopped: bool,
 }
 
 resource! {
-    /// A snapshot of a machine's disks.
+    /// A snapshot of a machine's disks, and of its memory if that was wanted.
     Snapshot, SnapshotId, SnapshotSpec, SnapshotStatus, Kind::Snapshot
 }
 
@@ -93,6 +103,9 @@ pub struct Revert {
     pub next: LayerMap,
     /// Start the machine afterwards.
     pub start: bool,
+    /// Let the guest go on from the memory that the snapshot keeps.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resume: bool,
     /// The task that reports on it.
     pub task: TaskId,
 }
@@ -105,7 +118,8 @@ pub struct CreateSnapshot {
     /// Free text.
     #[serde(default)]
     pub description: String,
-    /// Keep the memory of the running guest too. This version keeps disks alone: with `true` the request is refused.
+    /// Keep the memory of the running guest too, so that it can go on from there. Refused when the machine does not run, and
+    /// in the CPU mode Performance.
     #[serde(default)]
     pub include_memory: bool,
     /// Ask the guest's agent to write everything out before; refused when the machine does not run.
@@ -114,15 +128,27 @@ pub struct CreateSnapshot {
 }
 
 /// Body of `POST /api/v1/vms/{id}/snapshots/{snapshot}/revert`. The disks become what they were; what was written since the
-/// newest snapshot is lost unless `snapshot_first` is given. A running machine is switched off. Settings stay as they are.
+/// newest snapshot is lost unless `snapshot_first` is given. A running machine is switched off; the guest goes on from the kept
+/// memory if there is one. Settings stay as they are.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RevertSnapshot {
     /// Take a snapshot of this name of what the disks hold now, before going back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot_first: Option<String>,
-    /// Start the machine afterwards.
+    /// Start the machine afterwards, anew.
     #[serde(default)]
     pub start: bool,
+    /// Let the guest go on from the kept memory; `false` leaves the machine off, or starts it anew with `start`. When absent
+    /// it goes on if the snapshot keeps memory and `start` is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<bool>,
+}
+
+impl Snapshot {
+    /// What going back to it does with its memory, when nobody says.
+    pub fn resumes(&self, asked: Option<bool>, start: bool) -> bool {
+        asked.unwrap_or(self.status.memory_bytes.is_some() && !start)
+    }
 }
 
 /// The layers of a volume that some of `snapshots` own; one that is being deleted owns nothing.

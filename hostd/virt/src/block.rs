@@ -13,6 +13,11 @@ use virt::domain::Domain;
 use virt::error::Error;
 use virt_sys as sys;
 
+/// How disks are switched: to files that are there, all or none, and libvirt keeps no record of it.
+pub(crate) const SWITCH: u32 = sys::VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA
+    | sys::VIR_DOMAIN_SNAPSHOT_CREATE_ATOMIC
+    | sys::VIR_DOMAIN_SNAPSHOT_CREATE_REUSE_EXT;
+
 /// Seconds an agent has for an answer; libvirt itself would wait for ever.
 const AGENT_S: i32 = 4;
 /// Longest an agent's call may take: it may wait for another one first.
@@ -61,13 +66,10 @@ impl Hypervisor {
     /// # Errors
     /// libvirt's or QEMU's refusal; nothing was switched then. When the call was late it may still happen.
     pub async fn switch_disks(&self, vm: VmId, to: Vec<(String, PathBuf)>) -> Result<(), VirtError> {
-        let flags = sys::VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA
-            | sys::VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY
-            | sys::VIR_DOMAIN_SNAPSHOT_CREATE_ATOMIC
-            | sys::VIR_DOMAIN_SNAPSHOT_CREATE_REUSE_EXT;
+        let flags = SWITCH | sys::VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY;
         let switch = move |_: &_, domain: &Domain| {
             let all = disks_in(&domain.xml_desc(0)?).unwrap_or_default();
-            let xml = switch_xml(&all, &to);
+            let xml = switch_xml(&all, &to, None);
             domain.create_snapshot_xml(&xml, flags).map(drop)
         };
         let done = self.shared.on_domain("switch the disks", vm, SLOW, switch).await;
@@ -188,21 +190,21 @@ impl Hypervisor {
     }
 }
 
-fn ok(result: i32) -> Result<(), Error> {
+pub(crate) fn ok(result: i32) -> Result<(), Error> {
     if result < 0 { Err(Error::last_error()) } else { Ok(()) }
 }
 
-fn text(path: &Path) -> String {
+pub(crate) fn text(path: &Path) -> String {
     path.display().to_string()
 }
 
 /// A path of the pool or a disk's name; neither has a zero byte.
-fn c_string(text: String) -> CString {
+pub(crate) fn c_string(text: String) -> CString {
     CString::new(text).unwrap_or_default()
 }
 
-/// Asks for new files for some disks, and for nothing to happen to the others.
-fn switch_xml(all: &[LiveDisk], to: &[(String, PathBuf)]) -> String {
+/// Asks for new files for some disks, and for nothing to happen to the others; for the memory to be kept in a file, too.
+pub(crate) fn switch_xml(all: &[LiveDisk], to: &[(String, PathBuf)], memory: Option<&Path>) -> String {
     let disk = |disk: &LiveDisk| {
         let named = element("disk").with("name", &disk.target);
         match to.iter().find(|(target, _)| *target == disk.target) {
@@ -214,11 +216,14 @@ fn switch_xml(all: &[LiveDisk], to: &[(String, PathBuf)]) -> String {
                 .holding(element("source").with("file", path.display())),
         }
     };
-    element("domainsnapshot").holding(element("disks").holding_all(all.iter().map(disk))).to_xml()
+    let memory =
+        memory.map(|file| element("memory").with("snapshot", "external").with("file", file.display()));
+    let disks = element("disks").holding_all(all.iter().map(disk));
+    element("domainsnapshot").holding_all(memory).holding(disks).to_xml()
 }
 
 /// All disks and drives of a live definition.
-fn disks_in(xml: &str) -> Result<Vec<LiveDisk>, String> {
+pub(crate) fn disks_in(xml: &str) -> Result<Vec<LiveDisk>, String> {
     let domain = Element::parse(xml)?;
     let Some(devices) = domain.child("devices") else { return Ok(Vec::new()) };
     let disk = |disk: &Element| {
@@ -250,7 +255,10 @@ mod tests {
         let files = ["/v/c", "/v/b", "/v/a"].map(PathBuf::from).to_vec();
         assert_eq!(disks[0], LiveDisk { target: "vda".into(), files, mergeable: true });
         assert_eq!(disks[1], LiveDisk { target: "sda".into(), files: Vec::new(), mergeable: false });
-        let asked = switch_xml(&disks, &[("vda".into(), "/v/d & e".into())]);
+        let to = [("vda".into(), "/v/d & e".into())];
+        let asked = switch_xml(&disks, &to, None);
+        assert!(!asked.contains("memory"), "{asked}");
+        assert!(switch_xml(&disks, &to, Some(Path::new("/m/1"))).contains("file=\"/m/1\""));
         for part in
             ["name=\"vda\" snapshot=\"external\"", "file=\"/v/d &amp; e\"", "name=\"sda\" snapshot=\"no\""]
         {

@@ -26,6 +26,7 @@ mod host_device;
 mod kvm;
 mod lifecycle;
 mod load;
+mod memory;
 mod observe;
 mod offers;
 mod offers_cpu;

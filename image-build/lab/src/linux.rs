@@ -2,7 +2,7 @@
 //!
 //! On its first serial port it prints a line whenever something changed: its disks with sectors and serial numbers, its network
 //! cards with addresses and carriers, its CPUs, its memory, its TPM, its virtio ports, what is on its PCI bus. It brings new CPUs
-//! online by itself. The packages come from the
+//! online by itself, and counts in its memory how long it has run. The packages come from the
 //! machine's own package source once and are kept, with the disk made of them, in `target/lab-linux`.
 
 use anyhow::{Context, Result, bail, ensure};
@@ -13,6 +13,8 @@ use std::process::{Command, Stdio};
 
 /// What every line of the guest begins with.
 pub const SAYS: &str = "guest sees";
+/// What its lines begin with that tell how far it has counted since it was started.
+pub const COUNTS: &str = "guest counts";
 /// Smallest memory it starts in, MiB.
 pub const MEMORY_MIB: u64 = 192;
 
@@ -50,6 +52,7 @@ for again in 1 2 3; do
   for m in MODULES; do [ ! -e /m/$m.ko ] || busybox insmod /m/$m.ko 2>/dev/null; done
 done
 last=
+n=0
 while :; do
   for c in /sys/devices/system/cpu/cpu*/online; do
     [ ! -e $c ] || [ "$(busybox cat $c)" = 1 ] || echo 1 > $c
@@ -71,6 +74,8 @@ while :; do
   done
   [ "$now" = "$last" ] || echo "guest sees $now ."
   last=$now
+  n=$((n + 1))
+  [ $((n % 5)) != 0 ] || echo "guest counts $n ."
   busybox usleep 200000
 done
 "#;

@@ -14,7 +14,7 @@ use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use hostd_core::{SnapshotView, SnapshotsView, VmDetail};
 use hostd_types::command::SnapshotCommand;
-use hostd_types::{Command, CpuMode, LayerMap, Phase, Problem, SnapshotId, VmId, VmState};
+use hostd_types::{Command, CpuMode, LayerMap, Phase, Problem, SnapshotId, TaskId, VmId, VmState};
 
 /// Deepest indentation of the tree.
 const DEEPEST: usize = 6;
@@ -53,16 +53,36 @@ impl SnapshotsPage {
     fn can_quiesce(&self) -> bool {
         self.detail.vm.status.state == VmState::Running
     }
-    /// Why a snapshot has no memory.
+    /// The guest has memory that it can go on from.
+    fn can_keep_memory(&self) -> bool {
+        self.detail.vm.status.state == VmState::Running && !self.performance()
+    }
+    /// Its task, while that can be cancelled.
+    fn running(&self, view: &SnapshotView) -> Option<TaskId> {
+        let snapshot = &view.snapshot;
+        let cancellable = match snapshot.status.phase {
+            Phase::Creating => snapshot.spec.memory,
+            Phase::Deleting => true,
+            Phase::Ready => false,
+        };
+        snapshot.spec.task.filter(|_| cancellable)
+    }
+    /// What the machine does after going back, unless somebody wants something else.
+    fn then(&self, view: &SnapshotView) -> &'static str {
+        if view.snapshot.resumes(None, false) { "resume" } else { "off" }
+    }
+    /// No snapshot has memory in this mode.
     fn performance(&self) -> bool {
         self.detail.vm.spec.cpu_mode == CpuMode::Performance
     }
     /// What a snapshot was taken of.
     fn taken(&self, view: &SnapshotView) -> &'static str {
-        match (view.snapshot.status.running, view.snapshot.status.quiesced) {
-            (false, _) => "while it was off",
-            (true, true) => "while it ran, quiesced",
-            (true, false) => "while it ran, as after a power cut",
+        let status = &view.snapshot.status;
+        match (status.running, status.memory_bytes, status.quiesced) {
+            (false, _, _) => "while it was off",
+            (true, Some(_), _) => "while it ran, to go on from",
+            (true, None, true) => "while it ran, quiesced",
+            (true, None, false) => "while it ran, as after a power cut",
         }
     }
     /// The settings of that time, in short.
@@ -110,8 +130,9 @@ pub(crate) async fn revert(Path((vm, id)): Path<(String, String)>, submission: S
         Ok(ids) => ids,
         Err(response) => return *response,
     };
-    let (first, start) = (first(&submission.fields), submission.fields.ticked("start"));
-    let command = SnapshotCommand::Revert { id, next: LayerMap::new(), first, start };
+    let (first, then) = (first(&submission.fields), submission.fields.text("then"));
+    let (start, resume) = (then == "start", then == "resume");
+    let command = SnapshotCommand::Revert { id, next: LayerMap::new(), first, start, resume };
     let path = format!("/vms/{vm}/snapshots");
     submission.act(Command::Snapshot(command), &path, "Going back to the snapshot.").await
 }

@@ -31,6 +31,7 @@ fn snapshots(name: &str, vm: &Vm) -> SnapshotsView {
             host: vm.spec.host,
             parent,
             quiesce: true,
+            memory: depth == 0,
             layers: LayerMap::new(),
             next: LayerMap::new(),
             machine: Box::new(vm.spec.clone()),
@@ -38,7 +39,9 @@ fn snapshots(name: &str, vm: &Vm) -> SnapshotsView {
             for_copies: false,
         };
         let taken_at = Some(Timestamp::now().plus_seconds(-3600));
-        let status = SnapshotStatus { phase, taken_at, running: true, quiesced: depth == 0 };
+        let status = SnapshotStatus { phase, taken_at, running: true, quiesced: depth == 0, memory_bytes: (depth == 0).then_some(94 << 20),
+            stopped: phase == Phase::Deleting,
+            ..SnapshotStatus::default() };
         let snapshot = Snapshot { id: SnapshotId::new(), meta: meta(), spec, status };
         SnapshotView { snapshot, size_bytes: Some(731 << 20), depth }
     };
@@ -89,6 +92,8 @@ fn the_tree_says_where_the_machine_is_and_what_is_lost() {
         2,
         "two can be gone back to"
     );
+    assert!(tree.contains("With memory, 94 MiB") && tree.contains("Merge the rest"));
+    assert_eq!(tree.matches("The guest goes on from its memory").count(), 1, "only of the one that keeps it");
     assert!(tree.contains("switched off like by pulling the plug") && tree.contains("data-debt"));
     assert!(!html("vm-snapshots-none").contains("data-here"));
 }

@@ -24,6 +24,7 @@ mod request;
 mod rotation;
 mod scope;
 mod snapshot;
+mod snapshot_delete;
 mod specification;
 mod task;
 mod unknown;

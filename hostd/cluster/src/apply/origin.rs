@@ -165,6 +165,6 @@ impl Scope<'_> {
         if vm.spec.snapshots.revert.as_ref().is_some_and(|revert| revert.snapshot == id) {
             return Ok(());
         }
-        snapshot::begin_deletion(self, snapshot, vm, None)
+        snapshot_delete::begin_deletion(self, snapshot, vm, None)
     }
 }

@@ -3,22 +3,31 @@
 use super::lookup::refuse;
 use super::scope::Scope;
 use super::vm::{check_not_deleting, replace_pending};
-use super::{Done, Step, vm_clone, volume_layers};
+use super::{Done, Step, snapshot_delete, vm_clone, volume_layers};
 use hostd_types::command::{NewSnapshot, SnapshotCommand};
 use hostd_types::*;
 
 pub(crate) fn apply(scope: &mut Scope<'_>, command: &SnapshotCommand) -> Step<Done> {
     match command {
         SnapshotCommand::Create { vm, new } => create(scope, *vm, new),
-        SnapshotCommand::Taken { id, running, quiesced } => taken(scope, *id, *running, *quiesced),
+        SnapshotCommand::Taken { id, running, quiesced, memory_bytes } => {
+            let seen = SnapshotStatus {
+                running: *running,
+                quiesced: *quiesced,
+                memory_bytes: *memory_bytes,
+                ..SnapshotStatus::default()
+            };
+            taken(scope, *id, seen)
+        }
         SnapshotCommand::CreateFailed { id, problem } => create_failed(scope, *id, problem),
-        SnapshotCommand::Revert { id, next, first, start } => {
-            revert(scope, *id, next, first.as_ref(), *start)
+        SnapshotCommand::Revert { id, next, first, start, resume } => {
+            revert(scope, *id, next, first.as_ref(), (*start, *resume))
         }
         SnapshotCommand::Reverted { vm } => reverted(scope, *vm),
         SnapshotCommand::RevertFailed { vm, problem } => revert_failed(scope, *vm, problem),
-        SnapshotCommand::Delete { id } => delete(scope, *id),
-        SnapshotCommand::Deleted { id, problem } => deleted(scope, *id, problem.as_ref()),
+        SnapshotCommand::Delete { id } => snapshot_delete::delete(scope, *id),
+        SnapshotCommand::Stopped { id, kept } => snapshot_delete::stopped(scope, *id, *kept),
+        SnapshotCommand::Deleted { id, problem } => snapshot_delete::deleted(scope, *id, problem.as_ref()),
         SnapshotCommand::Merged { volume, upper } => volume_layers::merged(scope, *volume, *upper),
         SnapshotCommand::Dropped { volume, layer } => volume_layers::dropped(scope, *volume, *layer),
     }
@@ -104,6 +113,7 @@ pub(super) fn insert(
         host: vm.spec.host,
         parent: vm.spec.snapshots.current,
         quiesce: asked.quiesce,
+        memory: asked.include_memory,
         layers: LayerMap::new(),
         next: new.next.clone(),
         machine: Box::new(VmSpec {
@@ -119,7 +129,7 @@ pub(super) fn insert(
     scope.insert(&Snapshot { id: new.id, meta: scope.created(), spec, status: SnapshotStatus::default() })
 }
 
-fn taken(scope: &mut Scope<'_>, id: SnapshotId, running: bool, quiesced: bool) -> Step<Done> {
+fn taken(scope: &mut Scope<'_>, id: SnapshotId, seen: SnapshotStatus) -> Step<Done> {
     let mut snapshot = scope.get::<Snapshot>(id)?;
     let name = snapshot.spec.name.clone();
     if snapshot.status.phase != Phase::Creating {
@@ -132,8 +142,13 @@ fn taken(scope: &mut Scope<'_>, id: SnapshotId, running: bool, quiesced: bool) -
         scope.update(&volume)?;
         snapshot.spec.layers.insert(id, held);
     }
-    let taken_at = Some(scope.entry.at);
-    snapshot.status = SnapshotStatus { phase: Phase::Ready, taken_at, running, quiesced };
+    let how = match (seen.running, seen.memory_bytes, seen.quiesced) {
+        (false, _, _) => "while it was off",
+        (true, Some(_), _) => "while it ran, with its memory",
+        (true, None, true) => "while it ran, quiesced",
+        (true, None, false) => "while it ran",
+    };
+    snapshot.status = SnapshotStatus { phase: Phase::Ready, taken_at: Some(scope.entry.at), ..seen };
     let task = snapshot.spec.task.take();
     scope.update(&snapshot)?;
     let mut vm = scope.get::<Vm>(snapshot.spec.vm)?;
@@ -143,11 +158,6 @@ fn taken(scope: &mut Scope<'_>, id: SnapshotId, running: bool, quiesced: bool) -
     if let Some(task) = task {
         scope.end_task(task, None)?;
     }
-    let how = match (running, quiesced) {
-        (false, _) => "while it was off",
-        (true, true) => "while it ran, quiesced",
-        (true, false) => "while it ran",
-    };
     let subject = vm.subject();
     scope.accepted(&subject, format!("snapshot {name}, {how}"))?;
     Ok(Done::about(subject))
@@ -181,10 +191,14 @@ fn revert(
     id: SnapshotId,
     next: &LayerMap,
     first: Option<&NewSnapshot>,
-    start: bool,
+    (start, resume): (bool, bool),
 ) -> Step<Done> {
     let snapshot = scope.get::<Snapshot>(id)?;
     check_ready(&snapshot)?;
+    if resume && (start || snapshot.status.memory_bytes.is_none()) {
+        let detail = format!("The snapshot {} keeps no memory to go on from.", snapshot.spec.name);
+        return Err(refuse(ProblemKind::Conflict, "/resume", detail));
+    }
     let mut vm = free_vm(scope, snapshot.spec.vm)?;
     if !revertible(&vm, &snapshot).eq_set(next) {
         let detail = format!("The disks of {} changed meanwhile; try again.", vm.spec.name);
@@ -200,7 +214,7 @@ fn revert(
     let last = vm.spec.power.as_ref().map_or(0, |p| p.seq);
     vm.status.power_done = vm.status.power_done.max(last);
     vm.spec.snapshots.revert =
-        Some(Revert { snapshot: id, next: next.clone(), start, task: scope.entry.task });
+        Some(Revert { snapshot: id, next: next.clone(), start, resume, task: scope.entry.task });
     scope.update(&vm)?;
     let subject = vm.subject();
     scope.start_task(&subject, vm.spec.host)?;
@@ -258,7 +272,7 @@ fn taken_revert(vm: &mut Vm) -> Step<Revert> {
     revert.ok_or_else(|| Problem::wrong_state(detail).into())
 }
 
-fn check_ready(snapshot: &Snapshot) -> Step {
+pub(super) fn check_ready(snapshot: &Snapshot) -> Step {
     let name = &snapshot.spec.name;
     match snapshot.status.phase {
         Phase::Ready => Ok(()),
@@ -269,71 +283,6 @@ fn check_ready(snapshot: &Snapshot) -> Step {
             Err(Problem::wrong_state(format!("The snapshot {name} is being deleted already.")).into())
         }
     }
-}
-
-fn delete(scope: &mut Scope<'_>, id: SnapshotId) -> Step<Done> {
-    let snapshot = scope.get::<Snapshot>(id)?;
-    check_ready(&snapshot)?;
-    let vm = scope.get::<Vm>(snapshot.spec.vm)?;
-    check_not_deleting(&vm)?;
-    let (name, about) = (snapshot.spec.name.clone(), snapshot.subject());
-    if vm.spec.snapshots.revert.as_ref().is_some_and(|revert| revert.snapshot == id) {
-        let detail = format!("{} is going back to the snapshot {name}; wait until it has.", vm.spec.name);
-        return Err(Problem::wrong_state(detail).into());
-    }
-    scope.check_snapshot_free(&snapshot)?;
-    let subject = vm.subject();
-    let host = vm.spec.host;
-    begin_deletion(scope, snapshot, vm, Some(scope.entry.task))?;
-    scope.start_task(&subject, host)?;
-    scope.accepted(&subject, format!("snapshot {name}"))?;
-    Ok(Done::started(scope.entry.task, about))
-}
-
-/// From now on nobody can go back to the snapshot, and its layers are merged.
-pub(super) fn begin_deletion(
-    scope: &mut Scope<'_>,
-    mut snapshot: Snapshot,
-    mut vm: Vm,
-    task: Option<TaskId>,
-) -> Step {
-    let id = snapshot.id;
-    snapshot.status.phase = Phase::Deleting;
-    snapshot.spec.task = task;
-    scope.update(&snapshot)?;
-    for mut after in scope.snapshots_of(vm.id)?.into_iter().filter(|s| s.spec.parent == Some(id)) {
-        after.spec.parent = snapshot.spec.parent;
-        scope.update(&after)?;
-    }
-    if vm.spec.snapshots.current == Some(id) {
-        vm.spec.snapshots.current = snapshot.spec.parent;
-        scope.update(&vm)?;
-    }
-    for volume in snapshot.spec.layers.keys() {
-        scope.shed(*volume)?;
-    }
-    Ok(())
-}
-
-fn deleted(scope: &mut Scope<'_>, id: SnapshotId, problem: Option<&Problem>) -> Step<Done> {
-    let snapshot = scope.get::<Snapshot>(id)?;
-    let name = &snapshot.spec.name;
-    if snapshot.status.phase != Phase::Deleting {
-        return Err(Problem::wrong_state(format!("Nobody asked to delete the snapshot {name}.")).into());
-    }
-    scope.remove(&snapshot)?;
-    if let Some(task) = snapshot.spec.task {
-        scope.end_task(task, problem.cloned())?;
-    }
-    let subject = scope.get::<Vm>(snapshot.spec.vm)?.subject();
-    match problem {
-        None => scope.accepted(&subject, format!("snapshot {name}"))?,
-        Some(problem) => {
-            let detail = format!("snapshot {name}: {}", problem.detail);
-            scope.event("snapshot.delete", Some(&subject), EventResult::Failed, detail)?;
-        }
-    }
-    Ok(Done::about(subject))
 }
 
 /// The same volumes, in whatever order.

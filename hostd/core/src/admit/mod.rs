@@ -13,6 +13,7 @@ mod options;
 mod organize;
 mod power;
 mod snapshot;
+mod snapshot_memory;
 mod specification;
 mod task;
 mod vm;
@@ -112,12 +113,15 @@ pub(crate) fn admit(command: &Command, now: &Snapshot) -> Result<(), Problem> {
 fn snapshots(command: &SnapshotCommand, now: &Snapshot) -> Result<(), Problem> {
     match command {
         SnapshotCommand::Create { new, .. } => snapshot::create(&new.asked, now),
-        SnapshotCommand::Revert { first, start, .. } => snapshot::revert(first.as_ref(), *start, now),
+        SnapshotCommand::Revert { first, start, resume, .. } => {
+            snapshot::revert(first.as_ref(), *start, *resume, now)
+        }
         SnapshotCommand::Delete { id } => snapshot::delete(*id, now),
         SnapshotCommand::Taken { .. }
         | SnapshotCommand::CreateFailed { .. }
         | SnapshotCommand::Reverted { .. }
         | SnapshotCommand::RevertFailed { .. }
+        | SnapshotCommand::Stopped { .. }
         | SnapshotCommand::Deleted { .. }
         | SnapshotCommand::Merged { .. }
         | SnapshotCommand::Dropped { .. } => Ok(()),

@@ -73,6 +73,25 @@ pub(crate) fn vm(name: &str) -> Vm {
     }
 }
 
+/// A snapshot of `vm` as it is.
+pub(crate) fn snapshot(vm: &Vm) -> Snapshot {
+    let spec = SnapshotSpec {
+        name: "before".into(),
+        description: String::new(),
+        vm: vm.id,
+        host: vm.spec.host,
+        parent: None,
+        quiesce: false,
+        memory: false,
+        layers: LayerMap::new(),
+        next: LayerMap::new(),
+        machine: Box::new(vm.spec.clone()),
+        task: None,
+    };
+    let status = SnapshotStatus { phase: Phase::Ready, ..SnapshotStatus::default() };
+    Snapshot { id: SnapshotId::new(), meta: meta(), spec, status }
+}
+
 /// A ready, unattached volume.
 pub(crate) fn volume(name: &str) -> Volume {
     Volume {

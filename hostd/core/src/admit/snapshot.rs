@@ -17,9 +17,15 @@ pub(super) fn create(asked: &CreateSnapshot, now: &Snapshot) -> Result<(), Probl
         wrong.add("/description", most);
     }
     if asked.include_memory {
-        wrong.add("/include_memory", no_memory(vm));
+        if let Some(why) = no_memory(vm) {
+            wrong.add("/include_memory", why);
+        }
     }
-    if asked.quiesce && vm.status.state != VmState::Running {
+    if asked.include_memory && asked.quiesce {
+        let detail = "With its memory nothing is lost of what the guest has not written yet, and a guest that was held still \
+                      would go on so. Leave quiesce or include_memory out.";
+        wrong.add("/quiesce", detail);
+    } else if asked.quiesce && vm.status.state != VmState::Running {
         let detail = format!(
             "{} is {}: only a guest that runs can be asked to write everything out. Leave quiesce out.",
             vm.spec.name,
@@ -31,38 +37,59 @@ pub(super) fn create(asked: &CreateSnapshot, now: &Snapshot) -> Result<(), Probl
     may_change(vm)
 }
 
-/// Why a snapshot has no memory, and the ways out.
-fn no_memory(vm: &Vm) -> String {
+/// Why a snapshot can't have the memory, and the ways out.
+fn no_memory(vm: &Vm) -> Option<String> {
+    let name = &vm.spec.name;
     if let Some(device) = vm.spec.hardware.host_devices.first() {
-        return format!(
-            "{} has the {}, whose state nobody can keep. Take a snapshot of the disks alone (leave include_memory out), or \
-             detach the device first.",
-            vm.spec.name,
+        return Some(format!(
+            "{name} has the {}, whose state nobody can keep. Take a snapshot of the disks alone (leave include_memory out), \
+             or detach the device first.",
             device.described()
-        );
+        ));
     }
-    match vm.spec.cpu_mode {
-        CpuMode::Performance => "A guest can't go on from a snapshot of its memory in the CPU mode Performance. Take a \
-             snapshot of the disks alone (leave include_memory out), or change the mode to Flexible while it is off; this \
-             version keeps disks alone in that mode, too."
-            .into(),
-        CpuMode::Flexible => {
-            "This version keeps disks alone: leave include_memory out, or shut the guest down first, so that nothing is only \
-             in its memory."
-                .into()
-        }
+    if vm.spec.disks.iter().any(|disk| disk.bus == DiskBus::Nvme) {
+        return Some(format!(
+            "{name} has an NVMe disk, whose state QEMU can't keep. Take a snapshot of the disks alone (leave include_memory \
+             out), or attach the disk to another bus."
+        ));
+    }
+    match (vm.spec.cpu_mode, vm.status.state) {
+        (CpuMode::Performance, _) => Some(
+            "A guest can't go on from its memory in the CPU mode Performance. Take a snapshot of the disks alone (leave \
+             include_memory out), or change the mode to Flexible; that applies at its next power-off."
+                .into(),
+        ),
+        (CpuMode::Flexible, VmState::Running) => None,
+        (CpuMode::Flexible, state) => Some(format!(
+            "{} is {}: only a guest that runs has memory to keep. Leave include_memory out, or let it run first.",
+            vm.spec.name,
+            state.as_str()
+        )),
     }
 }
 
 /// May the machine go back to this snapshot?
-pub(super) fn revert(first: Option<&NewSnapshot>, _start: bool, now: &Snapshot) -> Result<(), Problem> {
+pub(super) fn revert(
+    first: Option<&NewSnapshot>,
+    start: bool,
+    resume: bool,
+    now: &Snapshot,
+) -> Result<(), Problem> {
     let snapshot = ready(now)?;
     let vm = now.vm.as_ref().ok_or_else(|| Problem::not_found("virtual machine", snapshot.spec.vm))?;
+    let mut wrong = Fields::default();
     if let Some(first) = first {
-        let mut wrong = Fields::default();
         wrong.check("/snapshot_first", check_name(&first.asked.name));
-        wrong.done()?;
     }
+    if resume && start {
+        wrong.add("/start", "A guest that goes on from its memory is not started anew. Leave start or resume out.");
+    }
+    if resume {
+        if let Some(why) = super::snapshot_memory::no_resume(vm, snapshot) {
+            wrong.add("/resume", why);
+        }
+    }
+    wrong.done()?;
     if !vm.spec.disks.iter().any(|disk| snapshot.spec.layers.contains_key(&disk.volume)) {
         let detail = format!("{} has none of the disks of the snapshot any more.", vm.spec.name);
         return Err(Problem::new(ProblemKind::Conflict, detail));
@@ -72,7 +99,10 @@ pub(super) fn revert(first: Option<&NewSnapshot>, _start: bool, now: &Snapshot) 
 
 /// May this snapshot be deleted?
 pub(super) fn delete(id: SnapshotId, now: &Snapshot) -> Result<(), Problem> {
-    let _ = now.snapshot.as_ref().ok_or_else(|| Problem::not_found("snapshot", id))?;
+    let snapshot = now.snapshot.as_ref().ok_or_else(|| Problem::not_found("snapshot", id))?;
+    if snapshot.status.stopped {
+        return Ok(());
+    }
     ready(now).map(drop)
 }
 
@@ -118,12 +148,17 @@ mod tests {
         let asked = CreateSnapshot { name: "before".into(), ..CreateSnapshot::default() };
         ask(&vm, asked.clone()).expect("disks of a machine that is off");
         let memory = CreateSnapshot { include_memory: true, ..asked.clone() };
-        let refused = ask(&vm, memory.clone()).expect_err("no memory");
-        assert!(refused.at("/include_memory").expect("the field").contains("leave include_memory out"));
+        let refused = ask(&vm, memory.clone()).expect_err("it is off");
+        assert!(refused.at("/include_memory").expect("the field").contains("Leave include_memory out"));
+        vm.status.state = VmState::Running;
+        ask(&vm, memory.clone()).expect("it runs");
+        let both = CreateSnapshot { quiesce: true, ..memory.clone() };
+        assert!(ask(&vm, both).expect_err("held still for ever").at("/quiesce").is_some());
         vm.spec.cpu_mode = CpuMode::Performance;
         let refused = ask(&vm, memory).expect_err("no memory");
         let detail = refused.at("/include_memory").expect("the field");
         assert!(detail.contains("disks alone") && detail.contains("Flexible"), "{detail}");
+        vm.status.state = VmState::Off;
         let quiet = CreateSnapshot { quiesce: true, ..asked.clone() };
         assert!(ask(&vm, quiet.clone()).expect_err("off").at("/quiesce").is_some());
         vm.status.state = VmState::Running;

@@ -3,14 +3,16 @@
 use crate::snapshot::Snapshot;
 use hostd_types::*;
 
-/// Actions whose tasks can be cancelled: the transfer stops, or the wait for the guest does.
-const CANCELLABLE: [&str; 4] = ["image.create", "vm.clone", "vm.shutdown", "vm.reboot"];
+/// Actions whose tasks can be cancelled: the transfer, the copy or the merge stops, or the wait for the guest does.
+const CANCELLABLE: [&str; 5] = ["image.create", "vm.clone", "vm.shutdown", "vm.reboot", "snapshot.delete"];
 
 /// May this task be cancelled?
 pub(super) fn cancel(id: TaskId, now: &Snapshot) -> Result<(), Problem> {
     let task = now.task.as_ref().ok_or_else(|| Problem::not_found("task", id))?;
     match &task.state {
         TaskState::Running if CANCELLABLE.contains(&task.action.as_str()) => Ok(()),
+        // Writing memory takes a while; switching disks does not.
+        TaskState::Running if task.action == "snapshot.create" && keeps_memory(now) => Ok(()),
         TaskState::Running => {
             let detail = format!("{} can't be cancelled; it ends by itself.", task.action);
             Err(Problem::wrong_state(detail))
@@ -19,6 +21,10 @@ pub(super) fn cancel(id: TaskId, now: &Snapshot) -> Result<(), Problem> {
             Err(Problem::wrong_state("The task has ended; there is nothing to cancel."))
         }
     }
+}
+
+fn keeps_memory(now: &Snapshot) -> bool {
+    now.snapshot.as_ref().is_some_and(|snapshot| snapshot.spec.memory)
 }
 
 #[cfg(test)]
@@ -30,6 +36,8 @@ mod tests {
         for (action, state, allowed) in [
             ("image.create", TaskState::Running, true),
             ("vm.shutdown", TaskState::Running, true),
+            ("snapshot.delete", TaskState::Running, true),
+            ("snapshot.create", TaskState::Running, false),
             ("vm.create", TaskState::Running, false),
             ("image.create", TaskState::Succeeded, false),
         ] {

@@ -43,6 +43,7 @@ impl Core {
                 | SnapshotCommand::CreateFailed { .. }
                 | SnapshotCommand::Reverted { .. }
                 | SnapshotCommand::RevertFailed { .. }
+                | SnapshotCommand::Stopped { .. }
                 | SnapshotCommand::Deleted { .. }
                 | SnapshotCommand::Merged { .. }
                 | SnapshotCommand::Dropped { .. } => None,

@@ -120,6 +120,7 @@ impl Wakes {
             }
             Kind::Task => {
                 self.images.notify_one();
+                self.layers.notify_one();
                 self.vms.notify_one();
             }
             Kind::Host => {

@@ -24,7 +24,7 @@ pub async fn list_snapshots(State(core): State<Core>, Id(id): Id<VmId>) -> Answe
     Ok(Json(core.snapshots(id).await?))
 }
 
-/// Take a snapshot of the disks, whether the machine runs or not
+/// Take a snapshot of the disks, whether the machine runs or not, and of the memory of one that runs if wanted
 #[utoipa::path(post, path = "/api/v1/vms/{id}/snapshots", tag = "snapshots", params(("id" = VmId, Path)),
     request_body = CreateSnapshot, responses((status = 202, body = Accepted), Refusals))]
 pub async fn create_snapshot(
@@ -47,7 +47,7 @@ pub async fn get_snapshot(
     Ok(Json(of_vm(&core, path).await?))
 }
 
-/// Go back to a snapshot: the disks become what they were
+/// Go back to a snapshot: the disks become what they were, and the guest goes on from its memory if that was kept
 #[utoipa::path(post, path = "/api/v1/vms/{id}/snapshots/{snapshot}/revert", tag = "snapshots",
     params(("id" = VmId, Path), ("snapshot" = SnapshotId, Path)), request_body = RevertSnapshot,
     responses((status = 202, body = Accepted), Refusals))]
@@ -55,15 +55,16 @@ pub async fn revert_snapshot(
     State(core): State<Core>,
     Who(ctx): Who,
     Path(path): Path<(String, String)>,
-    JsonBody(RevertSnapshot { snapshot_first, start }): JsonBody<RevertSnapshot>,
+    JsonBody(RevertSnapshot { snapshot_first, start, resume }): JsonBody<RevertSnapshot>,
 ) -> Answer<Accepted> {
-    let id = of_vm(&core, path).await?.id;
+    let snapshot = of_vm(&core, path).await?;
+    let (id, resume) = (snapshot.id, snapshot.resumes(resume, start));
     let first = snapshot_first.map(|name| NewSnapshot {
         id: SnapshotId::new(),
         asked: CreateSnapshot { name, ..CreateSnapshot::default() },
         next: LayerMap::new(),
     });
-    let command = SnapshotCommand::Revert { id, next: LayerMap::new(), first, start };
+    let command = SnapshotCommand::Revert { id, next: LayerMap::new(), first, start, resume };
     core.submit(&ctx, Command::Snapshot(command)).await?.try_into()
 }
 

@@ -33,6 +33,9 @@ pub enum SnapshotCommand {
         running: bool,
         /// The guest had written everything out.
         quiesced: bool,
+        /// Bytes of the file that keeps its memory.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        memory_bytes: Option<u64>,
     },
     /// It could not be taken, and the disks are what they were: drop the row; its task fails.
     CreateFailed {
@@ -51,8 +54,11 @@ pub enum SnapshotCommand {
         first: Option<NewSnapshot>,
         /// Start the machine afterwards.
         start: bool,
+        /// Let the guest go on from the memory that it keeps.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        resume: bool,
     },
-    /// The machine is off and its disks are what the snapshot holds.
+    /// The machine's disks are what the snapshot holds; it is off, or goes on from the snapshot's memory.
     Reverted {
         /// The machine.
         vm: VmId,
@@ -68,6 +74,13 @@ pub enum SnapshotCommand {
     Delete {
         /// The snapshot.
         id: SnapshotId,
+    },
+    /// Somebody cancelled its deletion, and nothing is merged any more. Its task ends.
+    Stopped {
+        /// The snapshot.
+        id: SnapshotId,
+        /// Nothing was merged yet: it is what it was.
+        kept: bool,
     },
     /// Nothing more is to do about its deletion: drop the row. Its task fails when its layers could not be merged; that is
     /// tried again later.
@@ -104,6 +117,7 @@ impl SnapshotCommand {
             SnapshotCommand::Reverted { .. } => "snapshot.reverted",
             SnapshotCommand::RevertFailed { .. } => "snapshot.revert_failed",
             SnapshotCommand::Delete { .. } => "snapshot.delete",
+            SnapshotCommand::Stopped { .. } => "snapshot.stopped",
             SnapshotCommand::Deleted { .. } => "snapshot.deleted",
             SnapshotCommand::Merged { .. } => "snapshot.merged",
             SnapshotCommand::Dropped { .. } => "snapshot.dropped",

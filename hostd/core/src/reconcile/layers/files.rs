@@ -86,6 +86,7 @@ async fn remove(pool: &Pool, volume: &Volume, layer: LayerId) -> Result<(), Disk
     }
     let mut part = path.clone().into_os_string();
     part.push(".part");
-    // The note last: while the file is there it says what it is.
-    Ok(Pool::discard(vec![part.into(), path, pool.merged(volume.id, layer)]).await?)
+    // The notes last: while the file is there they say what it is.
+    let notes = [pool.merging(volume.id, layer), pool.merged(volume.id, layer)];
+    Ok(Pool::discard([part.into(), path].into_iter().chain(notes).collect()).await?)
 }

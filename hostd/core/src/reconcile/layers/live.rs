@@ -105,6 +105,7 @@ impl Work {
                 None => return Ok(Ended::NotInUse),
                 Some(None) if begun => return Err(self.odd("QEMU gave it up; the pool may be full")),
                 Some(None) => {
+                    self.note_merging(upper)?;
                     let begin = self.core.0.hypervisor.begin_merge(vm, &live.target, &top, &base, at == 0);
                     if self.answered(vm, begin.await).await?.is_none() {
                         return Ok(Ended::NotInUse);
@@ -226,18 +227,58 @@ impl Work {
 
     /// Notes durably, beside the files, that the layer under `upper` is the one that counts.
     fn note_merged(&self, upper: LayerId) -> Result<(), Problem> {
-        let note = self.core.0.pool.merged(self.volume.id, upper);
-        let write = || {
-            std::fs::File::create(&note)?.sync_all()?;
-            Pool::sync_dir(&note)
-        };
-        write().map_err(storage)
+        make_note(&self.core.0.pool.merged(self.volume.id, upper))
+    }
+
+    /// Notes durably that from now on a part of what `upper` holds may be in the layer under it.
+    pub(super) fn note_merging(&self, upper: LayerId) -> Result<(), Problem> {
+        make_note(&self.core.0.pool.merging(self.volume.id, upper))
     }
 
     async fn runs(&self, vm: VmId) -> Result<bool, Problem> {
         let seen = self.core.0.hypervisor.domains().await.map_err(|error| self.failed(error))?;
         Ok(seen.iter().any(|domain| domain.vm == vm && domain.state == VmState::Running))
     }
+}
+
+fn make_note(note: &Path) -> Result<(), Problem> {
+    let write = || {
+        std::fs::File::create(note)?.sync_all()?;
+        Pool::sync_dir(note)
+    };
+    write().map_err(storage)
+}
+
+/// The disks of a running machine once QEMU merges nothing, whoever began it; none when it is off.
+///
+/// # Errors
+/// When libvirt does not answer, or a merge can't be stopped yet.
+pub(in crate::reconcile) async fn without_merges(
+    core: &Core,
+    vm: VmId,
+    doing: &str,
+) -> Result<Option<Vec<LiveDisk>>, Problem> {
+    let hypervisor = &core.0.hypervisor;
+    let Some(disks) = hypervisor.live_disks(vm).await.map_err(|error| virt(doing, error))? else {
+        return Ok(None);
+    };
+    for disk in disks.iter().filter(|disk| !disk.files.is_empty()) {
+        let job = match hypervisor.block_job(vm, &disk.target).await {
+            Ok(job) => job,
+            // It has no such job, or went off; the look below tells.
+            Err(error) if !error.retryable() => None,
+            Err(error) => return Err(virt(doing, error)),
+        };
+        if job.is_some()
+            && let Err(error) = hypervisor.stop_merge(vm, &disk.target).await
+        {
+            tracing::info!(%vm, %error, "a merge that was left can't be stopped");
+            if hypervisor.block_job(vm, &disk.target).await.is_ok_and(|job| job.is_some()) {
+                return Err(virt(doing, error));
+            }
+        }
+    }
+    hypervisor.live_disks(vm).await.map_err(|error| virt(doing, error))
 }
 
 /// Where it is noted that a merge paused a machine.

@@ -6,13 +6,15 @@
 
 mod files;
 mod live;
+mod stop;
 #[cfg(test)]
 mod story_tests;
 
 pub(super) use files::FileStep;
-use live::go_on;
+pub(super) use live::{go_on, without_merges};
 
 use super::jobs::Jobs;
+use super::vms::drop_memory;
 use super::{Reconcile, Summary};
 use crate::Core;
 use crate::error::disk;
@@ -61,12 +63,18 @@ pub(super) async fn tell_merged(core: &Core, volume: &Volume) -> Result<bool, Pr
 pub(super) struct LayersOfDisks {
     core: Core,
     jobs: Jobs<VolumeId>,
+    stops: Jobs<SnapshotId>,
 }
 
 impl LayersOfDisks {
     pub fn new(core: &Core) -> Self {
         core.0.merges.tell(&core.0.wakes.layers);
-        Self { core: core.clone(), jobs: Jobs::new(AT_ONCE, &core.0.tracker, &core.0.wakes.layers) }
+        let (tracker, bell) = (&core.0.tracker, &core.0.wakes.layers);
+        Self {
+            core: core.clone(),
+            jobs: Jobs::new(AT_ONCE, tracker, bell),
+            stops: Jobs::new(AT_ONCE, tracker, bell),
+        }
     }
 
     /// What is to do next about the layers of a volume, by the rows as they are now.
@@ -78,6 +86,9 @@ impl LayersOfDisks {
             None => Vec::new(),
         };
         let mut kept = owned_layers(&snapshots, id);
+        // What somebody stopped rests until it is asked for again.
+        let stopped = snapshots.iter().filter(|snapshot| snapshot.status.stopped);
+        kept.extend(stopped.filter_map(|snapshot| snapshot.spec.layers.get(&id)));
         kept.extend(pinned_layers(&volume, &store.volumes_from(id).await?));
         let upper = volume.spec.layers.next_merge(&kept);
         if upper.is_none() && volume.spec.layers.gone.is_empty() {
@@ -90,6 +101,7 @@ impl LayersOfDisks {
     /// Ends the deletions about which nothing more is to do now, or that failed. What copies need is merged later, by itself.
     async fn settle(&self, volumes: &HashMap<VolumeId, Volume>, all: &[Volume]) -> Result<usize, Problem> {
         let mut ended = 0;
+        let tasks = self.core.store().running_tasks_on(self.core.host()).await?;
         for snapshot in self.core.store().unsettled_snapshots_on(self.core.host()).await? {
             if snapshot.status.phase != Phase::Deleting {
                 continue;
@@ -102,8 +114,19 @@ impl LayersOfDisks {
                 })
             };
             let open: Vec<VolumeId> = snapshot.spec.layers.iter().filter(open).map(|(id, _)| *id).collect();
-            let problem = open.iter().find_map(|id| self.core.0.merges.fault(*id));
+            let cancelled = |task: &Task| Some(task.id) == snapshot.spec.task && task.cancelling;
+            if !open.is_empty() && tasks.iter().any(cancelled) {
+                self.stops.start(snapshot.id, stop::stop(self.core.clone(), snapshot));
+                continue;
+            }
+            if !open.is_empty() && snapshot.status.stopped {
+                continue;
+            }
+            let problem = self.core.0.merges.fault_since(snapshot.id, &open);
             if open.is_empty() || problem.is_some() {
+                // The memory last: nothing refers to it any more.
+                drop_memory(&self.core, snapshot.id).await?;
+                self.core.0.merges.settled(snapshot.id);
                 let deleted = SnapshotCommand::Deleted { id: snapshot.id, problem };
                 self.core.report(Command::Snapshot(deleted)).await?;
                 ended += 1;
@@ -214,6 +237,7 @@ impl Work {
     }
 
     async fn merge_files(&self, upper: LayerId) -> Result<(), Problem> {
+        self.note_merging(upper)?;
         for step in files::merge(&self.volume.spec.layers, upper) {
             self.step(step).await?;
         }

@@ -180,6 +180,9 @@ impl Work {
                 remove_files(&self.core, &volume).await?;
             }
         }
+        for snapshot in self.core.store().snapshots_of(self.vm.id).await? {
+            super::drop_memory(&self.core, snapshot.id).await?;
+        }
         self.waits.forget(self.vm.id);
         self.core.report(Command::Vm(VmCommand::Deleted { id: self.vm.id })).await.map(drop)
     }

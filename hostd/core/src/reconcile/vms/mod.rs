@@ -11,12 +11,14 @@ mod act;
 mod autostart;
 mod devices;
 mod gather;
+mod memory;
 mod plan;
 mod quiesce;
 mod snapshot;
 mod waits;
 
 pub(crate) use gather::planned_in;
+pub(super) use memory::drop_memory;
 pub(super) use quiesce::mark;
 
 use act::Work;

@@ -2,15 +2,17 @@
 //!
 //! Taking: empty layers are made over the active ones, and the disks are switched to them, all or none, by QEMU if the
 //! machine runs, by the next definition if it is off. The new layers are the truth as soon as they are there: they show
-//! the same as what they are over, so a crash before, during or after the switch ends in the same snapshot.
+//! the same as what they are over, so a crash before, during or after the switch ends in the same snapshot. With the memory
+//! of a running machine libvirt writes that first (`memory.rs`).
 
 use super::act::{Later, Work};
+use super::memory::drop_memory;
 use super::plan::Wait;
 use super::quiesce;
 use crate::admit::pending;
 use crate::error::{disk, virt};
 use crate::merges::Hold;
-use crate::reconcile::layers::{FileStep, tell_merged};
+use crate::reconcile::layers::{FileStep, go_on, tell_merged, without_merges};
 use hostd_types::command::{SnapshotCommand, VmCommand};
 use hostd_types::*;
 use hostd_virt::{LiveDisk, SeenDomain, VirtError};
@@ -56,9 +58,9 @@ pub(super) fn change(
 }
 
 /// A disk that gets a new layer.
-struct Put {
-    volume: Volume,
-    next: LayerId,
+pub(super) struct Put {
+    pub volume: Volume,
+    pub next: LayerId,
     under: LayerId,
 }
 
@@ -109,6 +111,10 @@ impl Work {
         let (_hold, volumes) = self.hold_layers().await?;
         let puts = puts(&volumes, &snapshot.spec.next, |volume| Some(volume.spec.layers.active));
         let doing = format!("Taking the snapshot {} of {}", snapshot.spec.name, self.vm.spec.name);
+        if snapshot.spec.memory {
+            // What an earlier daemon began may end any moment; only then what is seen is certain.
+            self.no_memory_job(snapshot, &doing).await?;
+        }
         let live = self.live_disks(&doing).await?;
         if live.as_ref().is_some_and(|live| self.switched(live, &puts)) {
             return self.taken(snapshot, true, false).await;
@@ -116,7 +122,18 @@ impl Work {
         if let Err(problem) = self.put(&puts, &doing).await {
             return self.not_taken(snapshot, problem).await;
         }
-        let Some(live) = live else { return self.taken(snapshot, false, false).await };
+        if live.is_none() {
+            return if snapshot.spec.memory {
+                let detail = format!("{doing} failed: it went off before its memory was kept.");
+                self.not_taken(snapshot, Problem::wrong_state(detail)).await
+            } else {
+                self.taken(snapshot, false, false).await
+            };
+        }
+        // QEMU may go on with a merge that an earlier daemon began.
+        let Some(live) = without_merges(&self.core, self.vm.id, &doing).await? else {
+            return Err(Problem::wrong_state("It went off meanwhile."));
+        };
         let pool = &self.core.0.pool;
         let mut to = Vec::new();
         for put in &puts {
@@ -129,6 +146,10 @@ impl Work {
                 return self.not_taken(snapshot, Problem::new(ProblemKind::Conflict, detail)).await;
             };
             to.push((disk.target.clone(), pool.layer(&put.volume, put.next).path));
+        }
+        if snapshot.spec.memory {
+            let done = self.keep_memory(snapshot, to).await;
+            return self.switch_ended(snapshot, &puts, done, false).await;
         }
         let switch = self.core.0.hypervisor.switch_disks(self.vm.id, to);
         // A switch that was late may still happen. The next one waits behind it, and must not be given up because the
@@ -143,23 +164,32 @@ impl Work {
         } else {
             switch.await
         };
-        match done {
-            Ok(()) => self.taken(snapshot, true, quiesce).await,
-            Err(error) if error.retryable() => {
+        let done = done.map_err(|error| {
+            if error.retryable() {
                 self.waits.ask(self.vm.id, late, Instant::now());
-                Err(virt(&doing, error))
             }
-            Err(error) => {
-                // Refused; but only what QEMU shows now is certain.
-                let live = self.live_disks(&doing).await?;
-                match live {
-                    Some(live) if !self.switched(&live, &puts) => {
-                        self.not_taken(snapshot, virt(&doing, error)).await
-                    }
-                    Some(_) => self.taken(snapshot, true, quiesce).await,
-                    None => Err(virt(&doing, error)),
-                }
-            }
+            (error.retryable(), virt(&doing, error))
+        });
+        self.switch_ended(snapshot, &puts, done, quiesce).await
+    }
+
+    /// Reports how a switch came out. Of a failure `true` says that it may still happen.
+    async fn switch_ended(
+        &self,
+        snapshot: &Snapshot,
+        puts: &[Put],
+        done: Result<(), (bool, Problem)>,
+        quiesced: bool,
+    ) -> Result<(), Later> {
+        match done {
+            Ok(()) => self.taken(snapshot, true, quiesced).await,
+            Err((true, problem)) => Err(problem),
+            // Refused; but only what QEMU shows now is certain.
+            Err((false, problem)) => match self.live_disks("Looking at the disks").await? {
+                Some(live) if !self.switched(&live, puts) => self.not_taken(snapshot, problem).await,
+                Some(_) => self.taken(snapshot, true, quiesced).await,
+                None => Err(problem),
+            },
         }
     }
 
@@ -182,11 +212,15 @@ impl Work {
     }
 
     async fn taken(&self, snapshot: &Snapshot, running: bool, quiesced: bool) -> Result<(), Later> {
-        let taken = SnapshotCommand::Taken { id: snapshot.id, running, quiesced };
+        let memory_bytes = if snapshot.spec.memory { self.kept_memory(snapshot).await? } else { None };
+        let taken = SnapshotCommand::Taken { id: snapshot.id, running, quiesced, memory_bytes };
         self.core.report(Command::Snapshot(taken)).await.map(drop)
     }
 
     async fn not_taken(&self, snapshot: &Snapshot, problem: Problem) -> Result<(), Later> {
+        if snapshot.spec.memory {
+            drop_memory(&self.core, snapshot.id).await?;
+        }
         let failed = SnapshotCommand::CreateFailed { id: snapshot.id, problem };
         self.core.report(Command::Snapshot(failed)).await.map(drop)
     }
@@ -209,8 +243,16 @@ impl Work {
             return self.not_reverted(Problem::not_found("snapshot", revert.snapshot)).await;
         };
         let puts = puts(&volumes, &revert.next, |volume| snapshot.spec.layers.get(&volume.id).copied());
+        if revert.resume {
+            self.drop_fresh(&puts).await?;
+        }
         if let Err(problem) = self.put(&puts, &doing).await {
             return self.not_reverted(problem).await;
+        }
+        if revert.resume
+            && let Err((later, problem)) = self.resume(&snapshot, &puts).await
+        {
+            return if later { Err(problem) } else { self.not_reverted(problem).await };
         }
         self.core.report(Command::Snapshot(SnapshotCommand::Reverted { vm })).await.map(drop)
     }
