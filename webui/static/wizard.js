@@ -35,6 +35,8 @@ function fillReview() {
     if (!field.checkVisibility?.() && field.closest(".for-blank, .for-image, .for-volume") && getComputedStyle(field.closest(".field")).display === "none") continue;
     const value = said(field);
     if (value === null || value === "") continue;
+    // What is folded away and was left as it is needs no review.
+    if (field.closest("details.more") && (field.tagName === "SELECT" ? field.selectedIndex === 0 : value === "0")) continue;
     const name = label(field);
     rows.set(name, rows.has(name) ? `${rows.get(name)} ${value}` : value);
   }
