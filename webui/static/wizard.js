@@ -44,6 +44,8 @@ function fillReview() {
     if (meaningless(field)) continue;
     const value = said(field);
     if (value === null || value === "") continue;
+    // What is folded away and was left as it is needs no review.
+    if (field.closest("details.more") && (field.tagName === "SELECT" ? field.selectedIndex === 0 : value === "0")) continue;
     const name = label(field);
     rows.set(name, rows.has(name) ? `${rows.get(name)} ${value}` : value);
   }

@@ -232,3 +232,20 @@ async fn a_device_of_the_host_is_one_machine_s_until_it_has_let_go() {
     let asked = AttachHostDevice { device: "usb-9-9".into(), follow: None };
     f.refused(change(id, DeviceChange::AttachHostDevice { asked, found: None })).await;
 }
+
+#[tokio::test]
+async fn options_of_a_disk_change_and_go_back_when_they_can_t() {
+    let (f, id) = running_with_two_disks().await;
+    let before = f.vm(id).await.spec.disks[0].clone();
+    let wanted = crate::machine_commands::disk_options();
+    let tune = || DeviceChange::EditDisk { volume: before.volume, options: wanted.clone() };
+    let asked = f.ok(change(id, tune())).await;
+    assert_eq!(f.vm(id).await.spec.disks[0].options, wanted);
+    assert_eq!(f.refused(change(id, tune())).await.kind, ProblemKind::WrongState, "one at a time");
+    f.ok(changed(id, asked.task, failed())).await;
+    assert_eq!(f.vm(id).await.spec.disks[0].options, before.options);
+    let asked = f.ok(change(id, tune())).await;
+    f.ok(changed(id, asked.task, ChangeEnd::Done)).await;
+    let now = f.vm(id).await.spec;
+    assert_eq!((&now.disks[0].options, now.hardware.changes.len()), (&wanted, 0));
+}

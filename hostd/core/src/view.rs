@@ -20,6 +20,9 @@ pub struct VmDetail {
     /// The newest machine type its host has; absent while that does not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest_machine_type: Option<String>,
+    /// The machine types it can be raised to on its host, the newest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub newer_machine_types: Vec<String>,
     /// What is worth a warning about its settings, in words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,

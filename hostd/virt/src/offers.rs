@@ -4,7 +4,7 @@ use crate::Hypervisor;
 use crate::connection::locked;
 use crate::domain_xml::{self, Surroundings};
 use crate::element::Element;
-use crate::plan::{DiskSource, DomainPlan};
+use crate::plan::{DiskSource, DomainPlan, HostParts};
 use hostd_types::*;
 use std::collections::BTreeMap;
 use virt::connect::Connect;
@@ -131,11 +131,12 @@ fn bare() -> DomainPlan {
         cpu_mode: CpuMode::Flexible,
         topology: CpuTopology::default(),
         machine_type: None,
-        seed: false,
+        seed: None,
         memory_mib: 128,
         headroom: Headroom::default(),
         firmware: Firmware::Bios,
         options: VmOptions::default(),
+        host: HostParts::default(),
         boot: Vec::new(),
         kvm: false,
         disks: Vec::new(),

@@ -17,7 +17,7 @@ pub(crate) struct EditForm {
     pub(crate) guest_os: String,
     pub(crate) cpus: String,
     pub(crate) cpu: CpuForm,
-    /// The machine type it is raised to, when that was ticked.
+    /// The machine type it is raised to; empty: it stays.
     pub(crate) raise: String,
     pub(crate) memory: String,
     pub(crate) memory_unit: String,

@@ -108,7 +108,8 @@ fn a_form_takes_what_the_guest_asks_for_and_never_less_than_it_had() {
     form.cpus = "8".into();
     form.adopt(GuestOs::Windows11.profile());
     let machine = form.machine().expect("a good form");
-    assert_eq!((machine.guest_os, machine.firmware), (Some(GuestOs::Windows11), Firmware::Uefi));
+    assert_eq!((machine.guest_os, machine.firmware), (Some(GuestOs::Windows11), Firmware::UefiSecure));
+    assert!(machine.options.tpm, "it asks for a TPM");
     assert_eq!((machine.cpus, machine.memory_mib), (8, 4096));
     let size_bytes = 64 << 30;
     let disk = NewDisk::Blank {

@@ -13,7 +13,7 @@ use askama::Template;
 use axum::extract::Path;
 use hostd_core::VmDetail;
 use hostd_types::command::VmCommand;
-use hostd_types::{Command, EditVm, Phase, Problem, ProblemKind, VmId, q35_version};
+use hostd_types::{Command, EditVm, Phase, Problem, ProblemKind, VmId};
 
 /// Said of settings of a machine that runs.
 const SAVED_RUNNING: &str = "Saved. What can't change while it runs applies at its next power-off.";
@@ -32,13 +32,6 @@ pub(crate) struct HardwarePage {
 page!(HardwarePage, refusal);
 
 impl HardwarePage {
-    /// The machine type it may be raised to.
-    fn raise(&self) -> Option<&String> {
-        let newest = self.detail.newest_machine_type.as_ref();
-        let now = self.detail.vm.spec.machine_type.as_deref().and_then(q35_version);
-        // Its host may have an older QEMU than the one it was made on.
-        newest.filter(|newest| q35_version(newest) > now)
-    }
     /// It runs: some settings wait for its power-off.
     fn runs(&self) -> bool {
         self.detail.vm.status.state.is_active()

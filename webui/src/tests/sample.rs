@@ -271,6 +271,7 @@ pub(crate) fn detail(name: &str, state: VmState) -> VmDetail {
         task: None,
         warnings: Vec::new(),
         newest_machine_type: Some("pc-q35-10.0".into()),
+        newer_machine_types: vec!["pc-q35-9.2".into(), "pc-q35-10.0".into()],
         pending: Vec::new(),
         advice: Vec::new(),
         missing: Vec::new(),

@@ -3,7 +3,7 @@
 
 use super::lookup::enumerate;
 use super::scope::Scope;
-use super::{Step, snapshot, snapshot_delete};
+use super::{Step, snapshot_delete};
 use crate::schema;
 use hostd_types::*;
 use std::collections::BTreeSet;

@@ -87,7 +87,11 @@ impl Core {
         let name = name.map(|name| format!("its name inside libvirt, which is {name} until then"));
         let mut pending: Vec<String> = vm.status.pending.iter().cloned().chain(name).collect();
         let here = vm.spec.host == self.host();
-        let newest_machine_type = if here { self.0.hypervisor.offers().machine_types.pop() } else { None };
+        let machine_types = if here { self.0.hypervisor.offers().machine_types } else { Vec::new() };
+        let newest_machine_type = machine_types.last().cloned();
+        let now = vm.spec.machine_type.as_deref().and_then(q35_version);
+        let newer = machine_types.into_iter().filter(|known| q35_version(known) > now);
+        let newer_machine_types = newer.collect();
         let largest = disks.iter().map(|disk| disk.volume.spec.size_bytes).max();
         let advice = vm.spec.guest_os.profile().shortfalls(vm.spec.cpus, vm.spec.memory_mib, largest);
         if here
@@ -103,7 +107,19 @@ impl Core {
             Vec::new()
         };
         let vm = shown(vm);
-        Ok(VmDetail { vm, disks, nics, cdrom, task, newest_machine_type, warnings, pending, advice, missing })
+        Ok(VmDetail {
+            vm,
+            disks,
+            nics,
+            cdrom,
+            task,
+            newest_machine_type,
+            newer_machine_types,
+            warnings,
+            pending,
+            advice,
+            missing,
+        })
     }
 
     /// What is worth a warning about a customization.

@@ -89,3 +89,19 @@ fn a_card_is_changed_until_it_is_right() {
     assert_eq!(ends(step(&Change { right: true, ..there.clone() }, true, "web")), ChangeEnd::Done);
     assert_eq!(ends(step(&there, false, "web")), ChangeEnd::Done);
 }
+
+#[test]
+fn a_disk_is_limited_until_it_is_right_and_one_that_is_off_needs_nothing() {
+    let before = VmDisk {
+        volume: VolumeId::new(),
+        bus: DiskBus::Virtio,
+        slot: Some(0),
+        options: DiskOptions::default(),
+    };
+    let edit = request(DeviceWork::EditDisk { before }, false);
+    let there = Change { there: true, ..seen(&edit) };
+    assert_eq!(step(&there, true, "web"), Some(Step::Device { task: edit.task, on: true }));
+    assert_eq!(ends(step(&Change { right: true, ..there.clone() }, true, "web")), ChangeEnd::Done);
+    assert_eq!(ends(step(&there, false, "web")), ChangeEnd::Done);
+    assert_eq!(ends(step(&seen(&edit), true, "web")), ChangeEnd::Done, "it is not in the machine yet");
+}
