@@ -10,6 +10,8 @@ const TEXT_MAX: u64 = 4096;
 const ENTRIES_MAX: usize = 4096;
 /// Most characters of a name that a device gives itself.
 const NAME_MAX: usize = 128;
+/// Stands for every block device among those that are mounted.
+const ANYTHING: &str = "*";
 /// Most bytes of the list of mounts.
 const MOUNTS_MAX: u64 = 4 << 20;
 
@@ -71,6 +73,15 @@ impl Tree {
     fn mounted(&self) -> BTreeSet<String> {
         let mounts = read(&self.proc.join("self/mountinfo"), MOUNTS_MAX).unwrap_or_default();
         let mut found = BTreeSet::new();
+        if mounts.is_empty() || mounts.len() as u64 >= MOUNTS_MAX {
+            found.insert(ANYTHING.to_owned()); // better none given away than one that is mounted
+        }
+        // A file system over several disks names one of them when it is mounted.
+        for name in self.names("fs/btrfs") {
+            found.extend(
+                self.names(&format!("fs/btrfs/{name}/devices")).iter().map(|disk| format!("/dev/{disk}")),
+            );
+        }
         for line in mounts.lines() {
             found.extend(line.split(' ').nth(2).map(str::to_owned));
             // Some file systems have a number of their own, and name the device behind the dash.
@@ -143,7 +154,8 @@ fn is_busy(tree: &Tree, at: &str, name: &str, mounted: &BTreeSet<String>) -> boo
     let mut all = parts.map(|part| (format!("{at}/{part}"), part)).chain([(at.to_owned(), name.to_owned())]);
     all.any(|(at, name)| {
         let number = tree.text(&format!("{at}/dev"));
-        number.is_some_and(|number| mounted.contains(&number))
+        mounted.contains(ANYTHING)
+            || number.is_some_and(|number| mounted.contains(&number))
             || mounted.contains(&format!("/dev/{name}"))
             || !tree.names(&format!("{at}/holders")).is_empty()
     })

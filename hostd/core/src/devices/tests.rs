@@ -200,6 +200,18 @@ fn what_the_host_needs_is_refused_with_the_reason_and_the_rest_is_free() {
     assert!(usb(&devices, "1-10").usage.refusal.as_ref().is_some_and(|why| why.contains("sda")));
     assert_eq!(usb(&devices, "1-1.2").usage.refusal, None);
 
+    // A second disk of a mounted file system; and when it is not known what is mounted, everything may be.
+    let spread = rack();
+    spread.pci("0000:04:00.0", ["144d", "a808", "010802"], Some("nvme"), Some(40));
+    spread.put("sys/devices/pci0000:00/0000:04:00.0/block/nvme2n1/dev", "259:9\n");
+    spread.link("sys/block/nvme2n1", "sys/devices/pci0000:00/0000:04:00.0/block/nvme2n1");
+    assert_eq!(pci(&spread.read(), "0000:04:00.0").usage.disks_in_use, Vec::<String>::new());
+    spread.put("sys/fs/btrfs/5e7d/devices/nvme2n1", "");
+    assert_eq!(pci(&spread.read(), "0000:04:00.0").usage.disks_in_use, ["nvme2n1"]);
+    std::fs::remove_file(spread.0.path().join("proc/self/mountinfo")).expect("it was there");
+    std::fs::remove_dir_all(spread.0.path().join("sys/fs")).expect("it was there");
+    assert_eq!(pci(&spread.read(), "0000:04:00.0").usage.disks_in_use, ["nvme2n1"]);
+
     // The same group with something the host uses.
     let rack = rack();
     rack.pci("0000:02:00.1", ["144d", "a808", "010802"], Some("nvme"), Some(20));

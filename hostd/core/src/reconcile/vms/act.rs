@@ -233,12 +233,8 @@ impl Work {
         if self.vm.status.state != VmState::Starting {
             self.report(self.status(VmState::Starting, None), None).await?;
         }
-        let passed = !self.vm.spec.hardware.host_devices.is_empty();
-        if passed && let Some(problem) = self.lacks_host_devices().await? {
-            let status = self.status(VmState::Off, Some("it could not be started"));
-            return self.report(status, Some(Err(problem))).await;
-        }
         // A USB device has another number each time it is plugged in.
+        let passed = !self.vm.spec.hardware.host_devices.is_empty();
         if (define || passed)
             && let Err(error) = self.define().await
         {
@@ -256,12 +252,6 @@ impl Work {
             }
             Err(error) => self.failed(error, VmState::Off, Some("it could not be started")).await,
         }
-    }
-
-    /// Why the machine can't have the devices of its host now.
-    async fn lacks_host_devices(&self) -> Result<Option<Problem>, Later> {
-        let devices = self.core.own_devices(Some(self.vm.id)).await?;
-        Ok(crate::devices::may_start(&self.vm, &devices).err())
     }
 
     async fn press(&self) -> Result<(), Later> {

@@ -198,6 +198,20 @@ impl Wanted {
         Parts::Ready
     }
 
+    /// Whether the devices of the host are there that `vm` has for itself, and can be given to it.
+    pub fn host_devices(&self, vm: &Vm) -> Parts {
+        if vm.spec.hardware.host_devices.is_empty() {
+            return Parts::Ready;
+        }
+        let Some(devices) = &self.devices else {
+            let detail = "The host's devices can't be read now; try again.";
+            return Parts::Failed(Problem::new(ProblemKind::Unavailable, detail));
+        };
+        let mut devices = devices.clone();
+        devices::judge(&mut devices, &self.vms, Some(vm.id));
+        devices::may_start(vm, &devices).map_or_else(Parts::Failed, |()| Parts::Ready)
+    }
+
     /// `request` was made by a host itself (autostart).
     pub fn own(&self, request: &PowerRequest) -> bool {
         let own = |task: &Task| task.id == request.task && matches!(task.created_by, Actor::Host { .. });

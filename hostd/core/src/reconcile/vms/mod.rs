@@ -149,6 +149,7 @@ impl Vms {
             live: devices::live(vm.id, domain, work.plan.as_ref(), &self.waits),
             disks: wanted.disks(&self.core, vm),
             networks: wanted.networks(vm, self.core.0.networks_seen.load(Ordering::Acquire)),
+            host_devices: wanted.host_devices(vm),
             patient: pending(vm).is_some_and(|request| wanted.own(request) && self.patient(vm.id, request)),
             wait: self.wait(vm),
             cancelled: pending(vm).is_some_and(|request| wanted.cancelled(request.task)),

@@ -84,7 +84,9 @@ pub(super) struct Sight<'a> {
     pub disks: Parts,
     /// Its networks.
     pub networks: Parts,
-    /// The pending request is the host's own and gives the networks more time to come up.
+    /// The devices of its host that it has for itself.
+    pub host_devices: Parts,
+    /// The pending request is the host's own and gives networks and devices more time to come up.
     pub patient: bool,
     /// The wait for the guest to obey the pending request.
     pub wait: Wait,
@@ -206,11 +208,13 @@ fn power(sight: &Sight<'_>, request: &PowerRequest) -> Option<Step> {
 }
 
 fn start(sight: &Sight<'_>) -> Option<Step> {
-    match &sight.networks {
-        Parts::Waiting => None,
-        Parts::Failed(_) if sight.patient => None,
-        Parts::Failed(problem) => Some(Step::Report(seen(sight), Some(Err(problem.clone())))),
-        Parts::Ready => Some(Step::Start { define: outdated(sight) }),
+    match (&sight.networks, &sight.host_devices) {
+        (Parts::Waiting, _) | (Parts::Ready, Parts::Waiting) => None,
+        (Parts::Failed(_), _) | (Parts::Ready, Parts::Failed(_)) if sight.patient => None,
+        (Parts::Failed(problem), _) | (Parts::Ready, Parts::Failed(problem)) => {
+            Some(Step::Report(seen(sight), Some(Err(problem.clone()))))
+        }
+        (Parts::Ready, Parts::Ready) => Some(Step::Start { define: outdated(sight) }),
     }
 }
 

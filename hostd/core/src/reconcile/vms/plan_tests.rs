@@ -16,6 +16,7 @@ struct Case {
     early: bool,
     disks: Parts,
     networks: Parts,
+    host_devices: Parts,
     patient: bool,
 }
 
@@ -45,6 +46,7 @@ impl Case {
             early: false,
             disks: Parts::Ready,
             networks: Parts::Ready,
+            host_devices: Parts::Ready,
             patient: false,
         }
     }
@@ -79,6 +81,7 @@ impl Case {
             early: self.early,
             disks: self.disks.clone(),
             networks: self.networks.clone(),
+            host_devices: self.host_devices.clone(),
             patient: self.patient,
             wait: self.wait,
             cancelled: self.cancelled,
@@ -266,4 +269,17 @@ fn definitions_are_mended_while_off_and_told_while_running() {
     assert!(matches!(kept.step(), Some(Step::Define(S::Running, None))));
     let medium = Case::new(S::Running).with(|c| c.medium_differs = true);
     assert_eq!(medium.step(), Some(Step::ChangeMedium));
+}
+
+#[test]
+fn a_start_needs_the_devices_of_the_host_and_one_of_its_own_waits_for_them() {
+    let missing = || Parts::Failed(Problem::new(ProblemKind::Unavailable, "no such stick"));
+    let start = || Case::new(VmState::Off).asked(PowerAction::Start);
+    let without = start().with(|case| case.host_devices = missing());
+    assert_eq!(without.ended(), (VmState::Off, Err(ProblemKind::Unavailable)));
+    let at_boot = start().with(|case| (case.host_devices, case.patient) = (missing(), true));
+    assert_eq!(at_boot.step(), None);
+    let no_network = start().with(|case| case.networks = Parts::Waiting);
+    assert_eq!(no_network.with(|case| case.host_devices = missing()).step(), None);
+    assert_eq!(start().step(), Some(Step::Start { define: false }));
 }
