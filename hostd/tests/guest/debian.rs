@@ -49,6 +49,8 @@ async fn booted(bed: &mut Bed) -> (String, Shell) {
         )
         .await;
     said(bed, &vm, "genuine-01 login:").await;
+    // Before that it talks across whatever is typed.
+    said(bed, &vm, "finished at").await;
     let shell = Shell::log_in(bed, &vm, "ada", PASSWORD).await;
     (vm, shell)
 }
@@ -104,7 +106,7 @@ async fn a_genuine_distribution_becomes_what_it_was_told_and_holds_still_when_as
     // agent can let it, without anybody asking again.
     let lines: Vec<String> = HOLD.lines().map(|line| format!("'{}'", line.replace('\'', "'\\''"))).collect();
     shell.run(&format!("printf '%s\\n' {} | sudo tee /run/hold >/dev/null", lines.join(" "))).await;
-    shell.run("sudo setsid bash /run/hold >/dev/null 2>&1 </dev/null &").await;
+    shell.run("sudo setsid -f bash /run/hold >/dev/null 2>&1 </dev/null").await;
     shell.run("until grep -q ready /run/hold.said 2>/dev/null; do sleep 0.1; done").await;
     let task = quiesced(&mut bed, &vm, "hangs").await;
     eprintln!("with an agent that hangs: {task:#}");

@@ -97,6 +97,8 @@ fn make(work: &Path) -> Result<PathBuf> {
             .env("DEBIAN_FRONTEND", "noninteractive"),
     )?;
     fs::write(root.join("etc/fstab"), "/dev/vda1 / ext4 rw,errors=remount-ro 0 1\n")?;
+    // As Debian's own images for clouds have it; cloud-init wants to write down another one otherwise, that is not there.
+    fs::write(root.join("etc/default/locale"), "LANG=C.UTF-8\n")?;
     let _ = fs::remove_dir_all(root.join("var/cache/apt/archives"));
     let kernel = in_boot(&root, "vmlinuz-")?;
     let initrd = in_boot(&root, "initrd.img-")?;

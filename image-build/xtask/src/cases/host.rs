@@ -7,8 +7,11 @@ use lab::browser::Browser;
 use lab::host::Host;
 use lab::shots;
 use lab::story::{self, Story};
+use serde_json::json;
 use std::time::Duration;
 
+/// A key that nobody has the other half of.
+const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHQfoe28Z2XpyBLVxVZq0nUvgOtuJFTCr6LdQPRWNCbt ada";
 /// Time for one thing in the browser.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -54,6 +57,7 @@ async fn chapters(checkout: &Checkout, host: &Host, browser: &Browser) -> Result
     Story::tell_without_scripts(browser, &scratch).await.context("without scripts")?;
     println!("the story is told without scripts");
     story.watch_screen(&vm).await?;
+    let windows = specify(host).await.context("customization specifications")?;
     let extra = [
         ("vm", format!("/vms/{vm}")),
         ("vm-hardware", format!("/vms/{vm}/hardware")),
@@ -62,10 +66,31 @@ async fn chapters(checkout: &Checkout, host: &Host, browser: &Browser) -> Result
         ("consoles", format!("/consoles?vms={vm},{off}")),
         ("events", "/events".to_owned()),
         ("tokens", "/tokens".to_owned()),
+        ("specifications", "/specifications".to_owned()),
+        ("specification-new", "/specifications/new".to_owned()),
+        ("specification-windows", format!("/specifications/{windows}")),
     ];
     let pictures = checkout.target.join("screenshots");
     let taken = shots::take(browser, &pictures, &extra).await?;
     println!("{taken} pictures are in {}", pictures.display());
     story.force_off(&vm).await?;
     story.delete_with_disks(&vm, "pictured").await
+}
+
+/// Makes a specification for Linux and one for Windows; answers the id of the latter.
+async fn specify(host: &Host) -> Result<String> {
+    let user = json!({"name": "ada", "sudo": "no_password", "ssh_keys": [KEY]});
+    let linux = json!({"hostname": "{{vm.name}}", "timezone": "Europe/Berlin", "users": [user], "packages": ["htop"]});
+    let settings = json!({"administrator_password": {"plain": "pictured, not kept"}, "organization": "Example", "locale": "de-DE"});
+    let windows = json!({"hostname": "{{vm.name}}", "timezone": "Europe/Berlin", "windows": settings});
+    let mut console = host.console();
+    let mut made = serde_json::Value::Null;
+    for (name, text, custom) in [
+        ("web-servers", "Debian, in the rack downstairs", linux),
+        ("windows-2022", "Installed from the ISO", windows),
+    ] {
+        let body = json!({"name": name, "description": text, "customization": custom});
+        made = console.post("/api/v1/specifications", &body).await?;
+    }
+    made["id"].as_str().map(str::to_owned).context("a specification has an id")
 }
