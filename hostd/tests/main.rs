@@ -12,6 +12,7 @@ mod stranger;
 
 pub mod api {
     mod access;
+    mod clones;
     mod cluster;
     pub mod console;
     mod customize;
@@ -36,6 +37,7 @@ pub mod api {
 
 mod fault {
     mod clock;
+    mod clone;
     mod connections;
     mod crash;
     mod data_partition;

@@ -26,6 +26,7 @@ fn all() -> Vec<(String, Entry)> {
         vm_commands(),
         device_commands(),
         snapshot_commands(),
+        clone_commands(),
         storage_commands(),
         other_commands(),
         link_commands(),

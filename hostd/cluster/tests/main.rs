@@ -31,6 +31,7 @@ mod simulation;
 mod snapshot;
 mod task;
 mod vm;
+mod vm_clone;
 mod vm_device;
 mod vm_life;
 mod volume;

@@ -6,7 +6,7 @@ use hostd_types::command::*;
 use hostd_types::*;
 
 /// A machine with two disks, in a state that knows snapshots.
-async fn machine() -> (Fixture, VmId) {
+pub async fn machine() -> (Fixture, VmId) {
     let f = Fixture::new().await;
     f.ok(raise(LEVEL)).await;
     let id = VmId::new();
@@ -30,13 +30,13 @@ async fn machine() -> (Fixture, VmId) {
     (f, id)
 }
 
-fn new(vm: VmId, name: &str) -> NewSnapshot {
+pub fn new(vm: VmId, name: &str) -> NewSnapshot {
     let next = (0..2).map(|index| (derived_volume(vm, index), LayerId::new())).collect();
     let asked = CreateSnapshot { name: name.into(), ..CreateSnapshot::default() };
     NewSnapshot { id: SnapshotId::new(), asked, next }
 }
 
-async fn take(f: &Fixture, vm: VmId, name: &str) -> NewSnapshot {
+pub async fn take(f: &Fixture, vm: VmId, name: &str) -> NewSnapshot {
     let new = new(vm, name);
     let made = f.ok(Command::Snapshot(SnapshotCommand::Create { vm, new: new.clone() })).await;
     assert_eq!(made.subject.expect("the snapshot").id, new.id.to_string());
@@ -46,11 +46,11 @@ async fn take(f: &Fixture, vm: VmId, name: &str) -> NewSnapshot {
     new
 }
 
-async fn row(f: &Fixture, id: SnapshotId) -> Snapshot {
+pub async fn row(f: &Fixture, id: SnapshotId) -> Snapshot {
     f.cluster.store().snapshot(id).await.unwrap().expect("the snapshot's row")
 }
 
-async fn layers(f: &Fixture, vm: VmId) -> Layers {
+pub async fn layers(f: &Fixture, vm: VmId) -> Layers {
     let both = [0, 1].map(|index| derived_volume(vm, index));
     f.cluster.store().volume(both[1]).await.unwrap().unwrap();
     f.cluster.store().volume(both[0]).await.unwrap().unwrap().spec.layers

@@ -6,7 +6,7 @@ use lab::{linux, wait};
 use serde_json::{Value, json};
 
 /// A running Linux guest with room to grow; none, and a line that says why, where there can be none.
-async fn linux_guest(bed: &mut Bed, name: &str) -> Option<String> {
+pub async fn linux_guest(bed: &mut Bed, name: &str) -> Option<String> {
     if let Some(why) = linux::missing() {
         eprintln!("skipped: {why}");
         return None;
@@ -33,7 +33,7 @@ fn newest(bed: &Bed, vm: &str) -> Option<String> {
 }
 
 /// Waits until the guest tells of what is wanted; answers its line.
-async fn sees(bed: &Bed, vm: &str, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+pub async fn sees(bed: &Bed, vm: &str, what: &str, wanted: impl Fn(&str) -> bool) -> String {
     let wanted = &wanted;
     let what = format!("the guest sees: {what}");
     let seen = wait::until(&what, PATIENCE * 2, || async move {
@@ -54,7 +54,7 @@ async fn network(bed: &mut Bed) -> String {
 }
 
 /// The last 20 digits of a volume's id: its serial number.
-fn serial(volume: &str) -> String {
+pub fn serial(volume: &str) -> String {
     volume.replace('-', "")[12..].to_owned()
 }
 

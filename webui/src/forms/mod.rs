@@ -1,6 +1,7 @@
 //! What people type, read into commands: the only parsing in the crate. Errors carry the JSON pointers of the API's
 //! bodies, so that the product's own refusals and these land beside the same fields.
 
+pub(crate) mod clone;
 pub(crate) mod cluster;
 pub(crate) mod cpu;
 pub(crate) mod customize;

@@ -266,6 +266,10 @@ pub(crate) fn detail(name: &str, state: VmState) -> VmDetail {
         newest_machine_type: Some("pc-q35-10.0".into()),
         pending: Vec::new(),
         advice: Vec::new(),
+        linked_clones: vec![
+            LinkedClone { name: format!("{name}-linked"), vm: Some(VmId::new()) },
+            LinkedClone { name: format!("{name}-left-disk0"), vm: None },
+        ],
         vm,
     }
 }

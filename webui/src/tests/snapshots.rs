@@ -22,7 +22,7 @@ fn no_snapshots() -> SnapshotsView {
 }
 
 /// A tree of snapshots with a branch, one of them being deleted, and a layer that is still to be merged.
-fn snapshots(name: &str, vm: &Vm) -> SnapshotsView {
+pub(super) fn snapshots(name: &str, vm: &Vm) -> SnapshotsView {
     let snapshot = |depth, parent, phase| {
         let spec = SnapshotSpec {
             name: name.into(),

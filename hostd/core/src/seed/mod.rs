@@ -13,7 +13,8 @@ const LABEL: &str = "cidata";
 /// The image of the drive; nothing for a machine without customization.
 pub(crate) fn image(vm: &Vm) -> Option<Vec<u8>> {
     let custom = vm.spec.customization.as_ref()?;
-    let (meta, user) = (text::meta_data(vm.id, custom), text::user_data(custom));
+    let (meta, user) =
+        (text::meta_data(vm.id, custom), text::user_data(custom, vm.spec.lineage.source.is_some()));
     let network = text::network_config(custom, &vm.spec.nics);
     let mut files = vec![("meta-data", meta.as_str()), ("user-data", user.as_str())];
     files.extend(network.as_deref().map(|text| ("network-config", text)));
