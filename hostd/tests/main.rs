@@ -12,6 +12,7 @@ mod stranger;
 
 pub mod api {
     mod access;
+    mod clones;
     mod cluster;
     pub mod console;
     mod cpu;
@@ -45,6 +46,7 @@ pub mod api {
 mod fault {
     mod cancel;
     mod clock;
+    mod clone;
     mod connections;
     mod crash;
     mod data_partition;

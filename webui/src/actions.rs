@@ -1,8 +1,10 @@
 //! The words for what commands do, in tasks and events.
 
 /// Names of commands and what they do, in words.
-const ACTIONS: [(&str, &str); 88] = [
+const ACTIONS: [(&str, &str); 90] = [
     ("vm.create", "Create machine"),
+    ("vm.clone", "Clone machine"),
+    ("vm.set_template", "Template"),
     ("vm.edit", "Edit machine"),
     ("vm.attach_disk", "Attach disk"),
     ("vm.detach_disk", "Detach disk"),

@@ -21,6 +21,8 @@ pub(crate) struct Listing {
     pub(crate) folder: String,
     /// `true`: with the folders below.
     pub(crate) below: String,
+    /// `true`: templates; anything else: machines that are none.
+    pub(crate) template: String,
     /// Column to order by.
     pub(crate) sort: String,
     /// `true`: descending.
@@ -49,6 +51,7 @@ impl From<Vec<(String, String)>> for Listing {
                 "tag" => listing.tag = format!("{},{value}", listing.tag),
                 "folder" => listing.folder = value,
                 "below" => listing.below = value,
+                "template" => listing.template = value,
                 "sort" => listing.sort = value,
                 "desc" => listing.desc = value,
                 "cursor" => listing.cursor = value,
@@ -74,12 +77,16 @@ impl Listing {
             tag: some(&self.tag),
             folder: self.folder.parse().ok(),
             below: self.below == "true",
+            template: Some(self.template == "true"),
             sort: some(&self.sort),
             desc: self.desc == "true",
         }
     }
     /// Something narrows the list down.
     pub(crate) fn is_filtered(&self) -> bool {
+        if self.template == "true" {
+            return true;
+        }
         let narrow = [self.q.trim(), &self.state, &self.host, self.tag.trim(), &self.folder, &self.subject];
         !narrow.iter().all(|text| text.is_empty())
     }
@@ -92,6 +99,7 @@ impl Listing {
             ("tag", &self.tag),
             ("folder", &self.folder),
             ("below", &self.below),
+            ("template", &self.template),
             ("sort", &self.sort),
             ("desc", &self.desc),
             ("limit", &self.limit),
@@ -130,6 +138,7 @@ impl Listing {
             ("host", &self.host),
             ("folder", &self.folder),
             ("below", &self.below),
+            ("template", &self.template),
             ("sort", &self.sort),
             ("desc", &self.desc),
             ("limit", &self.limit),
@@ -148,6 +157,11 @@ impl Listing {
     /// The same list in `state`.
     pub(crate) fn in_state(&self, path: &str, state: &str) -> String {
         Self { state: state.into(), ..self.clone() }.link(path, "")
+    }
+    /// Templates in the place of machines, or the other way round; without what only the others have.
+    pub(crate) fn of_templates(&self, path: &str, template: &str) -> String {
+        let (template, state) = (template.into(), String::new());
+        Self { template, state, folder: String::new(), below: String::new(), ..self.clone() }.link(path, "")
     }
     /// The same list of what is on `host`.
     pub(crate) fn on_host(&self, path: &str, host: &str) -> String {

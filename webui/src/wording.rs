@@ -220,6 +220,15 @@ pub(crate) fn power_offered(state: &VmState, action: &str) -> bool {
     }
 }
 
+/// How a clone came by its disks, in words.
+pub(crate) fn clone_mode(mode: &hostd_types::CloneMode) -> &'static str {
+    match mode {
+        hostd_types::CloneMode::Full => "Full clone",
+        hostd_types::CloneMode::Linked => "Linked clone: its disks are over those of its source",
+        hostd_types::CloneMode::Test => "Test clone: linked, and no cable was plugged in",
+    }
+}
+
 /// A firmware's name.
 pub(crate) fn firmware(firmware: &Firmware) -> &'static str {
     match firmware {

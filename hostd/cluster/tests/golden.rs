@@ -26,6 +26,7 @@ fn all() -> Vec<(String, Entry)> {
         vm_commands(),
         device_commands(),
         snapshot_commands(),
+        clone_commands(),
         storage_commands(),
         other_commands(),
         link_commands(),
@@ -68,7 +69,8 @@ fn all() -> Vec<(String, Entry)> {
         Command::Vm(VmCommand::Edit { edit, .. }) if edit.options.is_some() => "vm.edit.options".into(),
         Command::Vm(VmCommand::Edit { edit, .. }) if edit.headroom.is_some() => "vm.edit.life".into(),
         Command::Snapshot(
-            SnapshotCommand::Taken { memory_bytes: Some(_), .. } | SnapshotCommand::Revert { resume: true, .. },
+            SnapshotCommand::Taken { memory_bytes: Some(_), .. }
+            | SnapshotCommand::Revert { resume: true, .. },
         ) => format!("{}.memory", command.name()),
         Command::Vm(VmCommand::Changed { end, .. }) => match end {
             ChangeEnd::Done => "vm.changed.done".to_owned(),

@@ -265,3 +265,26 @@ pub fn snapshot_commands() -> Vec<Command> {
     ];
     all.map(Command::Snapshot).into()
 }
+
+pub fn clone_commands() -> Vec<Command> {
+    let (id, source) = (VmId::from_uuid(uuid(1)), VmId::from_uuid(uuid(23)));
+    let asked = CreateSnapshot { name: "for-web2".into(), quiesce: true, ..CreateSnapshot::default() };
+    let next = LayerMap::from([(VolumeId::from_uuid(uuid(4)), LayerId::from_uuid(uuid(21)))]);
+    let first = Some(NewSnapshot { id: SnapshotId::from_uuid(uuid(20)), asked, next });
+    let filing = NewFiling { folder: Some(FolderId::from_uuid(uuid(24))), ..NewFiling::default() };
+    let copy = CloneVm {
+        name: "web2".into(),
+        description: Some("a copy".into()),
+        mode: CloneMode::Test,
+        snapshot: Some(SnapshotId::from_uuid(uuid(22))),
+        customization: Some(Customization { hostname: "{{vm.name}}".into(), ..Customization::default() }),
+        filing: Some(filing),
+        quiesce: true,
+        start: true,
+    };
+    let all = [
+        VmCommand::Clone { id, source, copy, first },
+        VmCommand::SetTemplate { id, expect: Some(7), template: true },
+    ];
+    all.map(Command::Vm).into()
+}

@@ -32,6 +32,7 @@ mod snapshot;
 mod specification;
 mod task;
 mod vm;
+mod vm_clone;
 mod vm_device;
 mod vm_life;
 mod volume;

@@ -6,7 +6,7 @@ use hostd_types::command::*;
 use hostd_types::*;
 
 /// A machine with two disks, in a state that knows snapshots.
-async fn machine() -> (Fixture, VmId) {
+pub async fn machine() -> (Fixture, VmId) {
     let f = Fixture::new().await;
     f.ok(raise(LEVEL)).await;
     let id = VmId::new();
@@ -35,27 +35,33 @@ async fn machine() -> (Fixture, VmId) {
     (f, id)
 }
 
-fn new(vm: VmId, name: &str) -> NewSnapshot {
+pub fn new(vm: VmId, name: &str) -> NewSnapshot {
     let next = (0..2).map(|index| (derived_volume(vm, index), LayerId::new())).collect();
     let asked = CreateSnapshot { name: name.into(), ..CreateSnapshot::default() };
     NewSnapshot { id: SnapshotId::new(), asked, next }
 }
 
-async fn take(f: &Fixture, vm: VmId, name: &str) -> NewSnapshot {
+pub async fn take(f: &Fixture, vm: VmId, name: &str) -> NewSnapshot {
     let new = new(vm, name);
     let made = f.ok(Command::Snapshot(SnapshotCommand::Create { vm, new: new.clone() })).await;
     assert_eq!(made.subject.expect("the snapshot").id, new.id.to_string());
     assert_eq!(f.task(made.task).await.subject.id, vm.to_string());
-    f.ok(Command::Snapshot(SnapshotCommand::Taken { id: new.id, running: false, quiesced: false, memory_bytes: None })).await;
+    f.ok(Command::Snapshot(SnapshotCommand::Taken {
+        id: new.id,
+        running: false,
+        quiesced: false,
+        memory_bytes: None,
+    }))
+    .await;
     assert_eq!(f.task_state(made.task).await, "succeeded");
     new
 }
 
-async fn row(f: &Fixture, id: SnapshotId) -> Snapshot {
+pub async fn row(f: &Fixture, id: SnapshotId) -> Snapshot {
     f.cluster.store().snapshot(id).await.unwrap().expect("the snapshot's row")
 }
 
-async fn layers(f: &Fixture, vm: VmId) -> Layers {
+pub async fn layers(f: &Fixture, vm: VmId) -> Layers {
     let both = [0, 1].map(|index| derived_volume(vm, index));
     f.cluster.store().volume(both[1]).await.unwrap().unwrap();
     f.cluster.store().volume(both[0]).await.unwrap().unwrap().spec.layers
@@ -74,7 +80,8 @@ async fn a_tree_grows_is_gone_back_in_and_merges() {
     assert_eq!(row(&f, one.id).await.spec.machine.customization, None, "it holds secrets");
 
     let back = new(vm, "").next;
-    let revert = SnapshotCommand::Revert { id: one.id, next: back.clone(), first: None, start: true, resume: false };
+    let revert =
+        SnapshotCommand::Revert { id: one.id, next: back.clone(), first: None, start: true, resume: false };
     let reverting = f.ok(Command::Snapshot(revert)).await;
     let busy = f.refused(Command::Snapshot(SnapshotCommand::Create { vm, new: new(vm, "x") })).await;
     assert_eq!(busy.kind, ProblemKind::WrongState);
@@ -113,8 +120,13 @@ async fn what_fails_leaves_the_disks_as_they_were() {
     let one = take(&f, vm, "one").await;
     let before = layers(&f, vm).await;
     let (first, back) = (new(vm, "kept"), new(vm, "").next);
-    let revert =
-        SnapshotCommand::Revert { id: one.id, next: back.clone(), first: Some(first.clone()), start: false, resume: false };
+    let revert = SnapshotCommand::Revert {
+        id: one.id,
+        next: back.clone(),
+        first: Some(first.clone()),
+        start: false,
+        resume: false,
+    };
     let task = f.ok(Command::Snapshot(revert)).await.task;
     let failed = SnapshotCommand::CreateFailed { id: first.id, problem: failure() };
     f.ok(Command::Snapshot(failed)).await;

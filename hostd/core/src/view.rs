@@ -35,6 +35,19 @@ pub struct VmDetail {
     /// What it can't start without and its host does not have now, in sentences.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
+    /// What is over its disks, so that they can't go.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub linked_clones: Vec<LinkedClone>,
+}
+
+/// A machine whose disks are over those of another, or a volume that is left of one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+pub struct LinkedClone {
+    /// Its name, or that of the volume.
+    pub name: String,
+    /// The machine; absent when a volume alone is left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vm: Option<VmId>,
 }
 
 /// A network card with what it is plugged into.

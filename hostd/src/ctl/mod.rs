@@ -3,6 +3,7 @@
 mod access;
 mod appliance;
 mod authority;
+mod clone;
 mod cluster;
 mod console;
 mod cpu;

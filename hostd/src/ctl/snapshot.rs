@@ -69,12 +69,12 @@ pub async fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
     }
 }
 
-async fn path(session: &Session, vm: &str) -> Result<String, Stop> {
+pub(super) async fn path(session: &Session, vm: &str) -> Result<String, Stop> {
     Ok(format!("/api/v1/vms/{}/snapshots", id(session, "vms", vm).await?))
 }
 
 /// The snapshot of this id or name.
-async fn find(session: &Session, path: &str, text: &str) -> Result<SnapshotId, Stop> {
+pub(super) async fn find(session: &Session, path: &str, text: &str) -> Result<SnapshotId, Stop> {
     if let Ok(id) = text.parse() {
         return Ok(id);
     }

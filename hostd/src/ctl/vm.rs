@@ -2,7 +2,8 @@
 
 use super::lookup::{host, hosts, id};
 use super::{
-    Session, Stop, console, customize, filing, follow, host_device, output, serial, size, vm_device, vm_spec,
+    Session, Stop, clone, console, customize, filing, follow, host_device, output, serial, size, vm_device,
+    vm_spec,
 };
 use clap::{Args, Subcommand};
 use hostd_core::{Aged, ConsoleMode, Silence};
@@ -23,6 +24,9 @@ pub enum Verb {
         /// Only those on this host
         #[arg(long)]
         host: Option<String>,
+        /// List templates instead
+        #[arg(long)]
+        templates: bool,
         #[command(flatten)]
         filter: filing::Filter,
     },
@@ -55,6 +59,10 @@ pub enum Verb {
         #[arg(long)]
         disks: bool,
     },
+    /// Make a copy of one, of one of its snapshots, or of a template
+    Clone(Box<clone::Clone>),
+    /// Make a template of one that is off, which can be copied and neither started nor changed
+    Template(clone::Template),
     /// Snapshots of its disks
     #[command(subcommand)]
     Snapshot(super::snapshot::Verb),
@@ -95,9 +103,12 @@ pub struct Deadline {
 
 pub async fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
     match verb {
-        Verb::List { query, state, host, filter } => {
-            list(session, query, state, host.as_deref(), filter).await
+        Verb::List { query, state, host, templates, filter } => {
+            let params = ListParams { q: query, state, template: Some(templates), ..ListParams::default() };
+            list(session, params, host.as_deref(), filter).await
         }
+        Verb::Clone(asked) => clone::run(session, *asked).await,
+        Verb::Template(asked) => clone::template(session, asked).await,
         Verb::Filing(verb) => filing::run(session, verb).await,
         Verb::Show { id } => show(session, &id).await,
         Verb::Create(create) => vm_spec::make(session, *create).await,
@@ -135,13 +146,12 @@ pub async fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
 
 async fn list(
     session: &Session,
-    query: Option<String>,
-    state: Option<String>,
+    params: ListParams,
     on: Option<&str>,
     filter: filing::Filter,
 ) -> Result<(), Stop> {
     let host = host(session, on).await?;
-    let mut params = ListParams { limit: Some(PAGE_MAX), q: query, state, host, ..ListParams::default() };
+    let mut params = ListParams { limit: Some(PAGE_MAX), host, ..params };
     filter.fill(session, &mut params).await?;
     let page = output::list(session, "vms", &params).await?;
     let hosts = hosts(session).await?;
@@ -173,6 +183,7 @@ async fn show(session: &Session, name: &str) -> Result<(), Stop> {
     };
     let state = match &vm.status.reason {
         Some(why) => format!("{} ({why})", vm.status.state.as_str()),
+        None if vm.spec.lineage.template => "template".to_owned(),
         None => vm.status.state.as_str().to_owned(),
     };
     let silent: Option<Silence> = output::typed(detail["silent"].clone())?;
@@ -190,6 +201,7 @@ async fn show(session: &Session, name: &str) -> Result<(), Stop> {
         ("Memory", size::shown(vm.spec.memory_mib << 20)),
         ("Firmware", format!("{:?}", vm.spec.firmware).to_lowercase()),
         ("Tags", tags_text(&vm.meta.labels)),
+        ("Copy of", copy_of(&vm)),
         ("Autostart", if vm.spec.autostart { "yes" } else { "no" }.into()),
         ("CD-ROM", detail["cdrom"]["spec"]["name"].as_str().unwrap_or("empty").into()),
     ]);
@@ -249,6 +261,13 @@ async fn power(
     };
     let accepted = session.client.ask(Method::POST, &path, Some(&body)).await?;
     follow::accepted(session, accepted).await
+}
+
+/// What it was made from, and how.
+fn copy_of(vm: &Vm) -> String {
+    let Some(source) = &vm.spec.lineage.source else { return "nothing".into() };
+    let snapshot = source.snapshot.iter().map(|name| format!(", snapshot {name}")).collect::<String>();
+    format!("{}{snapshot} ({})", source.name, source.mode.as_str())
 }
 
 /// Their number, mode and arrangement in words.

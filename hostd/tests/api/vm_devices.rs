@@ -33,7 +33,7 @@ fn newest(bed: &Bed, vm: &str) -> Option<String> {
 }
 
 /// Waits until the guest tells of what is wanted; answers its line.
-pub(super) async fn sees(bed: &Bed, vm: &str, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+pub async fn sees(bed: &Bed, vm: &str, what: &str, wanted: impl Fn(&str) -> bool) -> String {
     let wanted = &wanted;
     let what = format!("the guest sees: {what}");
     let seen = wait::until(&what, PATIENCE * 2, || async move {
@@ -54,7 +54,7 @@ async fn network(bed: &mut Bed) -> String {
 }
 
 /// The last 20 digits of a volume's id: its serial number.
-fn serial(volume: &str) -> String {
+pub fn serial(volume: &str) -> String {
     volume.replace('-', "")[12..].to_owned()
 }
 

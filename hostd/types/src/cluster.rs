@@ -156,7 +156,11 @@ impl Belongings {
     /// A disk has more than its first layer, or is over that of another. Its rows must not be written without what tells of the others: what is in
     /// those would be lost.
     pub(crate) fn has_layers(&self) -> bool {
-        !self.snapshots.is_empty() || self.volumes.iter().any(|volume| !volume.spec.layers.is_single() || volume.spec.origin.is_some())
+        !self.snapshots.is_empty()
+            || self
+                .volumes
+                .iter()
+                .any(|volume| !volume.spec.layers.is_single() || volume.spec.origin.is_some())
     }
 }
 

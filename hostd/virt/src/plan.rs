@@ -2,8 +2,8 @@
 
 use crate::facets::Facets;
 use hostd_types::{
-    BootDevice, CpuMode, CpuModel, CpuTopology, DiskBus, DiskFormat, DiskOptions, Firmware, GuestOs, Headroom,
-    HostDevice, NicModel, NicOptions, VmId, VmOptions, VolumeId,
+    BootDevice, CpuMode, CpuModel, CpuTopology, DiskBus, DiskFormat, DiskOptions, Firmware, GuestOs,
+    Headroom, HostDevice, NicModel, NicOptions, VmId, VmOptions, VolumeId,
 };
 use std::path::PathBuf;
 

@@ -22,7 +22,7 @@ pub const DRAWN: &str = "const canvas = document.querySelector('#screen canvas')
 /// One telling of the story.
 #[derive(Debug)]
 pub struct Story<'a> {
-    browser: &'a Browser,
+    pub(crate) browser: &'a Browser,
     scratch: &'a Path,
     /// Pages keep themselves current and show progress.
     scripts: bool,

@@ -29,7 +29,8 @@ impl Checkout {
     pub fn find() -> Result<Self> {
         let root =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().context("the checkout")?;
-        let mut checkout = Self { target: root.join("target"), root, hostd: None, previous: None, tested: false };
+        let mut checkout =
+            Self { target: root.join("target"), root, hostd: None, previous: None, tested: false };
         let metadata = checkout.metadata(&["--no-deps"])?;
         let target = metadata["target_directory"].as_str().context("cargo names its target folder")?;
         checkout.target = target.into();

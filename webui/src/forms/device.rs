@@ -1,8 +1,8 @@
 //! Forms about the devices of a machine that exists, and how far its CPUs and memory can change while it runs.
 
 use super::disk::DiskForm;
-use super::tuning::{DiskOptionsForm, NicOptionsForm};
 use super::host_device::HostDeviceForm;
+use super::tuning::{DiskOptionsForm, NicOptionsForm};
 use crate::fields::{Fields, Reading};
 use hostd_types::*;
 

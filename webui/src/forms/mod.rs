@@ -2,6 +2,7 @@
 //! bodies, so that the product's own refusals and these land beside the same fields.
 
 pub(crate) mod choice;
+pub(crate) mod clone;
 pub(crate) mod cluster;
 pub(crate) mod cpu;
 pub(crate) mod customize;

@@ -9,10 +9,11 @@ use axum::extract::Path;
 use hostd_types::{Problem, ProblemKind};
 
 /// Topics in reading order: path, title, one line.
-pub(crate) const TOPICS: [(&str, &str, &str); 15] = [
+pub(crate) const TOPICS: [(&str, &str, &str); 16] = [
     ("getting-started", "Getting started", "From the first login to a running machine"),
     ("machines", "Machines", "States, power, editing, consoles, deleting"),
     ("snapshots", "Snapshots", "Keeping what disks hold, and going back to it"),
+    ("clones", "Clones and templates", "Copies of machines, full, linked or for a test"),
     ("customization", "Customization", "What a guest sets up at its first boot: cloud-init"),
     ("consoles", "Consoles", "Screen, serial port, several viewers, links, several machines"),
     (

@@ -18,6 +18,7 @@ pub(crate) mod tasks;
 pub(crate) mod tokens;
 pub(crate) mod vm;
 pub(crate) mod vm_batch;
+pub(crate) mod vm_clone;
 pub(crate) mod vm_customization;
 pub(crate) mod vm_delete;
 pub(crate) mod vm_device;
@@ -58,6 +59,10 @@ pub(crate) fn routes(routes: Routes<()>) -> Routes<()> {
         .add("/vms/{id}/snapshots", Signed, get(vm_snapshots::show).post(vm_snapshots::create))
         .add("/vms/{id}/snapshots/{snapshot}/revert", Signed, post(vm_snapshots::revert))
         .add("/vms/{id}/snapshots/{snapshot}/delete", Signed, post(vm_snapshots::delete))
+        .add("/vms/{id}/clone", Signed, get(vm_clone::show).post(vm_clone::create))
+        .add("/vms/{id}/try", Signed, post(vm_clone::test))
+        .add("/vms/{id}/discard", Signed, post(vm_clone::discard))
+        .add("/vms/{id}/template", Signed, post(vm_clone::template))
         .add("/vms/{id}/power", Signed, post(vm::power))
         .add("/vms/{id}/hardware", Signed, get(vm_hardware::show))
         .add("/vms/{id}/customization", Signed, get(vm_customization::show).post(vm_customization::edit))

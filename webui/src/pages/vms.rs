@@ -27,6 +27,8 @@ pub(crate) struct VmsPage {
     pub(crate) layout: Layout,
     pub(crate) rows: Vec<Row>,
     pub(crate) counts: BTreeMap<String, u64>,
+    /// How many templates there are.
+    pub(crate) templates: u64,
     pub(crate) folders: Vec<FolderView>,
     pub(crate) listing: Listing,
     pub(crate) pager: Pager,
@@ -37,6 +39,18 @@ impl VmsPage {
     /// Machines in all, whatever the filter.
     fn all(&self) -> u64 {
         self.counts.values().sum()
+    }
+    /// There is neither a machine nor a template.
+    fn is_empty(&self) -> bool {
+        self.all() == 0 && self.templates == 0
+    }
+    /// There are templates, or they are looked for.
+    fn has_templates(&self) -> bool {
+        self.templates > 0 || self.of_templates()
+    }
+    /// Templates are shown, not machines.
+    fn of_templates(&self) -> bool {
+        self.listing.template == "true"
     }
     /// The folder that is shown.
     fn folder(&self) -> Option<&FolderView> {
@@ -90,6 +104,7 @@ pub(crate) async fn show(visit: Visit, Query(listing): Query<Listing>) -> Answer
         layout: visit.layout("vms", Section::Vms, "Machines").watching("vm folder view"),
         rows: page.items.into_iter().map(row).collect(),
         counts: visit.core.vm_counts().await.or_page(&visit)?,
+        templates: visit.core.template_count().await.or_page(&visit)?,
         folders: visit.core.folders().await.or_page(&visit)?,
         listing,
         pager,

@@ -1,5 +1,6 @@
 //! One of each page.
 
+use super::clones::clone_pages;
 use super::cluster::{cluster_pages, three};
 use super::filing_pages::filing_pages;
 use super::list_pages::list_pages;
@@ -50,8 +51,9 @@ pub(super) fn row(n: i64, name: &str, state: VmState) -> Row {
 
 pub(super) fn vms_page(rows: Vec<Row>, layout: crate::visit::Layout, listing: Listing) -> VmsPage {
     let counts = if rows.is_empty() { Default::default() } else { counts() };
+    let templates = if rows.is_empty() { 0 } else { 2 };
     let folders = if rows.is_empty() { Vec::new() } else { folders(&listing.q) };
-    VmsPage { layout, rows, counts, folders, pager: pager(true), listing }
+    VmsPage { layout, rows, counts, templates, folders, pager: pager(true), listing }
 }
 
 /// A list of `n` running machines.
@@ -204,6 +206,7 @@ pub(super) fn full(text: &str) -> Pages {
         list_pages(text),
         machine_pages(text),
         snapshot_pages(text),
+        clone_pages(text),
         filing_pages(text),
         specification_pages(text),
         cluster_pages(text),

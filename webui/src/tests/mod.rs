@@ -1,6 +1,7 @@
 //! Every page, empty, full and with hostile text: well-formed, labelled, escaped, and light enough.
 
 mod assets;
+mod clones;
 pub(crate) mod cluster;
 mod empty_pages;
 mod every_page;

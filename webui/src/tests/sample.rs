@@ -275,6 +275,10 @@ pub(crate) fn detail(name: &str, state: VmState) -> VmDetail {
         pending: Vec::new(),
         advice: Vec::new(),
         missing: Vec::new(),
+        linked_clones: vec![
+            LinkedClone { name: format!("{name}-linked"), vm: Some(VmId::new()) },
+            LinkedClone { name: format!("{name}-left-disk0"), vm: None },
+        ],
         vm,
     }
 }

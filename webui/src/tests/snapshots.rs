@@ -22,7 +22,7 @@ fn no_snapshots() -> SnapshotsView {
 }
 
 /// A tree of snapshots with a branch, one of them being deleted, and a layer that is still to be merged.
-fn snapshots(name: &str, vm: &Vm) -> SnapshotsView {
+pub(super) fn snapshots(name: &str, vm: &Vm) -> SnapshotsView {
     let snapshot = |depth, parent, phase| {
         let spec = SnapshotSpec {
             name: name.into(),
@@ -39,9 +39,15 @@ fn snapshots(name: &str, vm: &Vm) -> SnapshotsView {
             for_copies: false,
         };
         let taken_at = Some(Timestamp::now().plus_seconds(-3600));
-        let status = SnapshotStatus { phase, taken_at, running: true, quiesced: depth == 0, memory_bytes: (depth == 0).then_some(94 << 20),
+        let status = SnapshotStatus {
+            phase,
+            taken_at,
+            running: true,
+            quiesced: depth == 0,
+            memory_bytes: (depth == 0).then_some(94 << 20),
             stopped: phase == Phase::Deleting,
-            ..SnapshotStatus::default() };
+            ..SnapshotStatus::default()
+        };
         let snapshot = Snapshot { id: SnapshotId::new(), meta: meta(), spec, status };
         SnapshotView { snapshot, size_bytes: Some(731 << 20), depth }
     };

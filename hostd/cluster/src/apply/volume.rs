@@ -82,9 +82,8 @@ fn report(scope: &mut Scope<'_>, id: VolumeId, status: &VolumeStatus) -> Step<Do
         scope.end_task(task, None)?;
     }
     // What was copied needs its origin no more.
-    let copied = (volume.status.phase == Phase::Ready).then(|| {
-        volume.spec.origin.take_if(|origin| !origin.linked)
-    });
+    let copied =
+        (volume.status.phase == Phase::Ready).then(|| volume.spec.origin.take_if(|origin| !origin.linked));
     scope.update(&volume)?;
     scope.let_go(copied.flatten())?;
     let subject = volume.subject();

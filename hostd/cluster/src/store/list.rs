@@ -100,7 +100,8 @@ fn filing(listing: &Listing<'_>, params: &ListParams) -> Result<Vec<(String, Vec
         });
     }
     if let (true, Some(template)) = (listing.folders, params.template) {
-        conditions.push((format!("{TEMPLATE} IS {}", if template { "NOT NULL" } else { "NULL" }), Vec::new()));
+        conditions
+            .push((format!("{TEMPLATE} IS {}", if template { "NOT NULL" } else { "NULL" }), Vec::new()));
     }
     if let (true, Some(FolderPlace(place))) = (listing.folders, params.folder) {
         match place.map(|id| id.to_string()) {

@@ -36,9 +36,11 @@ pub(super) fn clone(source: VmId, copy: &CloneVm, now: &Snapshot) -> Result<(), 
 
 fn check_quiesce(vm: &Vm, copy: &CloneVm) -> Result<(), String> {
     if copy.snapshot.is_some() {
-        return Err("A snapshot holds what it holds; only a guest that runs can be asked to write everything out. \
+        return Err(
+            "A snapshot holds what it holds; only a guest that runs can be asked to write everything out. \
                     Leave this out."
-            .into());
+                .into(),
+        );
     }
     if vm.status.state != VmState::Running {
         return Err(format!(
@@ -117,7 +119,10 @@ mod tests {
             (CloneVm { snapshot: Some(SnapshotId::new()), ..good() }, "/snapshot"),
             (
                 CloneVm {
-                    customization: Some(Customization { timezone: "Mars".into(), ..Customization::default() }),
+                    customization: Some(Customization {
+                        timezone: "Mars".into(),
+                        ..Customization::default()
+                    }),
                     ..good()
                 },
                 "/customization/timezone",

@@ -46,7 +46,9 @@ pub(super) fn delete(id: VmId, now: &Snapshot) -> Result<(), Problem> {
     match vm.status.state {
         VmState::Off | VmState::Crashed => Ok(()),
         // Nothing of it is worth a shutdown.
-        VmState::Starting | VmState::Running | VmState::Paused | VmState::Stopping if vm.spec.lineage.is_test() => {
+        VmState::Starting | VmState::Running | VmState::Paused | VmState::Stopping
+            if vm.spec.lineage.is_test() =>
+        {
             Ok(())
         }
         VmState::Starting | VmState::Running | VmState::Paused | VmState::Stopping => {

@@ -32,7 +32,9 @@ impl Core {
             let pinned = pinned_layers(volume, &self.store().volumes_from(volume.id).await?);
             for layer in layers.debt(&owned_layers(&snapshots, volume.id)) {
                 let branches = layers.children(layer).count();
-                let stopped = snapshots.iter().find(|s| s.status.stopped && s.spec.layers.get(&volume.id) == Some(&layer));
+                let stopped = snapshots
+                    .iter()
+                    .find(|s| s.status.stopped && s.spec.layers.get(&volume.id) == Some(&layer));
                 let reason = match (branches, self.0.merges.fault(volume.id)) {
                     (_, _) if pinned.contains(&layer) => {
                         "Linked clones are over it; it is merged by itself when they are gone.".into()

@@ -3,9 +3,9 @@
 use super::found;
 use crate::error::internal;
 use crate::federation::Ask;
-use crate::{Core, NicView, VmDetail, customize, devices, seed};
+use crate::{Core, LinkedClone, NicView, VmDetail, VolumeView, customize, devices, seed};
 use hostd_types::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A machine as it is shown: without secrets.
 fn shown(mut vm: Vm) -> Vm {
@@ -106,6 +106,7 @@ impl Core {
         } else {
             Vec::new()
         };
+        let linked_clones = self.linked_clones(&disks).await?;
         let vm = shown(vm);
         Ok(VmDetail {
             vm,
@@ -119,6 +120,7 @@ impl Core {
             pending,
             advice,
             missing,
+            linked_clones,
         })
     }
 
@@ -131,6 +133,35 @@ impl Core {
             warnings.push(detail.into());
         }
         warnings
+    }
+
+    /// What is over the disks.
+    async fn linked_clones(&self, disks: &[VolumeView]) -> Result<Vec<LinkedClone>, Problem> {
+        let mut clones = BTreeSet::new();
+        for disk in disks {
+            for volume in self.store().volumes_from(disk.volume.id).await? {
+                if !volume.spec.origin.as_ref().is_some_and(|origin| origin.linked) {
+                    continue;
+                }
+                let vm = match volume.spec.vm {
+                    Some(id) => self.store().vm(id).await?,
+                    None => None,
+                };
+                clones.insert(match vm {
+                    Some(vm) => LinkedClone { name: vm.spec.name, vm: Some(vm.id) },
+                    None => LinkedClone { name: volume.spec.name, vm: None },
+                });
+            }
+        }
+        Ok(clones.into_iter().collect())
+    }
+
+    /// Number of templates.
+    ///
+    /// # Errors
+    /// When the state can't be read.
+    pub async fn template_count(&self) -> Result<u64, Problem> {
+        self.store().template_count().await
     }
 
     async fn nic_view(&self, nic: &VmNic) -> Result<NicView, Problem> {

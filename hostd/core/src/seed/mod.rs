@@ -30,7 +30,7 @@ fn image(vm: &Vm, password: Option<&str>) -> Option<Vec<u8>> {
     }
     let user = match reader {
         Some(_) => windows::cloud_config(custom, password),
-        None => text::user_data(custom),
+        None => text::user_data(custom, vm.spec.lineage.source.is_some()),
     };
     let (meta, user) = (text::meta_data(vm.id, custom), user);
     let network = text::network_config(custom, &vm.spec.nics);

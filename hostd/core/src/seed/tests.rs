@@ -82,8 +82,8 @@ fn cloud_init_finds_nothing_wrong_with_what_is_written() {
         let told = run("cloud-init", &["schema", "--config-file", &file.display().to_string()]);
         assert!(told.as_ref().is_none_or(|told| told.contains("Valid")), "{told:?}");
     };
-    schema("full", &text::user_data(&custom()));
-    schema("empty", &text::user_data(&Customization::default()));
+    schema("full", &text::user_data(&custom(), true));
+    schema("empty", &text::user_data(&Customization::default(), false));
 }
 
 /// What cloud-init's own data source makes of a drive's files, as JSON.
@@ -154,7 +154,7 @@ fn a_text_of_ones_own_is_taken_as_it_is() {
         network_config: "version: 2\n".into(),
         ..Customization::default()
     };
-    assert_eq!(text::user_data(&raw), raw.user_data);
+    assert_eq!(text::user_data(&raw, true), raw.user_data);
     assert_eq!(text::network_config(&raw, &[]), Some(raw.network_config.clone()));
     assert_ne!(
         image(&vm(raw.clone()), None),

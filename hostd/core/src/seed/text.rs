@@ -20,13 +20,27 @@ pub(super) fn meta_data(vm: VmId, custom: &Customization) -> String {
     document(&meta)
 }
 
-/// What the guest does.
-pub(super) fn user_data(custom: &Customization) -> String {
+/// Gives the guest a machine-id of its own, once for each id of the run; systemd makes it from the machine's UUID.
+const NEW_MACHINE_ID: [&str; 6] = [
+    "cloud-init-per",
+    "instance",
+    "quantix-machine-id",
+    "sh",
+    "-c",
+    "rm -f /etc/machine-id /var/lib/dbus/machine-id; systemd-machine-id-setup || dbus-uuidgen \
+     --ensure=/etc/machine-id || true",
+];
+
+/// What the guest does; that of a copy has the machine-id of what it is a copy of.
+pub(super) fn user_data(custom: &Customization, is_copy: bool) -> String {
     if !custom.user_data.is_empty() {
         return custom.user_data.clone();
     }
     let mut data = Map::new();
     let mut set = |name: &str, value: Value| data.insert(name.to_owned(), value);
+    if is_copy {
+        set("bootcmd", json!([NEW_MACHINE_ID]));
+    }
     let host = &custom.resolved_hostname;
     if !host.is_empty() {
         set("hostname", host.split('.').next().unwrap_or(host).into());

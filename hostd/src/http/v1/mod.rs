@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod appliance;
+pub mod clone;
 pub mod cluster;
 pub mod console;
 pub mod cpu;
@@ -42,6 +43,8 @@ fn machines<C>(routes: Routes<C>) -> Routes<C> {
         .document(signed, routes!(vm::list_vms, vm::create_vm))
         .document(signed, routes!(vm::get_vm, vm::edit_vm, vm::delete_vm))
         .document(signed, routes!(vm::set_power))
+        .document(signed, routes!(clone::clone_vm))
+        .document(signed, routes!(clone::set_template))
         .document(signed, routes!(vm_device::attach_disk))
         .document(signed, routes!(vm_device::edit_disk, vm_device::detach_disk))
         .document(signed, routes!(vm_device::attach_nic))

@@ -44,7 +44,11 @@ pub async fn reflink(path: &Path, format: DiskFormat, from: &Layer) -> Result<bo
         let (target, source) = (File::options().write(true).open(&part)?, File::open(from)?);
         // SAFETY: both files are open during the call, which takes no memory of ours.
         let shared = unsafe { libc::ioctl(target.as_raw_fd(), libc::FICLONE as _, source.as_raw_fd()) } == 0;
-        if shared { publish(&part, &path)? } else { std::fs::remove_file(&part)? }
+        if shared {
+            publish(&part, &path)?
+        } else {
+            std::fs::remove_file(&part)?
+        }
         Ok(shared)
     };
     tokio::task::spawn_blocking(work).await.map_err(|e| DiskError::Io(e.to_string()))?

@@ -50,6 +50,10 @@ async fn chapters(checkout: &Checkout, host: &Host, browser: &Browser) -> Result
     let vm = story.create("pictured", false).await?;
     story.start(&vm).await?;
     let off = story.create("web-1", true).await?;
+    let linked = story.clone_linked(&off, "web-2").await.context("cloning")?;
+    story.make_template(&off).await.context("making a template")?;
+    story.try_and_discard(&off).await.context("a test clone")?;
+    println!("a clone was made, a template, and a test clone was thrown away");
     let page = shots::create_by_keyboard(browser, "typed-only").await.context("by keyboard alone")?;
     println!("a machine was made by keyboard alone: {page}");
     let read = shots::without_scripts(browser).await.context("without scripts")?;
@@ -62,6 +66,10 @@ async fn chapters(checkout: &Checkout, host: &Host, browser: &Browser) -> Result
         ("vm", format!("/vms/{vm}")),
         ("vm-hardware", format!("/vms/{vm}/hardware")),
         ("vm-console", format!("/vms/{vm}/console")),
+        ("vm-clone", format!("/vms/{vm}/clone")),
+        ("vm-linked", format!("/vms/{linked}")),
+        ("vm-template", format!("/vms/{off}")),
+        ("vms-templates", "/vms?template=true".to_owned()),
         ("vm-diagnosis", format!("/vms/{vm}/diagnosis")),
         ("consoles", format!("/consoles?vms={vm},{off}")),
         ("events", "/events".to_owned()),

@@ -2,6 +2,7 @@
 //! beside it.
 
 mod appliance;
+mod clone;
 mod console;
 mod daemon;
 mod failover;
@@ -36,7 +37,7 @@ pub struct Figure {
 }
 
 /// Names that can be asked for; names measured in one go stand together.
-const GROUPS: [(Group, &[&str]); 16] = [
+const GROUPS: [(Group, &[&str]); 17] = [
     (Group::IsoSize, &["iso.bytes"]),
     (Group::BootBios, &["boot.bios"]),
     (Group::BootUefi, &["boot.uefi"]),
@@ -48,6 +49,7 @@ const GROUPS: [(Group, &[&str]); 16] = [
     (Group::Console, &["console.first_frame"]),
     (Group::Stats, &["stats.cpu30"]),
     (Group::Snapshot, &["snapshot.ratio"]),
+    (Group::Clone, &["clone-linked.total"]),
     (Group::Join, &["join.one", "join.vms50", "join.three"]),
     (
         Group::Write,
@@ -72,6 +74,7 @@ enum Group {
     Console,
     Stats,
     Snapshot,
+    Clone,
     Join,
     Write,
     Failover,
@@ -104,6 +107,7 @@ pub async fn measure(checkout: &Checkout, names: &[String]) -> Result<()> {
             Group::Stats => stats::cpu(checkout).await?,
             Group::Start => start::ratio(checkout).await?,
             Group::Console => console::first_frame(checkout).await?,
+            Group::Clone => clone::linked(checkout).await?,
             Group::Snapshot => snapshot::ratio(checkout).await?,
             Group::Join => join::times(checkout).await?,
             Group::Write => write::times(checkout).await?,

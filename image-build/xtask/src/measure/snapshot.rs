@@ -95,12 +95,12 @@ fn source(host: &Host, vm: &str) -> Result<PathBuf> {
     Ok(PathBuf::from(line.split_whitespace().nth(1).context("its file")?))
 }
 
-fn fill(host: &Host, file: &Path) -> Result<()> {
+pub(super) fn fill(host: &Host, file: &Path) -> Result<()> {
     let order = format!("write -P 85 0 {MERGED}M");
     host.libvirt.run_inside("qemu-io", &["-f", "qcow2", "-c", &order, &file.display().to_string()]).map(drop)
 }
 
-async fn power(console: &mut Http, vm: &str, action: &str) -> Result<()> {
+pub(super) async fn power(console: &mut Http, vm: &str, action: &str) -> Result<()> {
     let wanted = if action == "start" { "running" } else { "off" };
     let begun = Instant::now();
     let path = format!("/api/v1/vms/{vm}");
@@ -117,7 +117,7 @@ async fn power(console: &mut Http, vm: &str, action: &str) -> Result<()> {
 }
 
 /// Waits for the end of accepted work.
-async fn end(console: &mut Http, accepted: &Value) -> Result<()> {
+pub(super) async fn end(console: &mut Http, accepted: &Value) -> Result<()> {
     let (begun, path) = (Instant::now(), format!("/api/v1/tasks/{}", text(&accepted["task"])?));
     loop {
         let task = console.get(&path).await?;
@@ -130,6 +130,6 @@ async fn end(console: &mut Http, accepted: &Value) -> Result<()> {
     }
 }
 
-fn text(value: &Value) -> Result<String> {
+pub(super) fn text(value: &Value) -> Result<String> {
     value.as_str().map(str::to_owned).with_context(|| format!("a text, not {value}"))
 }

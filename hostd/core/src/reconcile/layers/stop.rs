@@ -23,7 +23,10 @@ async fn try_stop(core: &Core, snapshot: &Snapshot) -> Result<(), Problem> {
     without_merges(core, vm, "Stopping a merge").await?;
     let Some(snapshot) = core.store().snapshot(snapshot.id).await? else { return Ok(()) };
     let volumes = core.store().volumes_of(vm).await?;
-    let kept = volumes.iter().filter(|volume| had(&snapshot, volume)).all(|volume| is_whole(core, &snapshot, volume));
+    let kept = volumes
+        .iter()
+        .filter(|volume| had(&snapshot, volume))
+        .all(|volume| is_whole(core, &snapshot, volume));
     core.0.merges.settled(snapshot.id);
     core.report(Command::Snapshot(SnapshotCommand::Stopped { id: snapshot.id, kept })).await.map(drop)
 }

@@ -3,8 +3,8 @@
 mod clones;
 mod plan;
 
-pub(crate) use plan::MISSING;
 use clones::Clones;
+pub(crate) use plan::MISSING;
 use plan::{Step, plan};
 
 use super::jobs::Jobs;

@@ -1,0 +1,139 @@
+//! Copies as rows: what is kept for them, what follows a merge, and what goes with the last of them.
+
+use crate::fixture::*;
+use crate::snapshot::{layers, machine, new, row, take};
+use hostd_types::command::*;
+use hostd_types::*;
+
+fn command(id: VmId, source: VmId, copy: CloneVm, first: Option<NewSnapshot>) -> Command {
+    Command::Vm(VmCommand::Clone { id, source, copy, first })
+}
+
+fn named(name: &str, mode: CloneMode) -> CloneVm {
+    CloneVm { name: name.into(), mode, ..CloneVm::default() }
+}
+
+async fn origin(f: &Fixture, vm: VmId, index: usize) -> Option<VolumeOrigin> {
+    let volume = f.cluster.store().volume(derived_volume(vm, index)).await.unwrap().expect("a volume");
+    volume.spec.origin
+}
+
+/// The disks and the machine are there.
+async fn made(f: &Fixture, id: VmId, task: Option<TaskId>) {
+    for index in 0..2 {
+        let report = VolumeCommand::Report { id: derived_volume(id, index), status: volume_ready() };
+        f.ok(Command::Volume(report)).await;
+    }
+    f.ok(vm_report(id, off(), Some(TaskEnd { task: task.unwrap(), problem: None }))).await;
+}
+
+#[tokio::test]
+async fn a_full_copy_keeps_its_layers_until_it_is_made() {
+    let (f, vm) = machine().await;
+    let (copy, first) = (VmId::new(), new(vm, "for-web2"));
+    let stale = f.refused(command(copy, vm, named("web2", CloneMode::Full), None)).await;
+    assert_eq!(stale.kind, ProblemKind::Conflict, "a machine needs a snapshot first");
+    let task = f.ok(command(copy, vm, named("web2", CloneMode::Full), Some(first.clone()))).await.task;
+    assert_eq!(f.task(task).await.action, "vm.clone");
+    assert_eq!(origin(&f, copy, 0).await.expect("an origin").layer, None);
+    let refused = f.refused(delete_vm(vm, true)).await;
+    assert!(refused.detail.contains("being copied to web2"), "{refused}");
+    f.ok(Command::Snapshot(SnapshotCommand::Taken { id: first.id, running: false, quiesced: false })).await;
+    assert_eq!(origin(&f, copy, 1).await.expect("an origin").layer, Some(LayerId::BASE));
+    let delete = Command::Snapshot(SnapshotCommand::Delete { id: first.id });
+    assert!(f.refused(delete).await.detail.contains("being copied to web2"));
+    made(&f, copy, task).await;
+    assert_eq!(origin(&f, copy, 0).await, None);
+    assert_eq!(f.task_state(task).await, "succeeded");
+    let over = row(&f, first.id).await;
+    assert_eq!((over.status.phase, over.spec.task), (Phase::Deleting, None));
+    // Its layer can be merged now.
+    let upper = first.next[&derived_volume(vm, 0)];
+    f.ok(Command::Snapshot(SnapshotCommand::Merged { volume: derived_volume(vm, 0), upper })).await;
+    f.ok(delete_vm(vm, true)).await;
+}
+
+#[tokio::test]
+async fn a_copy_follows_a_merge_that_had_begun_and_then_keeps_its_layers() {
+    let (f, vm) = machine().await;
+    let (one, two) = (take(&f, vm, "one").await, take(&f, vm, "two").await);
+    let (volume, layer) = (derived_volume(vm, 0), one.next[&derived_volume(vm, 0)]);
+    f.ok(Command::Snapshot(SnapshotCommand::Delete { id: one.id })).await;
+    let copy = VmId::new();
+    let of_two = CloneVm { snapshot: Some(two.id), ..named("web2", CloneMode::Linked) };
+    let task = f.ok(command(copy, vm, of_two, None)).await.task;
+    assert_eq!(origin(&f, copy, 0).await.expect("an origin").layer, Some(layer));
+    // What "one" kept was being merged: the layer above it goes into it.
+    f.ok(Command::Snapshot(SnapshotCommand::Merged { volume, upper: layer })).await;
+    assert_eq!(origin(&f, copy, 0).await.expect("an origin").layer, Some(LayerId::BASE));
+    made(&f, copy, task).await;
+    let mut source = f.vm(copy).await.spec.lineage.source.expect("a source");
+    assert_eq!((source.snapshot.take().as_deref(), source.mode), (Some("two"), CloneMode::Linked));
+    // The other disk was not merged in time: now nothing is.
+    let other = derived_volume(vm, 1);
+    let late = SnapshotCommand::Merged { volume: other, upper: one.next[&other] };
+    assert_eq!(f.refused(Command::Snapshot(late)).await.kind, ProblemKind::WrongState);
+    for refused in [delete_vm(vm, false), Command::Snapshot(SnapshotCommand::Delete { id: two.id })] {
+        let refused = f.refused(refused).await;
+        assert!(refused.detail.contains("These are web2."), "{refused}");
+    }
+    f.ok(delete_vm(copy, true)).await;
+    f.ok(Command::Vm(VmCommand::Deleted { id: copy })).await;
+    let late = SnapshotCommand::Merged { volume: other, upper: one.next[&other] };
+    f.ok(Command::Snapshot(late)).await;
+    assert!(layers(&f, vm).await.over.len() == 1);
+    assert_eq!(row(&f, two.id).await.status.phase, Phase::Ready, "somebody took it for himself");
+}
+
+#[tokio::test]
+async fn a_snapshot_that_can_not_be_taken_tells_its_copies_and_a_called_off_copy_drops_it() {
+    let (f, vm) = machine().await;
+    let (copy, first) = (VmId::new(), new(vm, "for-web2"));
+    let task = f.ok(command(copy, vm, named("web2", CloneMode::Linked), Some(first.clone()))).await.task;
+    let failed = SnapshotCommand::CreateFailed { id: first.id, problem: failure() };
+    f.ok(Command::Snapshot(failed)).await;
+    let volume = f.cluster.store().volume(derived_volume(copy, 0)).await.unwrap().expect("a volume");
+    assert_eq!(volume.status.fault, Some(failure().detail));
+    f.ok(Command::Vm(VmCommand::CreateFailed { id: copy, problem: failure() })).await;
+    assert_eq!(f.task_state(task).await, "capacity: The disk is full.");
+    f.ok(edit(vm, None, EditVm { description: Some("free".into()), ..EditVm::default() })).await;
+
+    // Called off while the snapshot is being taken: that is not wanted when it is there.
+    let (copy, first) = (VmId::new(), new(vm, "for-web3"));
+    f.ok(command(copy, vm, named("web3", CloneMode::Test), Some(first.clone()))).await;
+    f.ok(Command::Vm(VmCommand::CreateFailed { id: copy, problem: failure() })).await;
+    f.ok(Command::Snapshot(SnapshotCommand::Taken { id: first.id, running: true, quiesced: false })).await;
+    assert_eq!(row(&f, first.id).await.status.phase, Phase::Deleting);
+}
+
+#[tokio::test]
+async fn a_template_is_what_it_is_while_copies_are_over_it() {
+    let (f, vm) = machine().await;
+    let set = |template| Command::Vm(VmCommand::SetTemplate { id: vm, expect: None, template });
+    f.ok(set(true)).await;
+    let store = || f.cluster.store();
+    let (machines, templates) = (store().vm_counts().await.unwrap(), store().template_count().await.unwrap());
+    assert_eq!((machines.len(), templates), (0, 1));
+    let listed = |template| ListParams { template: Some(template), ..ListParams::default() };
+    assert_eq!(store().vms(&listed(true)).await.unwrap().total, 1);
+    assert_eq!(store().vms(&listed(false)).await.unwrap().total, 0);
+    let change = EditVm { description: Some("x".into()), ..EditVm::default() };
+    for refused in [power(vm, PowerAction::Start), edit(vm, None, change)] {
+        assert!(f.refused(refused).await.detail.contains("is a template"));
+    }
+    let copy = VmId::new();
+    let task = f.ok(command(copy, vm, named("web2", CloneMode::Linked), None)).await.task;
+    assert_eq!(origin(&f, copy, 0).await.expect("an origin").snapshot, None);
+    made(&f, copy, task).await;
+    assert!(f.refused(set(false)).await.detail.contains("These are web2."));
+    f.ok(delete_vm(copy, false)).await;
+    f.ok(Command::Vm(VmCommand::Deleted { id: copy })).await;
+    let left = f.refused(set(false)).await;
+    assert!(left.detail.contains("the volume web2-disk0"), "{left}");
+    for index in 0..2 {
+        let id = derived_volume(copy, index);
+        f.ok(Command::Volume(VolumeCommand::Delete { id })).await;
+        f.ok(Command::Volume(VolumeCommand::Deleted { id })).await;
+    }
+    f.ok(set(false)).await;
+}
