@@ -15,6 +15,7 @@ pub mod api {
     mod cluster;
     pub mod console;
     mod customize;
+    mod discovered;
     mod events;
     mod history;
     mod hosts;
@@ -41,6 +42,7 @@ mod fault {
     mod connections;
     mod crash;
     mod data_partition;
+    mod hotplug;
     mod hung;
     mod libvirt;
     mod memory;

@@ -1,8 +1,9 @@
 //! The words for what commands do, in tasks and events.
 
 /// Names of commands and what they do, in words.
-const ACTIONS: [(&str, &str); 85] = [
+const ACTIONS: [(&str, &str); 87] = [
     ("vm.create", "Create machine"),
+    ("vm.adopt", "Take over machine"),
     ("vm.edit", "Edit machine"),
     ("vm.attach_disk", "Attach disk"),
     ("vm.detach_disk", "Detach disk"),
@@ -36,6 +37,7 @@ const ACTIONS: [(&str, &str); 85] = [
     ("snapshot.reverted", "Back at snapshot"),
     ("snapshot.revert_failed", "Not back at snapshot"),
     ("snapshot.delete", "Delete snapshot"),
+    ("snapshot.stopped", "Deletion of snapshot stopped"),
     ("snapshot.deleted", "Snapshot deleted"),
     ("snapshot.merged", "Layer merged"),
     ("snapshot.dropped", "Layer removed"),

@@ -203,6 +203,7 @@ fn federation() -> impl Strategy<Value = Command> {
             vm: None,
             task: Some(TaskId::from_uuid(id(1, 8))),
             layers: Layers::default(),
+            adopted_from: None,
         };
         let status = VolumeStatus { phase: Phase::Ready, fault: None };
         let volume = |n| Volume {

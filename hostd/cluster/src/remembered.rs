@@ -123,6 +123,7 @@ fn target(command: &Command) -> String {
 fn vm_target(command: &VmCommand) -> String {
     match command {
         VmCommand::Create { vm, .. } => format!("{} {}", vm.name, digest(&as_asked(vm))),
+        VmCommand::Adopt { id, host, asked, .. } => format!("{id} {host} {}", digest(asked)),
         VmCommand::Edit { id, edit, .. } => format!("{id} {}", digest(&edit_as_asked(edit))),
         VmCommand::Delete { id, disks, .. } => format!("{id} disks {disks}"),
         VmCommand::Place { id, host, placement_epoch } => format!("{id} {host} {placement_epoch}"),

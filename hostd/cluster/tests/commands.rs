@@ -199,6 +199,7 @@ pub fn moved_volume(
             vm: Some(vm),
             task: Some(task),
             layers: Layers::default(),
+            adopted_from: None,
         },
         status: VolumeStatus { phase: Phase::Ready, fault: Some("the file is missing".into()) },
     }

@@ -49,6 +49,7 @@ fn class(command: &Command) -> Class {
         ) => Class::Report,
         Command::Vm(c) => match c {
             VmCommand::Create { .. }
+            | VmCommand::Adopt { .. }
             | VmCommand::Edit { .. }
             | VmCommand::Change { .. }
             | VmCommand::Power { .. }

@@ -197,6 +197,7 @@ impl Core {
             }
             VmCommand::Power { id, action, deadline_s } => (*id, *action, *deadline_s),
             VmCommand::Create { .. }
+            | VmCommand::Adopt { .. }
             | VmCommand::Edit { .. }
             | VmCommand::Change { .. }
             | VmCommand::Changed { .. }

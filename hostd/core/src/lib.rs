@@ -16,6 +16,7 @@ mod batch;
 mod console;
 mod ctx;
 mod customize;
+mod discovered;
 mod error;
 mod facts;
 mod faults;

@@ -36,6 +36,8 @@ pub(crate) struct Snapshot {
     pub links: Vec<NicFacts>,
     /// The pool's file system, for an upload.
     pub pool: PoolFacts,
+    /// The machine of another's that is to be taken over.
+    pub found: Option<crate::discovered::Found>,
     /// The task to be cancelled.
     pub task: Option<Task>,
 }
@@ -100,6 +102,19 @@ impl Snapshot {
                 self.moment = Some(Timestamp::now());
                 self.load_offers(core).await?;
                 self.load_parts(core, vm).await
+            }
+            VmCommand::Adopt { id, asked, .. } => {
+                self.load_offers(core).await?;
+                self.found = core.found_one(*id).await?;
+                self.vms = core.store().vms_on(core.host()).await?;
+                for network in asked.networks.values() {
+                    self.add_network(core, *network).await?;
+                }
+                let known = self.found.iter().flat_map(|found| &found.vm.nics).filter_map(|nic| nic.network);
+                for network in known.collect::<Vec<_>>() {
+                    self.add_network(core, network).await?;
+                }
+                Ok(())
             }
             VmCommand::Edit { id, edit, .. } => {
                 self.load_offers(core).await?;

@@ -181,7 +181,12 @@ fn changes(command: &Command) -> Option<VmId> {
 fn grows(command: &Command) -> bool {
     matches!(
         command,
-        Command::Vm(VmCommand::Create { .. } | VmCommand::Edit { .. } | VmCommand::Change { .. })
+        Command::Vm(
+            VmCommand::Create { .. }
+                | VmCommand::Adopt { .. }
+                | VmCommand::Edit { .. }
+                | VmCommand::Change { .. }
+        )
             | Command::Volume(VolumeCommand::Create { .. })
             | Command::Snapshot(SnapshotCommand::Create { .. } | SnapshotCommand::Revert { .. })
             | Command::Image(ImageCommand::Create { .. })
@@ -213,6 +218,7 @@ fn fill(command: &mut Command, now: &Snapshot) {
             }
             customize::fill_new(*id, vm);
         }
+        Command::Vm(VmCommand::Adopt { asked, taken, .. }) => *taken = adoption(asked, now).map(Box::new),
         Command::Vm(VmCommand::Edit { edit, .. }) => customize::fill_edit(edit, now.vm.as_ref()),
         Command::Vm(VmCommand::Change { id, change, .. }) => match change {
             DeviceChange::AttachDisk { disk, .. } => fill_disk(disk, now),
@@ -265,6 +271,26 @@ fn guest_of(vm: &CreateVm, now: &Snapshot) -> Option<GuestOs> {
     });
     let mut names = vm.cdrom.into_iter().chain(over).filter_map(|id| now.images.get(&id));
     names.find_map(|image| GuestOs::of_image(&image.spec.name))
+}
+
+/// What a machine becomes that is taken over.
+fn adoption(asked: &AdoptVm, now: &Snapshot) -> Option<Adoption> {
+    let found = now.found.as_ref()?;
+    let mut adoption = found.adoption.clone();
+    if let Some(name) = &asked.name {
+        adoption.vm.name.clone_from(name);
+    }
+    let cards = found.vm.nics.iter().zip(&found.models);
+    adoption.vm.nics = cards
+        .filter_map(|(nic, model)| {
+            let network = asked.networks.get(&nic.mac).copied().or(nic.network)?;
+            Some(NewNic { network, mac: Some(nic.mac.clone()), model: *model })
+        })
+        .collect();
+    if adoption.vm.machine_type.is_none() {
+        adoption.vm.machine_type = now.machine_types.last().cloned();
+    }
+    Some(adoption)
 }
 
 /// A new layer for each disk of the machine.

@@ -6,6 +6,7 @@ mod authority;
 mod cluster;
 mod console;
 mod customize;
+mod discovered;
 mod far;
 mod filing;
 mod folder;

@@ -1,7 +1,7 @@
 //! `qx vm`
 
 use super::lookup::{host, hosts, id};
-use super::{Session, Stop, console, customize, filing, follow, output, serial, size, vm_device, vm_spec};
+use super::{Session, Stop, console, customize, discovered, filing, follow, output, serial, size, vm_device, vm_spec};
 use clap::{Args, Subcommand};
 use hostd_core::{Aged, ConsoleMode, Silence};
 use hostd_types::*;
@@ -75,6 +75,8 @@ pub enum Verb {
     /// List the operating systems that --os takes, with what they want
     Guests,
     #[command(flatten)]
+    Discovered(discovered::Verb),
+    #[command(flatten)]
     Console(console::Verb),
     #[command(flatten)]
     Filing(filing::Verb),
@@ -94,6 +96,7 @@ pub async fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
             list(session, query, state, host.as_deref(), filter).await
         }
         Verb::Filing(verb) => filing::run(session, verb).await,
+        Verb::Discovered(verb) => discovered::run(session, verb).await,
         Verb::Show { id } => show(session, &id).await,
         Verb::Create(create) => vm_spec::make(session, *create).await,
         Verb::Edit(edit) => vm_spec::change(session, edit).await,

@@ -53,6 +53,9 @@ pub struct VolumeSpec {
     /// The files its data is in.
     #[serde(default, skip_serializing_if = "Layers::is_single")]
     pub layers: Layers,
+    /// The file that it was before its machine was taken over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopted_from: Option<String>,
 }
 
 /// What was last seen of a volume.

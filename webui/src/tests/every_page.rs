@@ -1,6 +1,7 @@
 //! One of each page.
 
 use super::cluster::{cluster_pages, three};
+use super::discovered::discovered_pages;
 use super::filing_pages::filing_pages;
 use super::list_pages::list_pages;
 use super::machine_pages::machine_pages;
@@ -50,7 +51,7 @@ pub(super) fn row(n: i64, name: &str, state: VmState) -> Row {
 pub(super) fn vms_page(rows: Vec<Row>, layout: crate::visit::Layout, listing: Listing) -> VmsPage {
     let counts = if rows.is_empty() { Default::default() } else { counts() };
     let folders = if rows.is_empty() { Vec::new() } else { folders(&listing.q) };
-    VmsPage { layout, rows, counts, folders, pager: pager(true), listing }
+    VmsPage { layout, rows, counts, folders, pager: pager(true), others: 1, listing }
 }
 
 /// A list of `n` running machines.
@@ -200,6 +201,7 @@ pub(super) fn full(text: &str) -> Pages {
         list_pages(text),
         machine_pages(text),
         snapshot_pages(text),
+        discovered_pages(text),
         filing_pages(text),
         cluster_pages(text),
     ]

@@ -3,6 +3,7 @@
 mod assets;
 pub(crate) mod cluster;
 mod empty_pages;
+mod discovered;
 mod every_page;
 mod filing_pages;
 mod list_pages;

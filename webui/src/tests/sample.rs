@@ -173,6 +173,7 @@ pub(crate) fn volume(name: &str, vm: Option<VmId>) -> VolumeView {
         vm,
         task: None,
         layers: Layers::default(),
+        adopted_from: None,
     };
     let status = VolumeStatus { phase: Phase::Ready, fault: None };
     VolumeView {

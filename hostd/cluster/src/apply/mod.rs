@@ -27,6 +27,7 @@ mod snapshot_delete;
 mod task;
 mod unknown;
 mod vm;
+mod vm_adopt;
 mod vm_create;
 mod vm_customize;
 mod vm_device;

@@ -1,7 +1,8 @@
 //! Virtual machines: what is wanted of them. Making, editing and reports have files of their own.
 
 use super::scope::Scope;
-use super::{Done, Step, vm_create, vm_device, vm_edit, vm_place, vm_report};
+use super::vm_adopt::ADOPT;
+use super::{Done, Step, vm_adopt, vm_create, vm_device, vm_edit, vm_place, vm_report};
 use crate::rows::Resource;
 use hostd_types::command::VmCommand;
 use hostd_types::*;
@@ -12,6 +13,7 @@ pub(crate) const CREATE: &str = "vm.create";
 pub(crate) fn apply(scope: &mut Scope<'_>, command: &VmCommand) -> Step<Done> {
     match command {
         VmCommand::Create { id, host, vm } => vm_create::create(scope, *id, *host, vm),
+        VmCommand::Adopt { id, host, taken, .. } => vm_adopt::adopt(scope, *id, *host, taken.as_deref()),
         VmCommand::Edit { id, expect, edit } => vm_edit::edit(scope, *id, *expect, edit),
         VmCommand::Change { id, expect, change } => vm_device::change(scope, *id, *expect, change),
         VmCommand::Changed { id, task, end } => vm_device::changed(scope, *id, *task, end),
@@ -89,7 +91,7 @@ fn delete(scope: &mut Scope<'_>, id: VmId, expect: Option<u64>, disks: bool) -> 
     for request in std::mem::take(&mut vm.spec.hardware.changes) {
         scope.cancel_task(request.task, "deletion")?;
     }
-    scope.end_running(id, CREATE, Some(Problem::new(ProblemKind::Cancelled, "replaced by deletion")))?;
+    end_creation(scope, id, &Problem::new(ProblemKind::Cancelled, "replaced by deletion"))?;
     vm.spec.deleting = Some(Deletion { disks, task: scope.entry.task });
     vm.status.phase = Phase::Deleting;
     scope.update(&vm)?;
@@ -118,6 +120,12 @@ fn deleted(scope: &mut Scope<'_>, id: VmId) -> Step<Done> {
     Ok(Done::about(subject))
 }
 
+/// Ends the task in which a machine is made or taken over.
+fn end_creation(scope: &mut Scope<'_>, id: VmId, problem: &Problem) -> Step {
+    scope.end_running(id, CREATE, Some(problem.clone()))?;
+    scope.end_running(id, ADOPT, Some(problem.clone()))
+}
+
 fn create_failed(scope: &mut Scope<'_>, id: VmId, problem: &Problem) -> Step<Done> {
     let vm = scope.get::<Vm>(id)?;
     // A deletion asked for meanwhile hides the phase; a domain that was never defined has applied no generation.
@@ -131,7 +139,7 @@ fn create_failed(scope: &mut Scope<'_>, id: VmId, problem: &Problem) -> Step<Don
         if made.contains(&volume.id) { scope.remove(&volume)? } else { release(scope, volume)? }
     }
     drop_rows(scope, &vm)?;
-    scope.end_running(id, CREATE, Some(problem.clone()))?;
+    end_creation(scope, id, problem)?;
     if let Some(deletion) = &vm.spec.deleting {
         scope.end_task(deletion.task, None)?;
     }

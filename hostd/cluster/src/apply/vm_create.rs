@@ -134,6 +134,7 @@ pub(super) fn attach(scope: &mut Scope<'_>, new: &NewVolume<'_>, disk: &NewDisk)
         vm: Some(new.vm),
         task: None,
         layers: Layers::default(),
+        adopted_from: None,
     };
     let volume = Volume { id: new.id, meta: scope.created(), spec, status: VolumeStatus::default() };
     scope.insert(&volume)?;

@@ -33,6 +33,7 @@ fn create(scope: &mut Scope<'_>, id: VolumeId, host: HostId, asked: &CreateVolum
         vm: None,
         task: Some(scope.entry.task),
         layers: Layers::default(),
+        adopted_from: None,
     };
     let volume = Volume { id, meta: scope.created(), spec, status: VolumeStatus::default() };
     scope.insert(&volume)?;

@@ -104,6 +104,7 @@ pub(crate) fn volume(name: &str) -> Volume {
             vm: None,
             task: None,
             layers: Layers::default(),
+            adopted_from: None,
         },
         status: VolumeStatus { phase: Phase::Ready, fault: None },
     }

@@ -14,7 +14,7 @@ impl Core {
         let store = self.store();
         Ok(match command {
             Command::Vm(c) => match c {
-                VmCommand::Create { host, .. } => Some(*host),
+                VmCommand::Create { host, .. } | VmCommand::Adopt { host, .. } => Some(*host),
                 VmCommand::Edit { id, .. }
                 | VmCommand::Change { id, .. }
                 | VmCommand::Power { id, .. }

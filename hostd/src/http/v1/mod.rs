@@ -5,6 +5,7 @@ pub mod appliance;
 pub mod cluster;
 pub mod console;
 pub mod diagnosis;
+pub mod discovered;
 pub mod filing;
 pub mod folder;
 pub mod guest_os;
@@ -53,6 +54,8 @@ fn machines<C>(routes: Routes<C>) -> Routes<C> {
         .document(signed, routes!(snapshot::get_snapshot, snapshot::delete_snapshot))
         .document(signed, routes!(snapshot::revert_snapshot))
         .document(signed, routes!(filing::batch_vms))
+        .document(signed, routes!(discovered::list_discovered))
+        .document(signed, routes!(discovered::adopt_discovered))
 }
 
 /// Screens and serial ports, for users and for whoever holds a link.

@@ -17,6 +17,17 @@ pub enum VmCommand {
         /// What is asked for; disks over an image carry their size.
         vm: CreateVm,
     },
+    /// Take over a machine that the host's libvirt had already. Starts a task.
+    Adopt {
+        /// Its UUID there.
+        id: VmId,
+        /// The host that has it.
+        host: HostId,
+        /// What is asked for.
+        asked: AdoptVm,
+        /// What it becomes, as its host sees it.
+        taken: Option<Box<Adoption>>,
+    },
     /// Change settings.
     Edit {
         /// The machine.
@@ -100,6 +111,7 @@ impl VmCommand {
     pub fn name(&self) -> String {
         match self {
             VmCommand::Create { .. } => "vm.create".into(),
+            VmCommand::Adopt { .. } => "vm.adopt".into(),
             VmCommand::Edit { .. } => "vm.edit".into(),
             VmCommand::Change { change, .. } => format!("vm.{}", change.as_str()),
             VmCommand::Changed { .. } => "vm.changed".into(),

@@ -10,7 +10,7 @@ mod qcow2;
 
 pub use create::create;
 pub use grow::grow;
-pub use inspect::inspect;
+pub use inspect::{inspect, size_alone};
 pub use layer::{Layer, backing, commit, let_go, put, rename_backing, verify};
 
 use hostd_types::{DiskFormat, ImageKind};

@@ -181,8 +181,16 @@ impl Wanted {
     /// The running task of the creation of `vm`.
     pub fn creation_of(&self, vm: VmId) -> Option<TaskId> {
         let id = vm.to_string();
-        let creation = |task: &&Task| task.action == "vm.create" && task.subject.id == id;
+        let creation = |task: &&Task| {
+            matches!(task.action.as_str(), "vm.create" | "vm.adopt") && task.subject.id == id
+        };
         self.tasks.iter().find(creation).map(|task| task.id)
+    }
+
+    /// It is being taken over from somebody else.
+    pub fn is_adopting(&self, vm: VmId) -> bool {
+        let id = vm.to_string();
+        self.tasks.iter().any(|task| task.action == "vm.adopt" && task.subject.id == id)
     }
 
     /// Somebody asked to cancel `task`.
