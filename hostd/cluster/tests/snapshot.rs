@@ -41,7 +41,13 @@ async fn take(f: &Fixture, vm: VmId, name: &str) -> NewSnapshot {
     let made = f.ok(Command::Snapshot(SnapshotCommand::Create { vm, new: new.clone() })).await;
     assert_eq!(made.subject.expect("the snapshot").id, new.id.to_string());
     assert_eq!(f.task(made.task).await.subject.id, vm.to_string());
-    f.ok(Command::Snapshot(SnapshotCommand::Taken { id: new.id, running: false, quiesced: false, memory_bytes: None })).await;
+    f.ok(Command::Snapshot(SnapshotCommand::Taken {
+        id: new.id,
+        running: false,
+        quiesced: false,
+        memory_bytes: None,
+    }))
+    .await;
     assert_eq!(f.task_state(made.task).await, "succeeded");
     new
 }
@@ -69,7 +75,8 @@ async fn a_tree_grows_is_gone_back_in_and_merges() {
     assert_eq!(row(&f, one.id).await.spec.machine.customization, None, "it holds secrets");
 
     let back = new(vm, "").next;
-    let revert = SnapshotCommand::Revert { id: one.id, next: back.clone(), first: None, start: true, resume: false };
+    let revert =
+        SnapshotCommand::Revert { id: one.id, next: back.clone(), first: None, start: true, resume: false };
     let reverting = f.ok(Command::Snapshot(revert)).await;
     let busy = f.refused(Command::Snapshot(SnapshotCommand::Create { vm, new: new(vm, "x") })).await;
     assert_eq!(busy.kind, ProblemKind::WrongState);
@@ -104,7 +111,8 @@ async fn a_tree_grows_is_gone_back_in_and_merges() {
 #[tokio::test]
 async fn a_cancelled_deletion_leaves_the_snapshot_where_it_was_or_waits_to_be_ended() {
     let (f, vm) = machine().await;
-    let (one, two, three) = (take(&f, vm, "one").await, take(&f, vm, "two").await, take(&f, vm, "three").await);
+    let (one, two, three) =
+        (take(&f, vm, "one").await, take(&f, vm, "two").await, take(&f, vm, "three").await);
     let task = f.ok(Command::Snapshot(SnapshotCommand::Delete { id: two.id })).await.task;
     assert_eq!(row(&f, three.id).await.spec.parent, Some(one.id));
     f.ok(Command::Snapshot(SnapshotCommand::Stopped { id: two.id, kept: true })).await;
@@ -139,16 +147,34 @@ async fn what_fails_leaves_the_disks_as_they_were() {
     let one = take(&f, vm, "one").await;
     let before = layers(&f, vm).await;
     let (first, back) = (new(vm, "kept"), new(vm, "").next);
-    let revert =
-        SnapshotCommand::Revert { id: one.id, next: back.clone(), first: Some(first.clone()), start: false, resume: false };
+    let revert = SnapshotCommand::Revert {
+        id: one.id,
+        next: back.clone(),
+        first: Some(first.clone()),
+        start: false,
+        resume: false,
+    };
     let task = f.ok(Command::Snapshot(revert)).await.task;
-    let failed = SnapshotCommand::CreateFailed { id: first.id, problem: failure() };
+    let failed = SnapshotCommand::CreateFailed { id: first.id, problem: failure(), switched: false };
     f.ok(Command::Snapshot(failed)).await;
     assert_eq!(f.task_state(task).await, "capacity: The disk is full.");
     assert!(f.vm(vm).await.spec.snapshots.revert.is_none(), "it was to be taken before going back");
     let now = layers(&f, vm).await;
     assert_eq!((now.active, &now.over), (before.active, &before.over));
     assert!(now.gone.contains(&first.next[&volume]) && now.gone.contains(&back[&volume]));
+
+    // The machine went off, and may have written to the new layers.
+    let lost = new(vm, "lost");
+    f.ok(Command::Snapshot(SnapshotCommand::Create { vm, new: lost.clone() })).await;
+    let failed = SnapshotCommand::CreateFailed { id: lost.id, problem: failure(), switched: true };
+    f.ok(Command::Snapshot(failed)).await;
+    let kept = layers(&f, vm).await;
+    assert_eq!((kept.active, kept.over[&kept.active]), (lost.next[&volume], now.active));
+    f.ok(Command::Snapshot(SnapshotCommand::Merged { volume, upper: kept.active })).await;
+    assert_eq!(layers(&f, vm).await.active, now.active);
+    let merged =
+        SnapshotCommand::Merged { volume: derived_volume(vm, 1), upper: lost.next[&derived_volume(vm, 1)] };
+    f.ok(Command::Snapshot(merged)).await;
 
     let mut other = new(vm, "other");
     other.next.pop_first();

@@ -17,7 +17,9 @@ pub(crate) fn subject_of(command: &Command) -> Option<Subject> {
         ) => named(Kind::Host, id, ""),
         Command::Vm(c) => match c {
             VmCommand::Create { id, vm, .. } => named(Kind::Vm, id, &vm.name),
-            VmCommand::Adopt { id, asked, .. } => named(Kind::Vm, id, asked.name.as_deref().unwrap_or_default()),
+            VmCommand::Adopt { id, asked, .. } => {
+                named(Kind::Vm, id, asked.name.as_deref().unwrap_or_default())
+            }
             VmCommand::Edit { id, .. }
             | VmCommand::Change { id, .. }
             | VmCommand::Changed { id, .. }

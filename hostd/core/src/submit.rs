@@ -186,8 +186,7 @@ fn grows(command: &Command) -> bool {
                 | VmCommand::Adopt { .. }
                 | VmCommand::Edit { .. }
                 | VmCommand::Change { .. }
-        )
-            | Command::Volume(VolumeCommand::Create { .. })
+        ) | Command::Volume(VolumeCommand::Create { .. })
             | Command::Snapshot(SnapshotCommand::Create { .. } | SnapshotCommand::Revert { .. })
             | Command::Image(ImageCommand::Create { .. })
             | Command::Network(NetworkCommand::Create { .. })

@@ -45,13 +45,7 @@ async fn list(session: &Session) -> Result<(), Stop> {
     let hosts = hosts(session).await?;
     for vm in &view.items {
         let (state, host) = (vm.state.as_str(), hosts.name(vm.host));
-        output::say!(
-            "{}  {}  {state}  on {host}  {} CPUs, {} MiB",
-            vm.name,
-            vm.id,
-            vm.cpus,
-            vm.memory_mib
-        );
+        output::say!("{}  {}  {state}  on {host}  {} CPUs, {} MiB", vm.name, vm.id, vm.cpus, vm.memory_mib);
         for disk in &vm.disks {
             let bytes = disk.size_bytes.map(size::shown).unwrap_or_else(|| "unknown size".into());
             output::say!("  disk {}: {}, {bytes}", disk.target, disk.source);
@@ -86,8 +80,7 @@ async fn adopt(session: &Session, asked: Adopt) -> Result<(), Stop> {
     }
     let mut networks = BTreeMap::new();
     for pair in &asked.nic {
-        let (mac, network) =
-            pair.split_once('=').ok_or_else(|| anyhow!("{pair:?} is not MAC=NETWORK"))?;
+        let (mac, network) = pair.split_once('=').ok_or_else(|| anyhow!("{pair:?} is not MAC=NETWORK"))?;
         networks.insert(mac.to_ascii_lowercase(), typed_id(session, "networks", network).await?);
     }
     let path = format!("/api/v1/discovered/{}/{}/adopt", vm.host, vm.id);

@@ -1,7 +1,9 @@
 //! `qx vm`
 
 use super::lookup::{host, hosts, id};
-use super::{Session, Stop, console, customize, discovered, filing, follow, output, serial, size, vm_device, vm_spec};
+use super::{
+    Session, Stop, console, customize, discovered, filing, follow, output, serial, size, vm_device, vm_spec,
+};
 use clap::{Args, Subcommand};
 use hostd_core::{Aged, ConsoleMode, Silence};
 use hostd_types::*;

@@ -27,7 +27,8 @@ pub async fn counts(bed: &Bed, vm: &str, what: &str, wanted: impl Fn(u64) -> boo
 }
 
 async fn take_with_memory(bed: &mut Bed, vm: &str, name: &str) -> String {
-    let answer = bed.post(&format!("vms/{vm}/snapshots"), json!({"name": name, "include_memory": true})).await;
+    let answer =
+        bed.post(&format!("vms/{vm}/snapshots"), json!({"name": name, "include_memory": true})).await;
     bed.done(&answer).await
 }
 
@@ -83,7 +84,8 @@ async fn a_guest_goes_on_from_its_memory() {
     let both = refused(&bed.post(&path, json!({"resume": true, "start": true})).await, 422, "invalid");
     assert_eq!(pointers(&both), ["/start"]);
     // Another machine around it.
-    let answer = bed.ask(Method::PATCH, &format!("vms/{vm}"), json!({"memory_mib": linux::MEMORY_MIB + 64})).await;
+    let answer =
+        bed.ask(Method::PATCH, &format!("vms/{vm}"), json!({"memory_mib": linux::MEMORY_MIB + 64})).await;
     assert!(answer.status.is_success(), "{}", answer.text());
     let other = refused(&bed.post(&path, json!({})).await, 422, "invalid");
     assert_eq!(pointers(&other), ["/resume"]);
@@ -111,7 +113,8 @@ async fn memory_has_its_conditions() {
     let detail = problem["errors"][0]["detail"].as_str().unwrap();
     assert!(detail.contains("disks alone") && detail.contains("Flexible"), "{detail}");
     let plain = take(&mut bed, &vm, "plain").await;
-    let problem = refused(&bed.post(&format!("{path}/{plain}/revert"), json!({"resume": true})).await, 422, "invalid");
+    let problem =
+        refused(&bed.post(&format!("{path}/{plain}/revert"), json!({"resume": true})).await, 422, "invalid");
     assert_eq!(pointers(&problem), ["/resume"]);
     bed.power(&vm, "force_off").await;
     let answer = bed.ask(Method::PATCH, &format!("vms/{vm}"), json!({"cpu_mode": "flexible"})).await;

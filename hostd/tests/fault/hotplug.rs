@@ -16,8 +16,7 @@ async fn running(bed: &mut Bed, name: &str, disks: Value) -> String {
 fn attached(bed: &Bed, vm: &str) -> Vec<String> {
     let listed = bed.host.libvirt.run_inside("virsh", &["-q", "domblklist", vm]).unwrap();
     let files = listed.lines().filter_map(|line| line.split_whitespace().nth(1));
-    let mut files: Vec<String> =
-        files.filter(|file| file.contains("/volumes/")).map(str::to_owned).collect();
+    let mut files: Vec<String> = files.filter(|file| file.contains("/volumes/")).map(str::to_owned).collect();
     files.sort();
     files
 }
@@ -41,8 +40,7 @@ async fn a_full_pool_refuses_devices_and_loses_none() {
     let vm = running(&mut bed, "tight", json!([{"from": "blank", "size_bytes": 4 << 20}])).await;
     let before = wanted(&mut bed, &vm).await;
     crate::fault::space::fill(&bed);
-    let answer =
-        bed.post(&format!("vms/{vm}/disks"), json!({"from": "blank", "size_bytes": 8 << 20})).await;
+    let answer = bed.post(&format!("vms/{vm}/disks"), json!({"from": "blank", "size_bytes": 8 << 20})).await;
     let task = bed.ended(&answer).await;
     assert_eq!(task["state"], "failed", "{task:#}");
     assert!(task["problem"]["detail"].as_str().unwrap().contains("space"), "{task:#}");

@@ -37,9 +37,12 @@ async fn whatever_dies_there_is_a_whole_snapshot_or_none() {
     let Some(vm) = linux_guest(&mut bed, "mortal").await else { return };
     counts(&bed, &vm, "the guest to count", |n| n >= 10).await;
     let mut random = std::process::id();
-    for (round, victim) in [Victim::Daemon, Victim::Libvirtd, Victim::Qemu, Victim::Daemon].into_iter().enumerate() {
+    for (round, victim) in
+        [Victim::Daemon, Victim::Libvirtd, Victim::Qemu, Victim::Daemon].into_iter().enumerate()
+    {
         let name = format!("round{round}");
-        let answer = bed.post(&format!("vms/{vm}/snapshots"), json!({"name": name, "include_memory": true})).await;
+        let answer =
+            bed.post(&format!("vms/{vm}/snapshots"), json!({"name": name, "include_memory": true})).await;
         assert_eq!(answer.status, 202, "{}", answer.text());
         random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         // The point of the kill is what this test varies: it waits for a moment, not for a state.
@@ -91,13 +94,15 @@ async fn memory_that_finds_no_room_leaves_no_half_snapshot() {
     // Room for the layer, not for the memory.
     let filler = bed.host.pool().join("filler");
     bed.host.libvirt.run_inside("truncate", &["-s", "-1M", filler.to_str().unwrap()]).unwrap();
-    let answer = bed.post(&format!("vms/{vm}/snapshots"), json!({"name": "two", "include_memory": true})).await;
+    let answer =
+        bed.post(&format!("vms/{vm}/snapshots"), json!({"name": "two", "include_memory": true})).await;
     let task = bed.ended(&answer).await;
     assert_eq!(task["state"], "failed", "{task:#}");
     assert!(task["problem"]["detail"].as_str().unwrap().contains("full"), "{task:#}");
     assert_eq!(view(&mut bed, &vm).await["snapshots"], json!([]));
     bed.vm_is(&vm, "running").await;
-    let left = bed.host.libvirt.run_inside("ls", &[bed.host.pool().join("memory").to_str().unwrap()]).unwrap();
+    let left =
+        bed.host.libvirt.run_inside("ls", &[bed.host.pool().join("memory").to_str().unwrap()]).unwrap();
     assert_eq!(left, "");
     bed.host.libvirt.run_inside("rm", &[filler.to_str().unwrap()]).unwrap();
     let room = wait::until("the layers that were planned to go", PATIENCE, || {

@@ -34,7 +34,9 @@ impl Command {
             )
             | Command::Organize(_)
             | Command::Snapshot(_) => LIFE,
-            Command::Vm(VmCommand::Change { .. } | VmCommand::Changed { .. } | VmCommand::Adopt { .. }) => LIFE,
+            Command::Vm(VmCommand::Change { .. } | VmCommand::Changed { .. } | VmCommand::Adopt { .. }) => {
+                LIFE
+            }
             Command::Vm(VmCommand::Create { vm, .. }) if vm.has_hardware() => HARDWARE,
             Command::Vm(VmCommand::Edit { edit, .. }) if edit.has_hardware() => HARDWARE,
             Command::Host(HostCommand::Fence { .. } | HostCommand::Acknowledge { .. })

@@ -255,10 +255,14 @@ mod tests {
         assert!(seen.secure_boot && seen.nvram == Some("/n/old.fd".into()));
         assert_eq!((seen.arch.as_str(), seen.media), ("x86_64", 1));
         assert_eq!(seen.others, ["hostdev", "serial", "tpm"]);
-        let disks: Vec<_> = seen.disks.iter().map(|d| (d.target.as_str(), d.kind.as_str(), d.shared)).collect();
+        let disks: Vec<_> =
+            seen.disks.iter().map(|d| (d.target.as_str(), d.kind.as_str(), d.shared)).collect();
         assert_eq!(disks, [("hda", "file", false), ("vda", "block", true)]);
         assert_eq!(seen.disks[0].source, Path::new("/p/a.raw"));
-        assert_eq!((seen.nics[0].mac.as_str(), seen.nics[0].source.as_str()), ("52:54:00:aa:00:01", "default"));
+        assert_eq!(
+            (seen.nics[0].mac.as_str(), seen.nics[0].source.as_str()),
+            ("52:54:00:aa:00:01", "default")
+        );
         assert!(read("<domain>").is_none());
     }
 }

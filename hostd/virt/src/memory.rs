@@ -150,11 +150,13 @@ fn with_disks(xml: &str, active: &[(VolumeId, PathBuf)]) -> Result<(String, Stri
     let devices = domain.children.iter_mut().find(|child| child.name == "devices");
     for disk in devices.into_iter().flat_map(|devices| &mut devices.children).filter(|d| d.name == "disk") {
         disk.children.retain(|child| child.name != "backingStore" && child.name != "mirror");
-        let Some(source) = disk.child("source").and_then(|source| source.get("file")).map(PathBuf::from) else {
+        let Some(source) = disk.child("source").and_then(|source| source.get("file")).map(PathBuf::from)
+        else {
             continue;
         };
         // Every file of a volume begins with its identifier.
-        let volume = source.file_name().and_then(|name| name.to_str()).and_then(|name| name.split('.').next());
+        let volume =
+            source.file_name().and_then(|name| name.to_str()).and_then(|name| name.split('.').next());
         let file = active.iter().find(|(id, _)| Some(id.to_string().as_str()) == volume);
         match file {
             Some((_, file)) => {

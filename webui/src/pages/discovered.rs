@@ -62,10 +62,13 @@ pub(crate) async fn adopt(Path((host, id)): Path<(String, String)>, submission: 
         Some((mac, network))
     };
     let name = submission.fields.text("name");
-    let asked = AdoptVm { name: (!name.is_empty()).then_some(name), networks: cards.filter_map(chosen).collect() };
+    let asked =
+        AdoptVm { name: (!name.is_empty()).then_some(name), networks: cards.filter_map(chosen).collect() };
     let command = VmCommand::Adopt { id, host, asked, taken: None };
     match submission.submit(Command::Vm(command)).await {
-        Ok(outcome) => Ok(Flash::accepted("The machine is being taken over.", &outcome).then(&format!("/vms/{id}"))),
+        Ok(outcome) => {
+            Ok(Flash::accepted("The machine is being taken over.", &outcome).then(&format!("/vms/{id}")))
+        }
         Err(problem) => respond(visit, Some(problem)).await,
     }
 }

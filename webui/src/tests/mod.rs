@@ -2,8 +2,8 @@
 
 mod assets;
 pub(crate) mod cluster;
-mod empty_pages;
 mod discovered;
+mod empty_pages;
 mod every_page;
 mod filing_pages;
 mod list_pages;

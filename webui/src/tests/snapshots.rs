@@ -38,9 +38,15 @@ fn snapshots(name: &str, vm: &Vm) -> SnapshotsView {
             task: None,
         };
         let taken_at = Some(Timestamp::now().plus_seconds(-3600));
-        let status = SnapshotStatus { phase, taken_at, running: true, quiesced: depth == 0, memory_bytes: (depth == 0).then_some(94 << 20),
+        let status = SnapshotStatus {
+            phase,
+            taken_at,
+            running: true,
+            quiesced: depth == 0,
+            memory_bytes: (depth == 0).then_some(94 << 20),
             stopped: phase == Phase::Deleting,
-            ..SnapshotStatus::default() };
+            ..SnapshotStatus::default()
+        };
         let snapshot = Snapshot { id: SnapshotId::new(), meta: meta(), spec, status };
         SnapshotView { snapshot, size_bytes: Some(731 << 20), depth }
     };

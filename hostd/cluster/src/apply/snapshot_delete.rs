@@ -90,7 +90,9 @@ pub(super) fn stopped(scope: &mut Scope<'_>, id: SnapshotId, kept: bool) -> Step
     scope.update(&snapshot)?;
     let detail = if kept {
         put_back(scope, vm.clone(), &snapshot)?;
-        format!("The deletion of the snapshot {name} was cancelled before anything was merged; it is what it was.")
+        format!(
+            "The deletion of the snapshot {name} was cancelled before anything was merged; it is what it was."
+        )
     } else {
         format!(
             "The merge of the snapshot {name} was stopped. A part of it holds what came after it already, so it can't be gone \

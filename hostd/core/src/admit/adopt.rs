@@ -22,7 +22,8 @@ pub(super) fn adopt(
     let mut wrong = Fields::default();
     for nic in found.vm.nics.iter().filter(|nic| nic.network.is_none()) {
         if !asked.networks.contains_key(&nic.mac) {
-            let detail = format!("Choose a network for the card {}: {} is none of Quantix.", nic.mac, nic.source);
+            let detail =
+                format!("Choose a network for the card {}: {} is none of Quantix.", nic.mac, nic.source);
             wrong.add(format!("/networks/{}", nic.mac), detail);
         }
     }

@@ -68,7 +68,10 @@ pub(super) fn revert(
         wrong.check("/snapshot_first", check_name(&first.asked.name));
     }
     if resume && start {
-        wrong.add("/start", "A guest that goes on from its memory is not started anew. Leave start or resume out.");
+        wrong.add(
+            "/start",
+            "A guest that goes on from its memory is not started anew. Leave start or resume out.",
+        );
     }
     if resume {
         if let Some(why) = super::snapshot_memory::no_resume(vm, snapshot) {

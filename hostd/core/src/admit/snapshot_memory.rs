@@ -24,7 +24,9 @@ const FREE: [&str; 13] = [
 pub(super) fn no_resume(vm: &Vm, snapshot: &Snapshot) -> Option<String> {
     if snapshot.status.memory_bytes.is_none() {
         let name = &snapshot.spec.name;
-        return Some(format!("The snapshot {name} keeps the disks alone. Leave resume out; with start it starts anew."));
+        return Some(format!(
+            "The snapshot {name} keeps the disks alone. Leave resume out; with start it starts anew."
+        ));
     }
     let changed = changed(&vm.spec, &snapshot.spec.machine);
     (!changed.is_empty()).then(|| {

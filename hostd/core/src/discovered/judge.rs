@@ -124,11 +124,15 @@ fn general(
         obstacles.push("It runs. Shut it down first: its disks get other names.".into());
     }
     if domain.saved {
-        obstacles.push("libvirt keeps its memory (managed save). Start it and shut it down, or remove that.".into());
+        obstacles.push(
+            "libvirt keeps its memory (managed save). Start it and shut it down, or remove that.".into(),
+        );
     }
     if domain.snapshots > 0 {
         let n = domain.snapshots;
-        obstacles.push(format!("libvirt keeps {n} snapshots of it. Delete them with virsh snapshot-delete first."));
+        obstacles.push(format!(
+            "libvirt keeps {n} snapshots of it. Delete them with virsh snapshot-delete first."
+        ));
     }
     if domain.arch != "x86_64" {
         obstacles.push(format!("Its processor is {}; machines here are x86_64.", domain.arch));
@@ -167,7 +171,10 @@ async fn file_of(
 ) -> Result<(PathBuf, DiskFormat, u64), String> {
     let shown = disk.source.display();
     if disk.kind != "file" {
-        return Err(format!("it is a {} ({shown}), and only files are taken over. Copy it into one.", disk.kind));
+        return Err(format!(
+            "it is a {} ({shown}), and only files are taken over. Copy it into one.",
+            disk.kind
+        ));
     }
     if disk.shared {
         return Err("it is read-only, shared, transient or encrypted. Change that first.".into());

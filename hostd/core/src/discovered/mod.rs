@@ -49,7 +49,8 @@ impl Core {
     /// # Errors
     /// When libvirt does not answer.
     pub(crate) async fn own_discovered(&self) -> Result<Vec<DiscoveredVm>, Problem> {
-        let mut items: Vec<DiscoveredVm> = self.found_all().await?.into_iter().map(|found| found.vm).collect();
+        let mut items: Vec<DiscoveredVm> =
+            self.found_all().await?.into_iter().map(|found| found.vm).collect();
         items.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(items)
     }

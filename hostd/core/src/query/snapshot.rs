@@ -31,7 +31,9 @@ impl Core {
             let layers = &volume.spec.layers;
             for layer in layers.debt(&owned_layers(&snapshots, volume.id)) {
                 let branches = layers.children(layer).count();
-                let stopped = snapshots.iter().find(|s| s.status.stopped && s.spec.layers.get(&volume.id) == Some(&layer));
+                let stopped = snapshots
+                    .iter()
+                    .find(|s| s.status.stopped && s.spec.layers.get(&volume.id) == Some(&layer));
                 let reason = match (branches, self.0.merges.fault(volume.id)) {
                     (0 | 1, _) if let Some(snapshot) = stopped => {
                         format!("Its merge was stopped; delete {} again to merge it.", snapshot.spec.name)

@@ -30,7 +30,10 @@ async fn try_stop(core: &Core, snapshot: &Snapshot) -> Result<(), Problem> {
     if !volumes.iter().any(open) {
         return Ok(()); // it was just done
     }
-    let kept = volumes.iter().filter(|volume| had(&snapshot, volume)).all(|volume| is_whole(core, &snapshot, volume));
+    let kept = volumes
+        .iter()
+        .filter(|volume| had(&snapshot, volume))
+        .all(|volume| is_whole(core, &snapshot, volume));
     core.0.merges.settled(snapshot.id);
     core.report(Command::Snapshot(SnapshotCommand::Stopped { id: snapshot.id, kept })).await.map(drop)
 }

@@ -53,7 +53,9 @@ impl Work {
         match back {
             Err(error @ VirtError::Down(_)) => return Err(virt(&doing, error)),
             // The file stays: it is all there is of it.
-            Err(error) => tracing::error!(vm = self.vm.spec.name, file = %file.display(), %error, "a definition can't be put back"),
+            Err(error) => {
+                tracing::error!(vm = self.vm.spec.name, file = %file.display(), %error, "a definition can't be put back")
+            }
             Ok(()) => Pool::remove(&file).map_err(storage)?,
         }
         Ok(())

@@ -181,9 +181,8 @@ impl Wanted {
     /// The running task of the creation of `vm`.
     pub fn creation_of(&self, vm: VmId) -> Option<TaskId> {
         let id = vm.to_string();
-        let creation = |task: &&Task| {
-            matches!(task.action.as_str(), "vm.create" | "vm.adopt") && task.subject.id == id
-        };
+        let creation =
+            |task: &&Task| matches!(task.action.as_str(), "vm.create" | "vm.adopt") && task.subject.id == id;
         self.tasks.iter().find(creation).map(|task| task.id)
     }
 

@@ -138,8 +138,10 @@ impl Work {
         let failed = |error: VirtError| (error.retryable(), virt(&doing, error));
         let seed = crate::seed::image(&self.vm);
         hypervisor.write_seed(self.vm.id, seed).await.map_err(failed)?;
-        let active =
-            puts.iter().map(|put| (put.volume.id, self.core.0.pool.layer(&put.volume, put.next).path)).collect();
+        let active = puts
+            .iter()
+            .map(|put| (put.volume.id, self.core.0.pool.layer(&put.volume, put.next).path))
+            .collect();
         let file = self.core.0.pool.memory(snapshot.id);
         if let Err(error) = hypervisor.go_on_from(self.vm.id, file, active).await {
             if !error.retryable() {

@@ -18,8 +18,8 @@ mod quiesce;
 mod snapshot;
 mod waits;
 
-pub(crate) use gather::planned_in;
 pub(super) use adopt::{put_back, take_in};
+pub(crate) use gather::planned_in;
 pub(super) use memory::drop_memory;
 pub(super) use quiesce::mark;
 
