@@ -18,6 +18,7 @@ pub mod api {
     mod cpu;
     mod customize;
     mod customize_fields;
+    mod discovered;
     mod events;
     mod history;
     mod host_devices;
@@ -50,6 +51,7 @@ mod fault {
     mod connections;
     mod crash;
     mod data_partition;
+    mod hotplug;
     mod hung;
     mod libvirt;
     mod memory;

@@ -1,9 +1,10 @@
 //! The words for what commands do, in tasks and events.
 
 /// Names of commands and what they do, in words.
-const ACTIONS: [(&str, &str); 90] = [
+const ACTIONS: [(&str, &str); 91] = [
     ("vm.create", "Create machine"),
     ("vm.clone", "Clone machine"),
+    ("vm.adopt", "Take over machine"),
     ("vm.set_template", "Template"),
     ("vm.edit", "Edit machine"),
     ("vm.attach_disk", "Attach disk"),
@@ -43,6 +44,7 @@ const ACTIONS: [(&str, &str); 90] = [
     ("snapshot.reverted", "Back at snapshot"),
     ("snapshot.revert_failed", "Not back at snapshot"),
     ("snapshot.delete", "Delete snapshot"),
+    ("snapshot.stopped", "Deletion of snapshot stopped"),
     ("snapshot.deleted", "Snapshot deleted"),
     ("snapshot.merged", "Layer merged"),
     ("snapshot.dropped", "Layer removed"),

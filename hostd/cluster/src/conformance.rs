@@ -214,6 +214,7 @@ fn federation() -> impl Strategy<Value = Command> {
             task: Some(TaskId::from_uuid(id(1, 8))),
             layers: Layers::default(),
             origin: None,
+            adopted_from: None,
         };
         let status = VolumeStatus { phase: Phase::Ready, fault: None };
         let volume = |n| Volume {

@@ -129,6 +129,7 @@ fn vm_target(command: &VmCommand) -> String {
             format!("{source} {} {}", copy.name, digest(&copy_as_asked(copy)))
         }
         VmCommand::SetTemplate { id, template, .. } => format!("{id} template {template}"),
+        VmCommand::Adopt { id, host, asked, .. } => format!("{id} {host} {}", digest(asked)),
         VmCommand::Edit { id, edit, .. } => format!("{id} {}", digest(&edit_as_asked(edit))),
         VmCommand::Delete { id, disks, .. } => format!("{id} disks {disks}"),
         VmCommand::Place { id, host, placement_epoch } => format!("{id} {host} {placement_epoch}"),

@@ -201,6 +201,7 @@ pub fn moved_volume(
             task: Some(task),
             layers: Layers::default(),
             origin: None,
+            adopted_from: None,
         },
         status: VolumeStatus { phase: Phase::Ready, fault: Some("the file is missing".into()) },
     }

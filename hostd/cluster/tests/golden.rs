@@ -72,6 +72,9 @@ fn all() -> Vec<(String, Entry)> {
             SnapshotCommand::Taken { memory_bytes: Some(_), .. }
             | SnapshotCommand::Revert { resume: true, .. },
         ) => format!("{}.memory", command.name()),
+        Command::Snapshot(SnapshotCommand::CreateFailed { switched: true, .. }) => {
+            format!("{}.switched", command.name())
+        }
         Command::Vm(VmCommand::Changed { end, .. }) => match end {
             ChangeEnd::Done => "vm.changed.done".to_owned(),
             ChangeEnd::Later { .. } => "vm.changed.later".to_owned(),

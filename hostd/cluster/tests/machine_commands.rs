@@ -162,6 +162,15 @@ pub fn vm_commands() -> Vec<Command> {
         machine_type: Some("pc-q35-10.0".into()),
         ..asked.clone()
     };
+    let adopted = VmCommand::Adopt {
+        id,
+        host,
+        asked: AdoptVm {
+            name: Some("ours".into()),
+            networks: [("52:54:00:00:00:01".to_owned(), NetworkId::from_uuid(uuid(30)))].into(),
+        },
+        taken: Some(Box::new(Adoption { vm: asked.clone(), files: vec!["/data/pools/local/a.raw".into()] })),
+    };
     let customized = CreateVm { customization: Some(customization()), ..asked.clone() };
     let raise = EditVm {
         cpu_mode: Some(CpuMode::Flexible),
@@ -190,6 +199,7 @@ pub fn vm_commands() -> Vec<Command> {
         create(id, host, bound.clone()),
         edit(id, None, raise),
         create(id, host, customized),
+        Command::Vm(adopted),
         edit(id, None, customize()),
         create(id, host, CreateVm { headroom, ..bound }),
         edit(id, None, EditVm { headroom: Some(headroom), ..EditVm::default() }),
@@ -252,7 +262,8 @@ pub fn snapshot_commands() -> Vec<Command> {
         SnapshotCommand::Create { vm, new },
         SnapshotCommand::Taken { id, running: true, quiesced: true, memory_bytes: None },
         SnapshotCommand::Taken { id, running: true, quiesced: false, memory_bytes: Some(99 << 20) },
-        SnapshotCommand::CreateFailed { id, problem: failure() },
+        SnapshotCommand::CreateFailed { id, problem: failure(), switched: false },
+        SnapshotCommand::CreateFailed { id, problem: failure(), switched: true },
         SnapshotCommand::Revert { id, next: next.clone(), first, start: true, resume: false },
         SnapshotCommand::Revert { id, next, first: None, start: false, resume: true },
         SnapshotCommand::Stopped { id, kept: true },

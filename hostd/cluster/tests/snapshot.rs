@@ -114,6 +114,38 @@ async fn a_tree_grows_is_gone_back_in_and_merges() {
 }
 
 #[tokio::test]
+async fn a_cancelled_deletion_leaves_the_snapshot_where_it_was_or_waits_to_be_ended() {
+    let (f, vm) = machine().await;
+    let (one, two, three) =
+        (take(&f, vm, "one").await, take(&f, vm, "two").await, take(&f, vm, "three").await);
+    let task = f.ok(Command::Snapshot(SnapshotCommand::Delete { id: two.id })).await.task;
+    assert_eq!(row(&f, three.id).await.spec.parent, Some(one.id));
+    f.ok(Command::Snapshot(SnapshotCommand::Stopped { id: two.id, kept: true })).await;
+    assert!(f.task_state(task).await.starts_with("cancelled"), "{}", f.task_state(task).await);
+    let kept = row(&f, two.id).await;
+    assert_eq!((kept.status.phase, kept.spec.parent, kept.spec.task), (Phase::Ready, Some(one.id), None));
+    assert_eq!(row(&f, three.id).await.spec.parent, Some(two.id), "the tree is what it was");
+    assert_eq!(f.vm(vm).await.spec.snapshots.current, Some(three.id));
+    // The newest one: "you are here" comes back to it.
+    f.ok(Command::Snapshot(SnapshotCommand::Delete { id: three.id })).await;
+    assert_eq!(f.vm(vm).await.spec.snapshots.current, Some(two.id));
+    f.ok(Command::Snapshot(SnapshotCommand::Stopped { id: three.id, kept: true })).await;
+    assert_eq!(f.vm(vm).await.spec.snapshots.current, Some(three.id));
+
+    f.ok(Command::Snapshot(SnapshotCommand::Delete { id: two.id })).await;
+    f.ok(Command::Snapshot(SnapshotCommand::Stopped { id: two.id, kept: false })).await;
+    let half = row(&f, two.id).await;
+    assert!(half.status.stopped && half.status.phase == Phase::Deleting);
+    let twice = f.refused(Command::Snapshot(SnapshotCommand::Stopped { id: two.id, kept: true })).await;
+    assert_eq!(twice.kind, ProblemKind::WrongState);
+    let again = f.ok(Command::Snapshot(SnapshotCommand::Delete { id: two.id })).await.task;
+    assert_eq!(f.task_state(again).await, "running");
+    assert!(!row(&f, two.id).await.status.stopped);
+    f.ok(Command::Snapshot(SnapshotCommand::Deleted { id: two.id, problem: None })).await;
+    assert_eq!(f.task_state(again).await, "succeeded");
+}
+
+#[tokio::test]
 async fn what_fails_leaves_the_disks_as_they_were() {
     let (f, vm) = machine().await;
     let volume = derived_volume(vm, 0);
@@ -128,13 +160,26 @@ async fn what_fails_leaves_the_disks_as_they_were() {
         resume: false,
     };
     let task = f.ok(Command::Snapshot(revert)).await.task;
-    let failed = SnapshotCommand::CreateFailed { id: first.id, problem: failure() };
+    let failed = SnapshotCommand::CreateFailed { id: first.id, problem: failure(), switched: false };
     f.ok(Command::Snapshot(failed)).await;
     assert_eq!(f.task_state(task).await, "capacity: The disk is full.");
     assert!(f.vm(vm).await.spec.snapshots.revert.is_none(), "it was to be taken before going back");
     let now = layers(&f, vm).await;
     assert_eq!((now.active, &now.over), (before.active, &before.over));
     assert!(now.gone.contains(&first.next[&volume]) && now.gone.contains(&back[&volume]));
+
+    // The machine went off, and may have written to the new layers.
+    let lost = new(vm, "lost");
+    f.ok(Command::Snapshot(SnapshotCommand::Create { vm, new: lost.clone() })).await;
+    let failed = SnapshotCommand::CreateFailed { id: lost.id, problem: failure(), switched: true };
+    f.ok(Command::Snapshot(failed)).await;
+    let kept = layers(&f, vm).await;
+    assert_eq!((kept.active, kept.over[&kept.active]), (lost.next[&volume], now.active));
+    f.ok(Command::Snapshot(SnapshotCommand::Merged { volume, upper: kept.active })).await;
+    assert_eq!(layers(&f, vm).await.active, now.active);
+    let merged =
+        SnapshotCommand::Merged { volume: derived_volume(vm, 1), upper: lost.next[&derived_volume(vm, 1)] };
+    f.ok(Command::Snapshot(merged)).await;
 
     let mut other = new(vm, "other");
     other.next.pop_first();

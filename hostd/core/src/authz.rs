@@ -51,6 +51,7 @@ fn class(command: &Command) -> Class {
             VmCommand::Create { .. }
             | VmCommand::Clone { .. }
             | VmCommand::SetTemplate { .. }
+            | VmCommand::Adopt { .. }
             | VmCommand::Edit { .. }
             | VmCommand::Change { .. }
             | VmCommand::Power { .. }

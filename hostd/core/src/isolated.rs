@@ -199,6 +199,7 @@ impl Core {
             VmCommand::Create { .. }
             | VmCommand::Clone { .. }
             | VmCommand::SetTemplate { .. }
+            | VmCommand::Adopt { .. }
             | VmCommand::Edit { .. }
             | VmCommand::Change { .. }
             | VmCommand::Changed { .. }

@@ -18,6 +18,7 @@ mod console;
 mod ctx;
 mod customize;
 mod devices;
+mod discovered;
 mod error;
 mod facts;
 mod faults;

@@ -24,6 +24,10 @@ impl Pool {
     pub fn at(pool_dir: &Path) -> Self {
         Self { root: pool_dir.join(POOL_NAME) }
     }
+    /// Its directory.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
     /// Makes its directories where they are missing.
     pub fn make(&self) -> io::Result<()> {
         std::fs::create_dir_all(self.images())?;

@@ -88,7 +88,7 @@ impl Core {
     pub(crate) fn may_hold(&self, command: &Command) -> Result<(), Problem> {
         let makes = matches!(
             command,
-            Command::Vm(VmCommand::Create { .. })
+            Command::Vm(VmCommand::Create { .. } | VmCommand::Adopt { .. })
                 | Command::Volume(VolumeCommand::Create { .. })
                 | Command::Image(ImageCommand::Create { .. })
                 | Command::Network(NetworkCommand::Create { .. })

@@ -44,6 +44,8 @@ pub(crate) struct Snapshot {
     pub hosts: Vec<Host>,
     /// Devices of this host, judged for the machine that wants one.
     pub devices: HostDevices,
+    /// The machine of another's that is to be taken over.
+    pub found: Option<crate::discovered::Found>,
     /// The task to be cancelled.
     pub task: Option<Task>,
 }
@@ -122,6 +124,19 @@ impl Snapshot {
             VmCommand::Clone { source, .. } => {
                 self.vm = core.store().vm(*source).await?.map(|vm| core.0.isolated_vms.over(vm));
                 self.snapshots = core.store().snapshots_of(*source).await?;
+                Ok(())
+            }
+            VmCommand::Adopt { id, asked, .. } => {
+                self.load_offers(core).await?;
+                self.found = core.found_one(*id).await?;
+                self.vms = core.store().vms_on(core.host()).await?;
+                for network in asked.networks.values() {
+                    self.add_network(core, *network).await?;
+                }
+                let known = self.found.iter().flat_map(|found| &found.vm.nics).filter_map(|nic| nic.network);
+                for network in known.collect::<Vec<_>>() {
+                    self.add_network(core, network).await?;
+                }
                 Ok(())
             }
             VmCommand::Edit { id, edit, .. } => {

@@ -18,6 +18,9 @@ pub(crate) fn subject_of(command: &Command) -> Option<Subject> {
         Command::Vm(c) => match c {
             VmCommand::Create { id, vm, .. } => named(Kind::Vm, id, &vm.name),
             VmCommand::Clone { id, copy, .. } => named(Kind::Vm, id, &copy.name),
+            VmCommand::Adopt { id, asked, .. } => {
+                named(Kind::Vm, id, asked.name.as_deref().unwrap_or_default())
+            }
             VmCommand::SetTemplate { id, .. }
             | VmCommand::Edit { id, .. }
             | VmCommand::Change { id, .. }

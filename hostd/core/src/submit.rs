@@ -187,6 +187,7 @@ fn grows(command: &Command) -> bool {
         Command::Vm(
             VmCommand::Create { .. }
                 | VmCommand::Clone { .. }
+                | VmCommand::Adopt { .. }
                 | VmCommand::Edit { .. }
                 | VmCommand::Change { .. }
         ) | Command::Volume(VolumeCommand::Create { .. })
@@ -225,6 +226,7 @@ fn fill(command: &mut Command, now: &Snapshot) {
             }
             customize::fill_new(*id, vm, now.specification.as_ref());
         }
+        Command::Vm(VmCommand::Adopt { asked, taken, .. }) => *taken = adoption(asked, now).map(Box::new),
         Command::Vm(VmCommand::Edit { edit, .. }) => {
             customize::fill_edit(edit, now.vm.as_ref(), now.specification.as_ref())
         }
@@ -284,6 +286,26 @@ fn guest_of(vm: &CreateVm, now: &Snapshot) -> Option<GuestOs> {
     });
     let mut names = vm.cdrom.into_iter().chain(over).filter_map(|id| now.images.get(&id));
     names.find_map(|image| GuestOs::of_image(&image.spec.name))
+}
+
+/// What a machine becomes that is taken over.
+fn adoption(asked: &AdoptVm, now: &Snapshot) -> Option<Adoption> {
+    let found = now.found.as_ref()?;
+    let mut adoption = found.adoption.clone();
+    if let Some(name) = &asked.name {
+        adoption.vm.name.clone_from(name);
+    }
+    let cards = found.vm.nics.iter().zip(&found.models);
+    adoption.vm.nics = cards
+        .filter_map(|(nic, model)| {
+            let network = asked.networks.get(&nic.mac).copied().or(nic.network)?;
+            Some(NewNic { network, mac: Some(nic.mac.clone()), model: *model })
+        })
+        .collect();
+    if adoption.vm.machine_type.is_none() {
+        adoption.vm.machine_type = now.machine_types.last().cloned();
+    }
+    Some(adoption)
 }
 
 /// A new layer for each disk of the machine.

@@ -8,6 +8,7 @@ mod cluster;
 mod console;
 mod cpu;
 mod customize;
+mod discovered;
 mod far;
 mod filing;
 mod folder;

@@ -2,8 +2,8 @@
 
 use super::lookup::{host, hosts, id};
 use super::{
-    Session, Stop, clone, console, customize, filing, follow, host_device, output, serial, size, vm_device,
-    vm_spec,
+    Session, Stop, clone, console, customize, discovered, filing, follow, host_device, output, serial, size,
+    vm_device, vm_spec,
 };
 use clap::{Args, Subcommand};
 use hostd_core::{Aged, ConsoleMode, Silence};
@@ -88,6 +88,8 @@ pub enum Verb {
     /// List the operating systems that --os takes, with what they want
     Guests,
     #[command(flatten)]
+    Discovered(discovered::Verb),
+    #[command(flatten)]
     Console(console::Verb),
     #[command(flatten)]
     Filing(filing::Verb),
@@ -110,6 +112,7 @@ pub async fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
         Verb::Clone(asked) => clone::run(session, *asked).await,
         Verb::Template(asked) => clone::template(session, asked).await,
         Verb::Filing(verb) => filing::run(session, verb).await,
+        Verb::Discovered(verb) => discovered::run(session, verb).await,
         Verb::Show { id } => show(session, &id).await,
         Verb::Create(create) => vm_spec::make(session, *create).await,
         Verb::Edit(edit) => vm_spec::change(session, edit).await,

@@ -39,6 +39,7 @@ impl Command {
             Command::Vm(
                 VmCommand::Clone { .. }
                 | VmCommand::SetTemplate { .. }
+                | VmCommand::Adopt { .. }
                 | VmCommand::Change { .. }
                 | VmCommand::Changed { .. },
             ) => LIFE,

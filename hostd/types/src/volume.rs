@@ -56,6 +56,9 @@ pub struct VolumeSpec {
     /// The layer of another volume that it is over, or copied from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<VolumeOrigin>,
+    /// The file that it was before its machine was taken over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopted_from: Option<String>,
 }
 
 /// What was last seen of a volume.

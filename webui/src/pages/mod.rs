@@ -4,6 +4,7 @@ pub(crate) mod account;
 pub(crate) mod cluster;
 pub(crate) mod cluster_move;
 pub(crate) mod console;
+pub(crate) mod discovered;
 pub(crate) mod events;
 pub(crate) mod folders;
 pub(crate) mod help;
@@ -48,6 +49,8 @@ pub(crate) fn routes(routes: Routes<()>) -> Routes<()> {
         .add("/vms", Signed, get(vms::show).post(vm_new::create))
         .add("/vms/new", Signed, get(vm_new::show))
         .add("/vms/batch", Signed, post(vm_batch::act))
+        .add("/vms/discovered", Signed, get(discovered::show))
+        .add("/vms/discovered/{host}/{id}/adopt", Signed, post(discovered::adopt))
         .add("/vms/{id}", Signed, get(vm::show))
         .add("/vms/{id}/console", Signed, get(console::show))
         .add("/vms/{id}/links", Signed, get(console::back).post(console::share))

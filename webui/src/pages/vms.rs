@@ -32,6 +32,8 @@ pub(crate) struct VmsPage {
     pub(crate) folders: Vec<FolderView>,
     pub(crate) listing: Listing,
     pub(crate) pager: Pager,
+    /// Machines of this host that Quantix did not make.
+    pub(crate) others: u64,
 }
 page!(VmsPage);
 
@@ -108,5 +110,6 @@ pub(crate) async fn show(visit: Visit, Query(listing): Query<Listing>) -> Answer
         folders: visit.core.folders().await.or_page(&visit)?,
         listing,
         pager,
+        others: visit.core.other_machines(),
     }))
 }

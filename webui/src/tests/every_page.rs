@@ -2,6 +2,7 @@
 
 use super::clones::clone_pages;
 use super::cluster::{cluster_pages, three};
+use super::discovered::discovered_pages;
 use super::filing_pages::filing_pages;
 use super::list_pages::list_pages;
 use super::machine_pages::machine_pages;
@@ -53,7 +54,7 @@ pub(super) fn vms_page(rows: Vec<Row>, layout: crate::visit::Layout, listing: Li
     let counts = if rows.is_empty() { Default::default() } else { counts() };
     let templates = if rows.is_empty() { 0 } else { 2 };
     let folders = if rows.is_empty() { Vec::new() } else { folders(&listing.q) };
-    VmsPage { layout, rows, counts, templates, folders, pager: pager(true), listing }
+    VmsPage { layout, rows, counts, templates, folders, pager: pager(true), others: 1, listing }
 }
 
 /// A list of `n` running machines.
@@ -207,6 +208,7 @@ pub(super) fn full(text: &str) -> Pages {
         machine_pages(text),
         snapshot_pages(text),
         clone_pages(text),
+        discovered_pages(text),
         filing_pages(text),
         specification_pages(text),
         cluster_pages(text),

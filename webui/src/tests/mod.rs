@@ -3,6 +3,7 @@
 mod assets;
 mod clones;
 pub(crate) mod cluster;
+mod discovered;
 mod empty_pages;
 mod every_page;
 mod filing_pages;

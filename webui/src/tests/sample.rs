@@ -182,6 +182,7 @@ pub(crate) fn volume(name: &str, vm: Option<VmId>) -> VolumeView {
         task: None,
         layers: Layers::default(),
         origin: None,
+        adopted_from: None,
     };
     let status = VolumeStatus { phase: Phase::Ready, fault: None };
     VolumeView {

@@ -29,6 +29,7 @@ mod specification;
 mod task;
 mod unknown;
 mod vm;
+mod vm_adopt;
 mod vm_clone;
 mod vm_create;
 mod vm_customize;

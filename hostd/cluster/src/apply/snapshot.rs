@@ -19,7 +19,9 @@ pub(crate) fn apply(scope: &mut Scope<'_>, command: &SnapshotCommand) -> Step<Do
             };
             taken(scope, *id, seen)
         }
-        SnapshotCommand::CreateFailed { id, problem } => create_failed(scope, *id, problem),
+        SnapshotCommand::CreateFailed { id, problem, switched } => {
+            create_failed(scope, *id, problem, *switched)
+        }
         SnapshotCommand::Revert { id, next, first, start, resume } => {
             revert(scope, *id, next, first.as_ref(), (*start, *resume))
         }
@@ -163,13 +165,17 @@ fn taken(scope: &mut Scope<'_>, id: SnapshotId, seen: SnapshotStatus) -> Step<Do
     Ok(Done::about(subject))
 }
 
-fn create_failed(scope: &mut Scope<'_>, id: SnapshotId, problem: &Problem) -> Step<Done> {
+fn create_failed(scope: &mut Scope<'_>, id: SnapshotId, problem: &Problem, switched: bool) -> Step<Done> {
     let snapshot = scope.get::<Snapshot>(id)?;
     let name = &snapshot.spec.name;
     if snapshot.status.phase != Phase::Creating {
         return Err(Problem::wrong_state(format!("The snapshot {name} is not being taken.")).into());
     }
-    volume_layers::give_up(scope, &snapshot.spec.next)?;
+    if switched {
+        volume_layers::put_over_active(scope, &snapshot.spec.next)?;
+    } else {
+        volume_layers::give_up(scope, &snapshot.spec.next)?;
+    }
     scope.remove(&snapshot)?;
     scope.origins_failed(&snapshot, problem)?;
     if let Some(task) = snapshot.spec.task {

@@ -1,13 +1,14 @@
 //! Virtual machines: what is wanted of them. Making, editing and reports have files of their own.
 
 use super::scope::Scope;
-use super::{Done, Step, vm_clone, vm_create, vm_device, vm_edit, vm_place, vm_report};
+use super::vm_adopt::ADOPT;
+use super::{Done, Step, vm_adopt, vm_clone, vm_create, vm_device, vm_edit, vm_place, vm_report};
 use crate::rows::Resource;
 use hostd_types::command::VmCommand;
 use hostd_types::*;
 
 /// The actions of a machine's creation, in its task.
-const CREATIONS: [&str; 2] = ["vm.create", "vm.clone"];
+const CREATIONS: [&str; 3] = ["vm.create", "vm.clone", ADOPT];
 
 pub(crate) fn apply(scope: &mut Scope<'_>, command: &VmCommand) -> Step<Done> {
     match command {
@@ -18,6 +19,7 @@ pub(crate) fn apply(scope: &mut Scope<'_>, command: &VmCommand) -> Step<Done> {
         VmCommand::SetTemplate { id, expect, template } => {
             vm_clone::set_template(scope, *id, *expect, *template)
         }
+        VmCommand::Adopt { id, host, taken, .. } => vm_adopt::adopt(scope, *id, *host, taken.as_deref()),
         VmCommand::Edit { id, expect, edit } => vm_edit::edit(scope, *id, *expect, edit),
         VmCommand::Change { id, expect, change } => vm_device::change(scope, *id, *expect, change),
         VmCommand::Changed { id, task, end } => vm_device::changed(scope, *id, *task, end),
@@ -99,10 +101,7 @@ fn delete(scope: &mut Scope<'_>, id: VmId, expect: Option<u64>, disks: bool) -> 
     for request in std::mem::take(&mut vm.spec.hardware.changes) {
         scope.cancel_task(request.task, "deletion")?;
     }
-    for creation in CREATIONS {
-        let replaced = Problem::new(ProblemKind::Cancelled, "replaced by deletion");
-        scope.end_running(id, creation, Some(replaced))?;
-    }
+    end_creation(scope, id, &Problem::new(ProblemKind::Cancelled, "replaced by deletion"))?;
     vm.spec.deleting = Some(Deletion { disks, task: scope.entry.task });
     vm.status.phase = Phase::Deleting;
     scope.update(&vm)?;
@@ -131,6 +130,14 @@ fn deleted(scope: &mut Scope<'_>, id: VmId) -> Step<Done> {
     Ok(Done::about(subject))
 }
 
+/// Ends the task in which a machine is made or taken over.
+fn end_creation(scope: &mut Scope<'_>, id: VmId, problem: &Problem) -> Step {
+    for creation in CREATIONS {
+        scope.end_running(id, creation, Some(problem.clone()))?;
+    }
+    Ok(())
+}
+
 fn create_failed(scope: &mut Scope<'_>, id: VmId, problem: &Problem) -> Step<Done> {
     let vm = scope.get::<Vm>(id)?;
     // A deletion asked for meanwhile hides the phase; a domain that was never defined has applied no generation.
@@ -144,9 +151,7 @@ fn create_failed(scope: &mut Scope<'_>, id: VmId, problem: &Problem) -> Step<Don
         if made.contains(&volume.id) { remove_volume(scope, &volume)? } else { release(scope, volume)? }
     }
     drop_rows(scope, &vm)?;
-    for creation in CREATIONS {
-        scope.end_running(id, creation, Some(problem.clone()))?;
-    }
+    end_creation(scope, id, problem)?;
     if let Some(deletion) = &vm.spec.deleting {
         scope.end_task(deletion.task, None)?;
     }

@@ -145,6 +145,7 @@ pub(super) fn attach(scope: &mut Scope<'_>, new: &NewVolume<'_>, disk: &NewDisk)
         task: None,
         layers: Layers::default(),
         origin: None,
+        adopted_from: None,
     };
     let volume = Volume { id: new.id, meta: scope.created(), spec, status: VolumeStatus::default() };
     scope.insert(&volume)?;

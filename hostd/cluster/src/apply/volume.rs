@@ -34,6 +34,7 @@ fn create(scope: &mut Scope<'_>, id: VolumeId, host: HostId, asked: &CreateVolum
         task: Some(scope.entry.task),
         layers: Layers::default(),
         origin: None,
+        adopted_from: None,
     };
     let volume = Volume { id, meta: scope.created(), spec, status: VolumeStatus::default() };
     scope.insert(&volume)?;

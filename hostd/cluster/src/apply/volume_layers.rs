@@ -46,6 +46,17 @@ pub(crate) fn give_up(scope: &mut Scope<'_>, planned: &LayerMap) -> Step {
     Ok(())
 }
 
+/// Layers that were planned may be written to by now.
+pub(crate) fn put_over_active(scope: &mut Scope<'_>, planned: &LayerMap) -> Step {
+    for (id, next) in planned {
+        let mut volume = scope.get::<Volume>(*id)?;
+        let held = volume.spec.layers.active;
+        volume.spec.layers.put(*next, held);
+        scope.update(&volume)?;
+    }
+    Ok(())
+}
+
 pub(crate) fn merged(scope: &mut Scope<'_>, id: VolumeId, upper: LayerId) -> Step<Done> {
     let mut volume = scope.get::<Volume>(id)?;
     let owned = scope.settled_layers(&volume)?;

@@ -3,6 +3,7 @@
 //! Rules read nothing and change nothing; what can race (a name taken meanwhile, a machine edited meanwhile) is refused
 //! again by `apply`.
 
+mod adopt;
 mod clone;
 mod cluster;
 mod device;
@@ -41,6 +42,7 @@ pub(crate) fn admit(command: &Command, now: &Snapshot) -> Result<(), Problem> {
             VmCommand::Create { vm, .. } => vm::create(vm, now),
             VmCommand::Clone { source, copy, .. } => clone::clone(*source, copy, now),
             VmCommand::SetTemplate { id, template, .. } => clone::set_template(*id, *template, now),
+            VmCommand::Adopt { id, asked, taken, .. } => adopt::adopt(*id, asked, taken.as_deref(), now),
             VmCommand::Edit { id, edit, .. } => vm::edit(*id, edit, now),
             VmCommand::Change { id, change, .. } => device::change(*id, change, now),
             VmCommand::Power { id, action, deadline_s } => power::power(*id, *action, *deadline_s, now),

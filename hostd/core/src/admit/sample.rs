@@ -108,6 +108,7 @@ pub(crate) fn volume(name: &str) -> Volume {
             task: None,
             layers: Layers::default(),
             origin: None,
+            adopted_from: None,
         },
         status: VolumeStatus { phase: Phase::Ready, fault: None },
     }

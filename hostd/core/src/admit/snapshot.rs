@@ -118,6 +118,12 @@ fn ready(now: &Snapshot) -> Result<&hostd_types::Snapshot, Problem> {
         Phase::Creating => {
             Err(Problem::wrong_state(format!("The snapshot {name} is being taken; wait for it.")))
         }
+        Phase::Deleting if snapshot.status.stopped => {
+            let detail = format!(
+                "The merge of {name} was stopped when it had begun: it can't be gone back to. Delete it again to merge the rest."
+            );
+            Err(Problem::wrong_state(detail))
+        }
         Phase::Deleting => {
             Err(Problem::wrong_state(format!("The snapshot {name} is being deleted already.")))
         }

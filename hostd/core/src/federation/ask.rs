@@ -74,6 +74,8 @@ pub(crate) enum Ask {
     Volume(VolumeId),
     /// The snapshots of a machine.
     Snapshots(VmId),
+    /// Machines that Quantix did not make.
+    Discovered,
     /// An image's view.
     Image(ImageId),
     /// A network's view.
@@ -157,6 +159,7 @@ impl Ask {
             Ask::Seat { vm, console, viewer, mode } => value(&core.0.viewers.set(vm, console, viewer, mode)?),
             Ask::Volume(id) => value(&core.volume(id).await?),
             Ask::Snapshots(id) => value(&core.snapshots(id).await?),
+            Ask::Discovered => value(&core.own_discovered().await?),
             Ask::Image(id) => value(&core.image(id).await?),
             Ask::Network(id) => value(&core.network(id).await?),
             Ask::Progress(id) => value(&core.0.live.progress(id)),
@@ -182,6 +185,7 @@ impl Ask {
             | Ask::VmSeconds(_)
             | Ask::VmHistory(_)
             | Ask::Snapshots(_)
+            | Ask::Discovered
             | Ask::Volume(_)
             | Ask::Image(_)
             | Ask::Network(_)

@@ -14,7 +14,7 @@ impl Core {
         let store = self.store();
         Ok(match command {
             Command::Vm(c) => match c {
-                VmCommand::Create { host, .. } => Some(*host),
+                VmCommand::Create { host, .. } | VmCommand::Adopt { host, .. } => Some(*host),
                 VmCommand::Clone { source: id, .. }
                 | VmCommand::SetTemplate { id, .. }
                 | VmCommand::Edit { id, .. }

@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod console;
 pub mod cpu;
 pub mod diagnosis;
+pub mod discovered;
 pub mod filing;
 pub mod folder;
 pub mod guest_os;
@@ -62,6 +63,8 @@ fn machines<C>(routes: Routes<C>) -> Routes<C> {
         .document(signed, routes!(snapshot::get_snapshot, snapshot::delete_snapshot))
         .document(signed, routes!(snapshot::revert_snapshot))
         .document(signed, routes!(filing::batch_vms))
+        .document(signed, routes!(discovered::list_discovered))
+        .document(signed, routes!(discovered::adopt_discovered))
 }
 
 /// Screens and serial ports, for users and for whoever holds a link.

@@ -43,6 +43,9 @@ pub enum SnapshotCommand {
         id: SnapshotId,
         /// Why.
         problem: Problem,
+        /// The machine went off, and may have written to the new layers before: they stay, and are merged.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        switched: bool,
     },
     /// Go back to a snapshot. Starts a task.
     Revert {

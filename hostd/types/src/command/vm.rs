@@ -38,6 +38,17 @@ pub enum VmCommand {
         /// It is a template from now on.
         template: bool,
     },
+    /// Take over a machine that the host's libvirt had already. Starts a task.
+    Adopt {
+        /// Its UUID there.
+        id: VmId,
+        /// The host that has it.
+        host: HostId,
+        /// What is asked for.
+        asked: AdoptVm,
+        /// What it becomes, as its host sees it.
+        taken: Option<Box<Adoption>>,
+    },
     /// Change settings.
     Edit {
         /// The machine.
@@ -123,6 +134,7 @@ impl VmCommand {
             VmCommand::Create { .. } => "vm.create".into(),
             VmCommand::Clone { .. } => "vm.clone".into(),
             VmCommand::SetTemplate { .. } => "vm.set_template".into(),
+            VmCommand::Adopt { .. } => "vm.adopt".into(),
             VmCommand::Edit { .. } => "vm.edit".into(),
             VmCommand::Change { change, .. } => format!("vm.{}", change.as_str()),
             VmCommand::Changed { .. } => "vm.changed".into(),

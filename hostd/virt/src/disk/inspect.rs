@@ -31,6 +31,20 @@ pub async fn inspect(path: &Path) -> Result<Inspected, DiskError> {
     }
 }
 
+/// The size that a guest sees of a qcow2 file, which refers to nothing outside itself.
+///
+/// # Errors
+/// [`DiskError::NotAnImage`] when it is none, or refers to something; [`DiskError::Io`] when it can't be read.
+pub async fn size_alone(path: &Path) -> Result<u64, DiskError> {
+    let file = path.to_owned();
+    let look = tokio::task::spawn_blocking(move || by_content(&file));
+    let inspected = look.await.map_err(|e| DiskError::Io(e.to_string()))??;
+    match inspected.format {
+        DiskFormat::Qcow2 => Ok(inspected.virtual_bytes),
+        DiskFormat::Raw => Err(DiskError::NotAnImage("It is no qcow2 file.".into())),
+    }
+}
+
 fn by_content(path: &Path) -> Result<Inspected, DiskError> {
     let mut file = File::open(path)?;
     let bytes = file.metadata()?.len();

@@ -12,7 +12,7 @@ mod qcow2;
 pub use copy::{copy, measure, reflink};
 pub use create::create;
 pub use grow::grow;
-pub use inspect::inspect;
+pub use inspect::{inspect, size_alone};
 pub use layer::{Layer, backing, commit, let_go, put, rename_backing, verify};
 
 use hostd_types::{DiskFormat, ImageKind};

@@ -23,6 +23,13 @@ async fn try_stop(core: &Core, snapshot: &Snapshot) -> Result<(), Problem> {
     without_merges(core, vm, "Stopping a merge").await?;
     let Some(snapshot) = core.store().snapshot(snapshot.id).await? else { return Ok(()) };
     let volumes = core.store().volumes_of(vm).await?;
+    let open = |volume: &Volume| {
+        let layer = snapshot.spec.layers.get(&volume.id);
+        layer.is_some_and(|layer| volume.spec.layers.children(*layer).count() == 1)
+    };
+    if !volumes.iter().any(open) {
+        return Ok(()); // it was just done
+    }
     let kept = volumes
         .iter()
         .filter(|volume| had(&snapshot, volume))

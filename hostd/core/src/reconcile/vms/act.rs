@@ -19,6 +19,8 @@ pub(super) struct Work {
     pub plan: Option<DomainPlan>,
     /// Task of its creation, while that runs.
     pub creation: Option<TaskId>,
+    /// libvirt had it already.
+    pub adopting: bool,
     pub waits: Waits,
     /// What is wrong with its definition, in a form to compare.
     pub fault: String,
@@ -128,6 +130,9 @@ impl Work {
     }
 
     async fn create(&self) -> Result<(), Later> {
+        if self.is_adopted().await? {
+            self.keep_original().await?;
+        }
         match self.define().await {
             Ok(()) => {}
             Err(error) => {
@@ -149,18 +154,32 @@ impl Work {
     }
 
     async fn undo_create(&self, problem: Problem) -> Result<(), Later> {
-        let undone = self.core.0.hypervisor.undefine(self.vm.id).await;
-        undone.map_err(|error| virt(&format!("Undoing the making of {}", self.vm.spec.name), error))?;
-        let new: Vec<VolumeId> =
-            (0..self.vm.spec.disks.len()).map(|index| derived_volume(self.vm.id, index)).collect();
-        let volumes = self.core.store().volumes_of(self.vm.id).await?;
-        for volume in volumes.iter().filter(|volume| new.contains(&volume.id)) {
-            remove_files(&self.core, volume).await?;
+        if self.is_adopted().await? {
+            self.give_back().await?;
+        } else {
+            self.undo_new().await?;
         }
+        let new = self.new_volumes();
         let failed = VmCommand::CreateFailed { id: self.vm.id, problem };
         self.core.report(Command::Vm(failed)).await?;
         for id in new {
             self.core.0.faults.forget_volume(id);
+        }
+        Ok(())
+    }
+
+    /// Volumes that were made for it.
+    fn new_volumes(&self) -> Vec<VolumeId> {
+        (0..self.vm.spec.disks.len()).map(|index| derived_volume(self.vm.id, index)).collect()
+    }
+
+    async fn undo_new(&self) -> Result<(), Later> {
+        let undone = self.core.0.hypervisor.undefine(self.vm.id).await;
+        undone.map_err(|error| virt(&format!("Undoing the making of {}", self.vm.spec.name), error))?;
+        let new = self.new_volumes();
+        let volumes = self.core.store().volumes_of(self.vm.id).await?;
+        for volume in volumes.iter().filter(|volume| new.contains(&volume.id)) {
+            remove_files(&self.core, volume).await?;
         }
         Ok(())
     }

@@ -221,9 +221,15 @@ impl Wanted {
     /// The running task of the creation of `vm`.
     pub fn creation_of(&self, vm: VmId) -> Option<TaskId> {
         let id = vm.to_string();
-        let makes = |task: &Task| matches!(task.action.as_str(), "vm.create" | "vm.clone");
+        let makes = |task: &Task| matches!(task.action.as_str(), "vm.create" | "vm.clone" | "vm.adopt");
         let creation = |task: &&Task| makes(task) && task.subject.id == id;
         self.tasks.iter().find(creation).map(|task| task.id)
+    }
+
+    /// It is being taken over from somebody else.
+    pub fn is_adopting(&self, vm: VmId) -> bool {
+        let id = vm.to_string();
+        self.tasks.iter().any(|task| task.action == "vm.adopt" && task.subject.id == id)
     }
 
     /// Somebody asked to cancel `task`.

@@ -8,6 +8,7 @@
 //! was last reported, so that everything that happens outside is told truthfully.
 
 mod act;
+mod adopt;
 mod autostart;
 mod devices;
 mod gather;
@@ -17,6 +18,7 @@ mod quiesce;
 mod snapshot;
 mod waits;
 
+pub(super) use adopt::{put_back, take_in};
 pub(crate) use gather::planned_in;
 pub(super) use memory::drop_memory;
 pub(super) use quiesce::mark;
@@ -130,6 +132,7 @@ impl Vms {
             vm: vm.clone(),
             plan: plan_of,
             creation: wanted.creation_of(vm.id),
+            adopting: wanted.is_adopting(vm.id),
             waits: self.waits.clone(),
             fault: fault.clone(),
         };

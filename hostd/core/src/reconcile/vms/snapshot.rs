@@ -125,7 +125,7 @@ impl Work {
         if live.is_none() {
             return if snapshot.spec.memory {
                 let detail = format!("{doing} failed: it went off before its memory was kept.");
-                self.not_taken(snapshot, Problem::wrong_state(detail)).await
+                self.give_up(snapshot, Problem::wrong_state(detail), true).await
             } else {
                 self.taken(snapshot, false, false).await
             };
@@ -218,10 +218,15 @@ impl Work {
     }
 
     async fn not_taken(&self, snapshot: &Snapshot, problem: Problem) -> Result<(), Later> {
+        self.give_up(snapshot, problem, false).await
+    }
+
+    /// `switched`: the new layers may be written to.
+    async fn give_up(&self, snapshot: &Snapshot, problem: Problem, switched: bool) -> Result<(), Later> {
         if snapshot.spec.memory {
             drop_memory(&self.core, snapshot.id).await?;
         }
-        let failed = SnapshotCommand::CreateFailed { id: snapshot.id, problem };
+        let failed = SnapshotCommand::CreateFailed { id: snapshot.id, problem, switched };
         self.core.report(Command::Snapshot(failed)).await.map(drop)
     }
 

@@ -8,7 +8,7 @@ pub(crate) use plan::MISSING;
 use plan::{Step, plan};
 
 use super::jobs::Jobs;
-use super::vms::planned_in;
+use super::vms::{planned_in, put_back, take_in};
 use super::{Reconcile, Summary};
 use crate::Core;
 use crate::error::{disk, storage};
@@ -121,6 +121,10 @@ async fn make_file(core: &Core, volume: &Volume) -> Result<(), Problem> {
         // A file gets this name when it is whole; what got lost is the word that it is.
         return Ok(());
     }
+    if let Some(from) = &volume.spec.adopted_from {
+        let doing = format!("Taking over the disk {name} from {from}");
+        return take_in(core, volume, from).await.map_err(|error| disk(&doing, error.into()));
+    }
     let under = match image {
         None => None,
         Some(id) => {
@@ -140,7 +144,11 @@ async fn make_file(core: &Core, volume: &Volume) -> Result<(), Problem> {
 
 /// A volume on its own fails by itself; that of a machine fails the whole machine, whose reconciler removes it.
 async fn give_up(core: &Core, volume: &Volume, problem: Problem) -> Result<(), Problem> {
-    remove_files(core, volume).await?;
+    if volume.spec.adopted_from.is_some() {
+        put_back(core, volume).await?;
+    } else {
+        remove_files(core, volume).await?;
+    }
     if volume.spec.vm.is_some() {
         core.0.faults.note_volume(volume.id, problem);
         core.0.wakes.vms.notify_one();
