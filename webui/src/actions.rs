@@ -1,7 +1,7 @@
 //! The words for what commands do, in tasks and events.
 
 /// Names of commands and what they do, in words.
-const ACTIONS: [(&str, &str); 91] = [
+const ACTIONS: [(&str, &str); 95] = [
     ("vm.create", "Create machine"),
     ("vm.clone", "Clone machine"),
     ("vm.adopt", "Take over machine"),

@@ -299,7 +299,12 @@ fn adoption(asked: &AdoptVm, now: &Snapshot) -> Option<Adoption> {
     adoption.vm.nics = cards
         .filter_map(|(nic, model)| {
             let network = asked.networks.get(&nic.mac).copied().or(nic.network)?;
-            Some(NewNic { network, mac: Some(nic.mac.clone()), model: *model })
+            Some(NewNic {
+                network,
+                mac: Some(nic.mac.clone()),
+                model: *model,
+                options: NicOptions::default(),
+            })
         })
         .collect();
     if adoption.vm.machine_type.is_none() {

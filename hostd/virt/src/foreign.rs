@@ -114,7 +114,7 @@ impl Hypervisor {
     /// libvirt's refusal, or that the variables can't be copied.
     pub async fn prepare_adoption(&self, vm: VmId, nvram: Option<PathBuf>) -> Result<(), VirtError> {
         if let Some(from) = nvram {
-            let copy = move || copy_whole(&from, &domain_xml::nvram(vm));
+            let copy = move || copy_whole(&from, &domain_xml::nvram(vm, false));
             let copied = tokio::task::spawn_blocking(copy).await.map_err(std::io::Error::other);
             copied.and_then(|done| done).map_err(|e| VirtError::local("copy the UEFI variables", e))?;
         }

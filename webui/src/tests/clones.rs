@@ -5,7 +5,7 @@ use super::sample::*;
 use crate::forms::clone::CloneForm;
 use crate::listing::Listing;
 use crate::page::Refusal;
-use crate::pages::vm::VmPage;
+use crate::pages::vm::{Time, VmPage};
 use crate::pages::vm_clone::ClonePage;
 use crate::visit::Section;
 use hostd_core::VmDetail;
@@ -40,7 +40,7 @@ pub(super) fn clone_pages(text: &str) -> Pages {
             detail,
             charts: Vec::new(),
             emulation: false,
-            day: false,
+            span: Time::Recent,
             folder: String::new(),
         })
     };

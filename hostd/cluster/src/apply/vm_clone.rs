@@ -190,6 +190,7 @@ fn make_disk(
         format: if linked { DiskFormat::Qcow2 } else { held.spec.format },
         size_bytes: held.spec.size_bytes,
         image: None,
+        adopted_from: None,
         vm: Some(id),
         task: None,
         layers: Layers::default(),

@@ -87,6 +87,7 @@ pub(crate) fn snapshot(vm: &Vm) -> Snapshot {
         next: LayerMap::new(),
         machine: Box::new(vm.spec.clone()),
         task: None,
+        for_copies: false,
     };
     let status = SnapshotStatus { phase: Phase::Ready, ..SnapshotStatus::default() };
     Snapshot { id: SnapshotId::new(), meta: meta(), spec, status }

@@ -16,6 +16,7 @@ pub(crate) fn judge(devices: &mut HostDevices, vms: &[Vm], of: Option<VmId>) {
                 DeviceWork::AttachDisk { .. }
                 | DeviceWork::DetachDisk { .. }
                 | DeviceWork::GrowDisk { .. }
+                | DeviceWork::EditDisk { .. }
                 | DeviceWork::AttachNic { .. }
                 | DeviceWork::EditNic { .. }
                 | DeviceWork::DetachNic { .. }

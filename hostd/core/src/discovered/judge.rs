@@ -53,7 +53,7 @@ pub(super) async fn judge(domain: &ForeignDomain, around: &Around, taken: &BTree
             Ok((file, format, size_bytes)) => {
                 files.push(file.display().to_string());
                 let bus = bus_of(disk, &mut obstacles, &mut differences);
-                new.push(NewDisk::Blank { size_bytes, format, bus });
+                new.push(NewDisk::Blank { size_bytes, format, bus, options: DiskOptions::default() });
                 (Some(format), Some(size_bytes))
             }
             Err(why) => {
@@ -99,6 +99,7 @@ pub(super) async fn judge(domain: &ForeignDomain, around: &Around, taken: &BTree
         memory_mib: shape.memory_mib,
         headroom: Headroom::default(),
         firmware: shape.firmware,
+        options: VmOptions::default(),
         boot: if shape.boot.is_empty() { default_boot() } else { shape.boot.clone() },
         autostart: domain.autostart,
         disks: new,
@@ -138,7 +139,7 @@ fn general(
         obstacles.push(format!("Its processor is {}; machines here are x86_64.", domain.arch));
     }
     if domain.secure_boot {
-        obstacles.push("Its firmware insists on Secure Boot, which would be off here.".into());
+        obstacles.push("Its firmware insists on Secure Boot with keys of its own, which this version does not take over.".into());
     }
     for (kind, words) in HOLDS {
         if domain.others.iter().any(|other| other == kind) {

@@ -82,7 +82,7 @@ impl Core {
             pool: std::fs::canonicalize(self.0.pool.root()).map_err(storage)?,
             known,
             networks: self.store().networks_on(self.host()).await?,
-            machine_types: self.0.hypervisor.machine_types(),
+            machine_types: self.0.hypervisor.offers().machine_types,
             names: self.names_of_machines(&domains).await?,
         };
         let mut found = Vec::with_capacity(domains.len());

@@ -3,7 +3,7 @@
 use super::found;
 use crate::error::internal;
 use crate::federation::Ask;
-use crate::{Core, LinkedClone, NicView, VmDetail, VolumeView, customize, devices, seed};
+use crate::{Core, LinkedClone, NicView, VmDetail, VolumeView, customize, devices};
 use hostd_types::*;
 use std::collections::{BTreeMap, BTreeSet};
 

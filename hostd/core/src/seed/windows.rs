@@ -77,7 +77,7 @@ fn windows_pe(firmware: Firmware, windows: &WindowsSettings) -> Vec<Element> {
 fn disk(firmware: Firmware) -> Element {
     // Number, kind, MiB (the rest of the disk without), file system.
     let partitions: &[(&str, Option<u32>, Option<&str>)] = match firmware {
-        Firmware::Uefi => {
+        Firmware::Uefi | Firmware::UefiSecure => {
             &[("EFI", Some(300), Some("FAT32")), ("MSR", Some(16), None), ("Primary", None, Some("NTFS"))]
         }
         Firmware::Bios => &[("Primary", None, Some("NTFS"))],
@@ -117,7 +117,7 @@ fn image(firmware: Firmware, windows: &WindowsSettings) -> Element {
     }
     if windows.erase_disk {
         let last = match firmware {
-            Firmware::Uefi => 3,
+            Firmware::Uefi | Firmware::UefiSecure => 3,
             Firmware::Bios => 1,
         };
         image =

@@ -136,7 +136,7 @@ impl Work {
         let doing = format!("Letting {} go on from the snapshot {}", self.vm.spec.name, snapshot.spec.name);
         let hypervisor = &self.core.0.hypervisor;
         let failed = |error: VirtError| (error.retryable(), virt(&doing, error));
-        let seed = crate::seed::image(&self.vm);
+        let seed = self.core.seed(&self.vm);
         hypervisor.write_seed(self.vm.id, seed).await.map_err(failed)?;
         let active = puts
             .iter()

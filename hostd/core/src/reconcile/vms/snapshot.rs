@@ -12,7 +12,7 @@ use super::quiesce;
 use crate::admit::pending;
 use crate::error::{disk, virt};
 use crate::merges::Hold;
-use crate::reconcile::layers::{FileStep, go_on, tell_merged, without_merges};
+use crate::reconcile::layers::{FileStep, tell_merged, without_merges};
 use hostd_types::command::{SnapshotCommand, VmCommand};
 use hostd_types::*;
 use hostd_virt::{LiveDisk, SeenDomain, VirtError};
