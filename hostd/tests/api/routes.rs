@@ -29,6 +29,7 @@ async fn nobody_gets_past_the_door() {
         let id = "0192c1d4-7b1e-7c3a-9d3e-2f6a1b0c4d5e";
         let there = path
             .replace("{id}", id)
+            .replace("{host}", id)
             .replace("{link}", id)
             .replace("{volume}", id)
             .replace("{snapshot}", id)

@@ -58,7 +58,7 @@ async fn a_cancelled_merge_stops_at_once_and_goes_on_when_asked() {
     assert!(cancelled.status.success(), "{cancelled:?}");
     let task = bed.task_ended(&task).await;
     assert_eq!(task["state"], "failed", "{task:#}");
-    assert_eq!(task["problem"]["type"], "/help/problems#cancelled", "{task:#}");
+    assert_eq!(task["problem"]["kind"], "cancelled", "{task:#}");
     assert!(task["problem"]["detail"].as_str().unwrap().contains("Delete it again"), "{task:#}");
     assert!(job(&bed).is_empty(), "{}", job(&bed));
     let seen = view(&mut bed, &vm).await;

@@ -43,7 +43,7 @@ async fn a_full_pool_refuses_devices_and_loses_none() {
     let answer = bed.post(&format!("vms/{vm}/disks"), json!({"from": "blank", "size_bytes": 8 << 20})).await;
     let task = bed.ended(&answer).await;
     assert_eq!(task["state"], "failed", "{task:#}");
-    assert!(task["problem"]["detail"].as_str().unwrap().contains("space"), "{task:#}");
+    assert!(task["problem"]["detail"].as_str().unwrap().contains("full"), "{task:#}");
     assert_eq!(wanted(&mut bed, &vm).await, before);
     assert_eq!(attached(&bed, &vm), before);
     assert_eq!(bed.get("volumes").await["total"], 1);

@@ -52,7 +52,7 @@ for again in 1 2 3; do
   for m in MODULES; do [ ! -e /m/$m.ko ] || busybox insmod /m/$m.ko 2>/dev/null; done
 done
 last=
-n=0
+count=0
 while :; do
   for c in /sys/devices/system/cpu/cpu*/online; do
     [ ! -e $c ] || [ "$(busybox cat $c)" = 1 ] || echo 1 > $c
@@ -74,8 +74,8 @@ while :; do
   done
   [ "$now" = "$last" ] || echo "guest sees $now ."
   last=$now
-  n=$((n + 1))
-  [ $((n % 5)) != 0 ] || echo "guest counts $n ."
+  count=$((count + 1))
+  [ $((count % 5)) != 0 ] || echo "guest counts $count ."
   busybox usleep 200000
 done
 "#;

@@ -213,7 +213,13 @@ impl Work {
         }
         let doing = format!("Checking the merged disk {}", self.volume.spec.name);
         let path = pool.layer(&self.volume, upper).path;
-        let verified = hostd_virt::disk::verify(&path, &pool.layer(&self.volume, lower), true).await;
+        let lower_file = pool.layer(&self.volume, lower);
+        let mut verified = hostd_virt::disk::verify(&path, &lower_file, true).await;
+        if verified.is_err() {
+            // Of a file that it could write to before, QEMU may keep tables in its memory: it writes them when it stops.
+            self.flush(vm).await?;
+            verified = hostd_virt::disk::verify(&path, &lower_file, true).await;
+        }
         verified.map_err(|error| disk(&doing, error))?;
         for step in renames(&self.volume.spec.layers, upper, lower) {
             let super::FileStep::Rename { layer, .. } = step else { continue };
@@ -222,6 +228,21 @@ impl Work {
                 self.step(step).await?;
             }
         }
+        Ok(())
+    }
+
+    /// Pauses a machine that runs for a moment, in which QEMU writes out everything of all its files.
+    async fn flush(&self, vm: VmId) -> Result<(), Problem> {
+        if !self.runs(vm).await? {
+            return Ok(());
+        }
+        let _quiet = self.core.0.merges.pause(vm);
+        mark(&paused_note(&self.core, vm)).map_err(storage)?;
+        let paused = self.core.0.hypervisor.suspend(vm).await;
+        if let Err(error @ VirtError::Down(_)) = paused {
+            return Err(self.failed(error)); // it may still be paused: the note stays until it goes on
+        }
+        go_on(&self.core, vm).await;
         Ok(())
     }
 
