@@ -38,7 +38,13 @@ async fn a_full_copy_keeps_its_layers_until_it_is_made() {
     assert_eq!(origin(&f, copy, 0).await.expect("an origin").layer, None);
     let refused = f.refused(delete_vm(vm, true)).await;
     assert!(refused.detail.contains("being copied to web2"), "{refused}");
-    f.ok(Command::Snapshot(SnapshotCommand::Taken { id: first.id, running: false, quiesced: false })).await;
+    f.ok(Command::Snapshot(SnapshotCommand::Taken {
+        id: first.id,
+        running: false,
+        quiesced: false,
+        memory_bytes: None,
+    }))
+    .await;
     assert_eq!(origin(&f, copy, 1).await.expect("an origin").layer, Some(LayerId::BASE));
     let delete = Command::Snapshot(SnapshotCommand::Delete { id: first.id });
     assert!(f.refused(delete).await.detail.contains("being copied to web2"));
@@ -90,7 +96,7 @@ async fn a_snapshot_that_can_not_be_taken_tells_its_copies_and_a_called_off_copy
     let (f, vm) = machine().await;
     let (copy, first) = (VmId::new(), new(vm, "for-web2"));
     let task = f.ok(command(copy, vm, named("web2", CloneMode::Linked), Some(first.clone()))).await.task;
-    let failed = SnapshotCommand::CreateFailed { id: first.id, problem: failure() };
+    let failed = SnapshotCommand::CreateFailed { id: first.id, problem: failure(), switched: false };
     f.ok(Command::Snapshot(failed)).await;
     let volume = f.cluster.store().volume(derived_volume(copy, 0)).await.unwrap().expect("a volume");
     assert_eq!(volume.status.fault, Some(failure().detail));
@@ -102,7 +108,13 @@ async fn a_snapshot_that_can_not_be_taken_tells_its_copies_and_a_called_off_copy
     let (copy, first) = (VmId::new(), new(vm, "for-web3"));
     f.ok(command(copy, vm, named("web3", CloneMode::Test), Some(first.clone()))).await;
     f.ok(Command::Vm(VmCommand::CreateFailed { id: copy, problem: failure() })).await;
-    f.ok(Command::Snapshot(SnapshotCommand::Taken { id: first.id, running: true, quiesced: false })).await;
+    f.ok(Command::Snapshot(SnapshotCommand::Taken {
+        id: first.id,
+        running: true,
+        quiesced: false,
+        memory_bytes: None,
+    }))
+    .await;
     assert_eq!(row(&f, first.id).await.status.phase, Phase::Deleting);
 }
 

@@ -67,7 +67,12 @@ mod tests {
     #[test]
     fn a_copy_of_a_machine_takes_a_snapshot_first_and_no_address_along() {
         let mut source = sample::vm("web");
-        source.spec.disks = vec![VmDisk { volume: VolumeId::new(), bus: DiskBus::Virtio, slot: None, options: DiskOptions::default() }];
+        source.spec.disks = vec![VmDisk {
+            volume: VolumeId::new(),
+            bus: DiskBus::Virtio,
+            slot: None,
+            options: DiskOptions::default(),
+        }];
         let card = GuestCard { addresses: vec!["192.0.2.5/24".into()], ..GuestCard::default() };
         let hostname = "{{vm.name}}".to_owned();
         source.spec.customization = Some(Customization { hostname, cards: vec![card], ..Default::default() });

@@ -1,5 +1,6 @@
 //! Options of a machine's hardware: a real QEMU has them, its guest sees them, and they change when they can.
 
+use super::vm_devices::sees;
 use crate::bed::{Bed, pointers, refused};
 use hyper::Method;
 use lab::linux;
@@ -56,7 +57,6 @@ async fn a_guest_sees_what_its_machine_was_given() {
     let machine = json!({"memory_mib": linux::MEMORY_MIB, "disks": disks, "nics": nics,
         "boot": ["cdrom", "network"], "options": options, "start": true});
     let vm = bed.create_vm("all", machine).await;
-    let sees = super::vm_devices::sees;
     let line = sees(&bed, &vm, "its devices", |line| line.contains("tpm=2")).await;
     for part in ["sda=16384:", "ports=com.example.0,org.qemu.guest_agent.0", "8086:10d3", "8086:25ab"] {
         assert!(line.contains(part), "{part}: {line}");

@@ -4,7 +4,7 @@ use super::*;
 use crate::plan::{HostParts, NicSource, SeenNic};
 use hostd_types::{
     CpuMode, CpuModel, DiskBus, DiskFormat, GuestOs, Headroom, HostDevice, KnownBy, NicModel, VmId, VmState,
-    VolumeId,
+    VolumeId, default_boot,
 };
 
 fn plan() -> DomainPlan {

@@ -94,7 +94,7 @@ pub fn missing() -> Option<String> {
 pub fn disk() -> Result<PathBuf> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/lab-linux");
     fs::create_dir_all(&dir).context("the directory of the guest")?;
-    let image = dir.join("guest-2.raw");
+    let image = dir.join("guest-3.raw");
     if image.exists() {
         return Ok(image);
     }

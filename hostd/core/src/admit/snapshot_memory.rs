@@ -87,7 +87,12 @@ mod tests {
         assert_eq!(no_resume(&vm, &snapshot), None, "the guest knows nothing of these");
         vm.spec.memory_mib *= 2;
         vm.spec.nics.clear();
-        vm.spec.disks.push(VmDisk { volume: VolumeId::new(), bus: DiskBus::Virtio, slot: None, options: DiskOptions::default() });
+        vm.spec.disks.push(VmDisk {
+            volume: VolumeId::new(),
+            bus: DiskBus::Virtio,
+            slot: None,
+            options: DiskOptions::default(),
+        });
         let why = no_resume(&vm, &snapshot).expect("another machine");
         assert!(why.contains("the size of the memory") && why.contains("the disks"), "{why}");
         assert!(why.contains("resume: false"), "{why}");
