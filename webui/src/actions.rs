@@ -1,7 +1,7 @@
 //! The words for what commands do, in tasks and events.
 
 /// Names of commands and what they do, in words.
-const ACTIONS: [(&str, &str); 95] = [
+const ACTIONS: [(&str, &str); 99] = [
     ("vm.create", "Create machine"),
     ("vm.clone", "Clone machine"),
     ("vm.adopt", "Take over machine"),
@@ -37,6 +37,10 @@ const ACTIONS: [(&str, &str); 95] = [
     ("volume.deleted", "Volume deleted"),
     ("volume.create_failed", "Volume not created"),
     ("volume.report", "Volume reported"),
+    ("specification.create", "Create specification"),
+    ("specification.copy", "Copy specification"),
+    ("specification.edit", "Edit specification"),
+    ("specification.delete", "Delete specification"),
     ("snapshot.create", "Take snapshot"),
     ("snapshot.taken", "Snapshot taken"),
     ("snapshot.create_failed", "Snapshot not taken"),

@@ -9,8 +9,7 @@ const headers = { accept: "text/html", "x-quantix-refresh": "1" };
 let stream;
 let timer;
 let last = 0;
-let missed = false;
-let parsing = false;
+let missed = false, parsing = false;
 
 // A change is of interest when the page watches its kind, or exactly this resource.
 function concerns(change) {

@@ -207,6 +207,19 @@ pub fn moved_volume(
     }
 }
 
+fn moved_network(id: NetworkId, meta: Meta, host: HostId, task: TaskId) -> Network {
+    let spec = NetworkSpec {
+        name: "lan".into(),
+        description: "d".into(),
+        host,
+        mode: NetworkMode::Nat { subnet: "10.200.0.0/24".parse().unwrap() },
+        bridge: derived_bridge(id),
+        task: Some(task),
+    };
+    let status = NetworkStatus { phase: Phase::Ready, active: true, fault: Some("no DHCP".into()) };
+    Network { id, meta, spec, status }
+}
+
 /// One row of each kind, with every field set.
 pub fn belongings(host: HostId) -> Belongings {
     let (vm, image, volume, network) = (
@@ -217,19 +230,7 @@ pub fn belongings(host: HostId) -> Belongings {
     );
     let (task, at) = (TaskId::from_uuid(uuid(6)), Timestamp::from_unix(1_800_000_000));
     let meta = Meta::created(at, &Actor::Host { id: host });
-    let network = Network {
-        id: network,
-        meta: meta.clone(),
-        spec: NetworkSpec {
-            name: "lan".into(),
-            description: "d".into(),
-            host,
-            mode: NetworkMode::Nat { subnet: "10.200.0.0/24".parse().unwrap() },
-            bridge: derived_bridge(network),
-            task: Some(task),
-        },
-        status: NetworkStatus { phase: Phase::Ready, active: true, fault: Some("no DHCP".into()) },
-    };
+    let network = moved_network(network, meta.clone(), host, task);
     let image = Image {
         id: image,
         meta: meta.clone(),

@@ -47,21 +47,7 @@ fn class(command: &Command) -> Class {
             | HostCommand::Fence { .. }
             | HostCommand::Acknowledge { .. },
         ) => Class::Report,
-        Command::Vm(c) => match c {
-            VmCommand::Create { .. }
-            | VmCommand::Clone { .. }
-            | VmCommand::SetTemplate { .. }
-            | VmCommand::Adopt { .. }
-            | VmCommand::Edit { .. }
-            | VmCommand::Change { .. }
-            | VmCommand::Power { .. }
-            | VmCommand::Delete { .. } => Class::Operate,
-            VmCommand::Report { .. }
-            | VmCommand::Changed { .. }
-            | VmCommand::Deleted { .. }
-            | VmCommand::CreateFailed { .. }
-            | VmCommand::Place { .. } => Class::Report,
-        },
+        Command::Vm(c) => class_of_machines(c),
         Command::Volume(c) => match c {
             VolumeCommand::Create { .. } | VolumeCommand::Delete { .. } => Class::Operate,
             VolumeCommand::Report { .. }
@@ -116,6 +102,24 @@ fn class(command: &Command) -> Class {
         Command::Organize(_) => Class::Organize,
         Command::Specification(_) => Class::Operate,
         Command::Audit(_) => Class::Audit,
+    }
+}
+
+fn class_of_machines(command: &VmCommand) -> Class {
+    match command {
+        VmCommand::Create { .. }
+        | VmCommand::Clone { .. }
+        | VmCommand::SetTemplate { .. }
+        | VmCommand::Adopt { .. }
+        | VmCommand::Edit { .. }
+        | VmCommand::Change { .. }
+        | VmCommand::Power { .. }
+        | VmCommand::Delete { .. } => Class::Operate,
+        VmCommand::Report { .. }
+        | VmCommand::Changed { .. }
+        | VmCommand::Deleted { .. }
+        | VmCommand::CreateFailed { .. }
+        | VmCommand::Place { .. } => Class::Report,
     }
 }
 

@@ -9,8 +9,10 @@ use hostd_types::*;
 pub(crate) fn fill(id: VmId, copy: &mut CloneVm, first: &mut Option<NewSnapshot>, now: &Snapshot) {
     let Some(source) = &now.vm else { return };
     *first = snapshot_for(copy, source, now);
-    if copy.customization.is_none() {
-        copy.customization = inherited(source, copy.mode);
+    match &mut copy.customization {
+        Some(own) => customize::resolve_own(own, now.specification.as_ref()),
+        // What is inherited was taken from its specification once.
+        none => *none = inherited(source, copy.mode),
     }
     let from_snapshot = copy.snapshot.and_then(|id| now.snapshots.iter().find(|s| s.id == id));
     let nics = from_snapshot.map_or(source.spec.nics.len(), |s| s.spec.machine.nics.len());

@@ -121,7 +121,8 @@ impl Snapshot {
                 self.add_specification(core, vm.customization.as_ref()).await?;
                 self.load_parts(core, vm).await
             }
-            VmCommand::Clone { source, .. } => {
+            VmCommand::Clone { source, copy, .. } => {
+                self.add_specification(core, copy.customization.as_ref()).await?;
                 self.vm = core.store().vm(*source).await?.map(|vm| core.0.isolated_vms.over(vm));
                 self.snapshots = core.store().snapshots_of(*source).await?;
                 Ok(())

@@ -235,7 +235,8 @@ async fn a_guest_reads_its_drive() {
     // Where the first file of the drive is.
     let answer = bed.upload("reader", bootsector::cd_reader(25, 1 << 20)).await;
     let image = answer.json().unwrap()["id"].clone();
-    let disks = json!([{"from": "image", "image": image}]);
+    // Beside a disk on SATA it is a CD-ROM drive.
+    let disks = json!([{"from": "image", "image": image, "bus": "sata"}]);
     let vm = bed
         .create_vm("reads", json!({"disks": disks, "customization": {"hostname": "read-me"}, "start": true}))
         .await;

@@ -91,7 +91,12 @@ async fn a_guest_sees_what_its_machine_was_given() {
     assert!(told.contains("cache of disk sdaa: writeback (now none)"), "{told}");
     assert!(!told.contains("limits"), "they are there already: {told}");
 
-    // What can't change now is taken and applies at the power-off.
+    at_the_power_off(&mut bed, &vm, &state).await;
+}
+
+/// What can't change now is taken and applies at the power-off.
+async fn at_the_power_off(bed: &mut Bed, vm: &str, state: &Path) {
+    let path = format!("vms/{vm}");
     let edit = json!({"options": {"watchdog": {"action": "reset"}}, "firmware": "uefi_secure"});
     let answer = bed.ask(Method::PATCH, &path, edit).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -100,9 +105,9 @@ async fn a_guest_sees_what_its_machine_was_given() {
     for part in ["TPM: none (now 2.0)", "watchdog: i6300esb, reset (now i6300esb, pause)"] {
         assert!(told.contains(part), "{part}: {told}");
     }
-    bed.power(&vm, "force_off").await;
-    bed.power(&vm, "start").await;
-    let live = xml(&bed, &vm, &[]);
+    bed.power(vm, "force_off").await;
+    bed.power(vm, "start").await;
+    let live = xml(bed, vm, &[]);
     for part in ["<feature enabled='yes' name='enrolled-keys'/>", "secure='yes'", "<smm state='on'/>"] {
         assert!(live.contains(part), "{part}: {live}");
     }

@@ -123,6 +123,9 @@ impl Belongings {
                 vm.spec.lineage = Lineage::default();
                 crate::forget_devices(vm);
             }
+            for volume in &mut self.volumes {
+                volume.spec.adopted_from = None;
+            }
         }
     }
 }

@@ -74,7 +74,6 @@ pub(super) fn machine_pages(text: &str) -> Pages {
         let (layout, detail) = page("vm", VmState::Running);
         html(DeletePage { layout, refusal, detail, disks: disks.into() })
     };
-    let (events_layout, events_detail) = page("vm-events", VmState::Off);
     let wrong = || Refusal(Some(problem(ProblemKind::Invalid, text)));
     let mut pages = vec![
         ("vm", summary(VmState::Running)),
@@ -92,19 +91,16 @@ pub(super) fn machine_pages(text: &str) -> Pages {
             "vm-delete-disks",
             delete("delete", Refusal(Some(Problem::field("/confirm", format!("Type {name}"))))),
         ),
-        (
-            "vm-events",
-            html(VmEventsPage {
-                layout: events_layout,
-                detail: events_detail,
-                events: events(text),
-                pager: pager(true),
-            }),
-        ),
+        ("vm-events", events_page(text)),
     ];
     pages.extend(console_pages(text));
     pages.extend(new_pages(text));
     pages
+}
+
+fn events_page(text: &str) -> String {
+    let (layout, detail) = page(text, "vm-events", VmState::Off);
+    html(VmEventsPage { layout, detail, events: events(text), pager: pager(true) })
 }
 
 /// The form of a new machine.

@@ -174,6 +174,9 @@ fn remove_volume(scope: &mut Scope<'_>, volume: &Volume) -> Step {
 /// A volume survives its machine.
 pub(crate) fn release(scope: &mut Scope<'_>, mut volume: Volume) -> Step {
     volume.spec.vm = None;
+    if volume.status.phase == Phase::Ready {
+        volume.spec.adopted_from = None; // no file of another's any more
+    }
     let kept = scope.kept_layers(&volume)?;
     volume.spec.layers.shed(&kept);
     scope.touch(&mut volume);

@@ -64,13 +64,7 @@ pub(crate) fn clone(
         disks.push(VmDisk { volume, ..disk.clone() });
     }
     let is_test = asked.mode == CloneMode::Test;
-    let mut nics = Vec::with_capacity(spec.nics.len());
-    for (index, (nic, slot)) in spec.nics.iter().zip(nic_slots(&spec.nics)).enumerate() {
-        let mac = derived_mac(id, index);
-        super::vm_create::free_socket(scope, host, nic.network, &mac, "")?;
-        scope.write_nic(id, slot as usize, nic.network, &mac)?;
-        nics.push(VmNic { mac, unplugged: nic.unplugged || is_test, ..nic.clone() });
-    }
+    let nics = cards(scope, id, host, &spec.nics, is_test)?;
     let power = asked.start.then_some(PowerRequest {
         seq: 1,
         action: PowerAction::Start,
@@ -103,7 +97,12 @@ pub(crate) fn clone(
         nics,
         customization,
         snapshots: VmSnapshots::default(),
-        hardware: VmHardware { changes: Vec::new(), ..spec.hardware.clone() },
+        // A device of the host and reserved time are one machine's.
+        options: VmOptions {
+            cpu_share: CpuShare { reservation_percent: None, ..spec.options.cpu_share },
+            ..spec.options.clone()
+        },
+        hardware: VmHardware { headroom: spec.hardware.headroom, ..VmHardware::default() },
         power,
         filing: Filing { folder: filing.folder, notes: filing.notes },
         lineage,
@@ -121,6 +120,18 @@ pub(crate) fn clone(
     };
     scope.accepted(&subject, format!("{} copy of {of}", asked.mode.as_str()))?;
     Ok(Done::started(scope.entry.task, subject))
+}
+
+/// Cards like those of the source, with addresses of their own; a test clone's have no cable plugged in.
+fn cards(scope: &mut Scope<'_>, id: VmId, host: HostId, of: &[VmNic], is_test: bool) -> Step<Vec<VmNic>> {
+    let mut nics = Vec::with_capacity(of.len());
+    for (index, (nic, slot)) in of.iter().zip(nic_slots(of)).enumerate() {
+        let mac = derived_mac(id, index);
+        super::vm_create::free_socket(scope, host, nic.network, &mac, "")?;
+        scope.write_nic(id, slot as usize, nic.network, &mac)?;
+        nics.push(VmNic { mac, unplugged: nic.unplugged || is_test, ..nic.clone() });
+    }
+    Ok(nics)
 }
 
 /// Finds the source and refuses what can't be copied.

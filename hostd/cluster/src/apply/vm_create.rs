@@ -30,20 +30,7 @@ pub(crate) fn create(scope: &mut Scope<'_>, id: VmId, host: HostId, asked: &Crea
         };
         disks.push(attach(scope, &new, disk)?);
     }
-    let mut nics = Vec::with_capacity(asked.nics.len());
-    for (index, nic) in asked.nics.iter().enumerate() {
-        let mac = nic.mac.clone().unwrap_or_else(|| derived_mac(id, index)).to_ascii_lowercase();
-        free_socket(scope, host, nic.network, &mac, &format!("/nics/{index}"))?;
-        scope.write_nic(id, index, nic.network, &mac)?;
-        nics.push(VmNic {
-            network: nic.network,
-            mac,
-            model: nic.model,
-            slot: None,
-            unplugged: false,
-            options: nic.options,
-        });
-    }
+    let nics = cards(scope, id, host, &asked.nics)?;
     let power = asked.start.then_some(PowerRequest {
         seq: 1,
         action: PowerAction::Start,
@@ -94,6 +81,24 @@ pub(crate) fn create(scope: &mut Scope<'_>, id: VmId, host: HostId, asked: &Crea
     );
     scope.accepted(&subject, detail)?;
     Ok(Done::started(scope.entry.task, subject))
+}
+
+fn cards(scope: &mut Scope<'_>, id: VmId, host: HostId, asked: &[NewNic]) -> Step<Vec<VmNic>> {
+    let mut nics = Vec::with_capacity(asked.len());
+    for (index, nic) in asked.iter().enumerate() {
+        let mac = nic.mac.clone().unwrap_or_else(|| derived_mac(id, index)).to_ascii_lowercase();
+        free_socket(scope, host, nic.network, &mac, &format!("/nics/{index}"))?;
+        scope.write_nic(id, index, nic.network, &mac)?;
+        nics.push(VmNic {
+            network: nic.network,
+            mac,
+            model: nic.model,
+            slot: None,
+            unplugged: false,
+            options: nic.options,
+        });
+    }
+    Ok(nics)
 }
 
 /// A volume that may be made for a disk.

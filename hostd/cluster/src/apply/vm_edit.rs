@@ -60,13 +60,7 @@ pub(crate) fn edit(scope: &mut Scope<'_>, id: VmId, expect: Option<u64>, edit: &
     let waits = schema::level(scope.db)? >= LIFE && vm.status.phase == Phase::Ready;
     let busy = vm.status.state.is_active() || vm.status.phase != Phase::Ready;
     if !while_off.is_empty() && busy && !waits {
-        let detail = format!(
-            "{} is {}; shut it down before changing its {}.",
-            before.name,
-            vm.status.state.as_str(),
-            while_off.join(", ")
-        );
-        return Err(Problem::wrong_state(detail).into());
+        return Err(only_off(&before.name, vm.status.state, &while_off).into());
     }
     // A change of letter case alone keeps the name.
     if !before.name.eq_ignore_ascii_case(&vm.spec.name) {
@@ -87,6 +81,11 @@ pub(crate) fn edit(scope: &mut Scope<'_>, id: VmId, expect: Option<u64>, edit: &
     let fields: Vec<&str> = changed.iter().map(|(field, _)| *field).collect();
     scope.accepted(&subject, format!("changed {}", fields.join(", ")))?;
     Ok(Done::about(subject))
+}
+
+fn only_off(name: &str, state: VmState, fields: &[&str]) -> Problem {
+    let (state, fields) = (state.as_str(), fields.join(", "));
+    Problem::wrong_state(format!("{name} is {state}; shut it down before changing its {fields}."))
 }
 
 fn set<T: Clone>(field: &mut T, new: Option<&T>) {

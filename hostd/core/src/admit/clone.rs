@@ -81,6 +81,10 @@ pub(super) fn set_template(id: VmId, template: bool, now: &Snapshot) -> Result<(
             format!("{name} is {}; shut it down first. A template is a machine that is off.", state.as_str());
         return Err(Problem::wrong_state(detail));
     }
+    if let Some(device) = vm.spec.hardware.host_devices.first() {
+        let detail = format!("{name} has the {} of its host; detach it first.", device.described());
+        return Err(Problem::wrong_state(detail));
+    }
     Ok(())
 }
 

@@ -64,19 +64,7 @@ pub(super) fn change(id: VmId, change: &DeviceChange, now: &Snapshot) -> Result<
         DeviceChange::EditNic { mac, edit } => {
             nic_of(vm, mac)?;
             busy(&|work| work.is_about_nic(mac), format!("The card {mac}"))?;
-            if let Some(network) = edit.network {
-                check_network(&mut wrong, "", network, now);
-            }
-            if let Some(options) = &edit.options {
-                options::check_nic(&mut wrong, "", options);
-                check_place(&mut wrong, vm, options.boot, |_| true, |other| other != mac);
-            }
-            if *edit == EditNic::default() {
-                wrong.add(
-                    "",
-                    "Say what is to change: the network, the options, or whether the cable is plugged in.",
-                );
-            }
+            check_edit_nic(&mut wrong, vm, mac, edit, now);
         }
         DeviceChange::DetachNic { mac } => {
             nic_of(vm, mac)?;
@@ -93,6 +81,19 @@ pub(super) fn change(id: VmId, change: &DeviceChange, now: &Snapshot) -> Result<
         }
     }
     wrong.done()
+}
+
+fn check_edit_nic(wrong: &mut Fields, vm: &Vm, mac: &str, edit: &EditNic, now: &Snapshot) {
+    if let Some(network) = edit.network {
+        check_network(wrong, "", network, now);
+    }
+    if let Some(options) = &edit.options {
+        options::check_nic(wrong, "", options);
+        check_place(wrong, vm, options.boot, |_| true, |other| other != mac);
+    }
+    if *edit == EditNic::default() {
+        wrong.add("", "Say what is to change: the network, the options, or whether the cable is plugged in.");
+    }
 }
 
 fn disk_of<'a>(vm: &Vm, id: VolumeId, now: &'a Snapshot) -> Result<&'a Volume, Problem> {

@@ -43,6 +43,10 @@ fn changed(now: &VmSpec, then: &VmSpec) -> Vec<String> {
     let hardware = |spec: &VmSpec| {
         let mut spec = spec.clone();
         spec.hardware.changes.clear();
+        // A place that was only written down is the one it had.
+        let (disks, nics) = (disk_slots(&spec.disks), nic_slots(&spec.nics));
+        spec.disks.iter_mut().zip(disks).for_each(|(disk, slot)| disk.slot = Some(slot));
+        spec.nics.iter_mut().zip(nics).for_each(|(nic, slot)| nic.slot = Some(slot));
         let Ok(Value::Object(mut all)) = serde_json::to_value(&spec) else { return serde_json::Map::new() };
         all.retain(|name, value| {
             !FREE.contains(&name.as_str()) && !value.as_object().is_some_and(serde_json::Map::is_empty)

@@ -97,15 +97,7 @@ pub(super) fn edit(id: VmId, edit: &EditVm, now: &Snapshot) -> Result<(), Proble
     if let Some(cpus) = cpus {
         wrong.check("/cpus", check_cpus(cpus, now));
     }
-    let room = headroom.unwrap_or(vm.spec.hardware.headroom);
-    let will_have = (cpus.unwrap_or(vm.spec.cpus), memory_mib.unwrap_or(vm.spec.memory_mib));
-    if cpus.is_some() || topology.is_some() || headroom.is_some() {
-        let topology = topology.unwrap_or(vm.spec.topology);
-        wrong.check("/topology", check_topology(topology, room.most_cpus(will_have.0)));
-    }
-    if cpus.is_some() || memory_mib.is_some() || headroom.is_some() {
-        check_headroom(&mut wrong, &room, will_have.0, will_have.1, now);
-    }
+    check_room(&mut wrong, &vm.spec, (cpus, topology, memory_mib, *headroom), now);
     if let Some(machine_type) = machine_type {
         wrong.check("/machine_type", check_machine_type(machine_type, now));
     }
@@ -144,6 +136,24 @@ pub(super) fn edit(id: VmId, edit: &EditVm, now: &Snapshot) -> Result<(), Proble
         (boot.is_some(), "boot order"),
     ];
     only_while_off(vm, needs_off.into_iter().filter(|(changed, _)| *changed).map(|(_, word)| word))
+}
+
+/// What can grow, beside what is asked for of CPUs, topology, memory and headroom itself.
+fn check_room(
+    wrong: &mut Fields,
+    has: &VmSpec,
+    (cpus, topology, memory_mib, headroom): (Option<u32>, Option<CpuTopology>, Option<u64>, Option<Headroom>),
+    now: &Snapshot,
+) {
+    let room = headroom.unwrap_or(has.hardware.headroom);
+    let will_have = (cpus.unwrap_or(has.cpus), memory_mib.unwrap_or(has.memory_mib));
+    if cpus.is_some() || topology.is_some() || headroom.is_some() {
+        let topology = topology.unwrap_or(has.topology);
+        wrong.check("/topology", check_topology(topology, room.most_cpus(will_have.0)));
+    }
+    if cpus.is_some() || memory_mib.is_some() || headroom.is_some() {
+        check_headroom(wrong, &room, will_have.0, will_have.1, now);
+    }
 }
 
 /// Refuses settings of a machine that is not off, as all members below [`LIFE`] do.

@@ -26,14 +26,19 @@ use hostd_types::*;
 /// cards are those in the same places.
 pub(crate) fn fill_new(id: VmId, vm: &mut CreateVm, specification: Option<&Specification>) {
     let Some(custom) = &mut vm.customization else { return };
-    custom.specification_name.clear();
-    resolve::resolve(custom, specification);
+    resolve_own(custom, specification);
     for (index, card) in custom.cards.iter_mut().enumerate() {
         let nic = vm.nics.get(index);
         card.mac =
             nic.map(|nic| nic.mac.clone().unwrap_or_else(|| derived_mac(id, index))).unwrap_or_default();
     }
     custom.resolved_hostname = name_of(custom, &vm.name);
+}
+
+/// Takes what the specification holds that a customization of somebody's own names.
+pub(crate) fn resolve_own(own: &mut Customization, specification: Option<&Specification>) {
+    own.specification_name.clear();
+    resolve::resolve(own, specification);
 }
 
 /// The same for a copy named `name`, which has so many cards.
@@ -52,8 +57,7 @@ pub(crate) fn fill_edit(edit: &mut EditVm, vm: Option<&Vm>, specification: Optio
         // It was taken once; what is empty now was emptied on purpose.
         to.specification_name = before.map(|before| before.specification_name.clone()).unwrap_or_default();
     } else {
-        to.specification_name.clear();
-        resolve::resolve(to, specification);
+        resolve_own(to, specification);
     }
     for (index, card) in to.cards.iter_mut().enumerate() {
         card.mac = card.mac.trim().to_ascii_lowercase();
@@ -107,6 +111,7 @@ pub(crate) fn check_new(wrong: &mut Fields, vm: &CreateVm) {
 /// What is wrong with the customization of a copy of `source`.
 pub(crate) fn check_copy(wrong: &mut Fields, copy: &CloneVm, source: &Vm) {
     let Some(custom) = &copy.customization else { return };
+    check_found(wrong, "/customization", custom);
     let macs: Vec<String> =
         custom.cards.iter().map(|card| card.mac.clone()).filter(|mac| !mac.is_empty()).collect();
     check(wrong, "/customization", custom, &copy.name, Some(&macs), source.spec.customization.as_ref());

@@ -15,6 +15,25 @@ use hostd_types::*;
 use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
 
+/// Most files one over the other that are followed.
+const CHAIN_MAX: usize = 200;
+
+/// The file of a disk and those it is over, as they really are called.
+fn files_under(disk: &hostd_virt::ForeignDisk) -> BTreeSet<PathBuf> {
+    let mut files = BTreeSet::new();
+    let mut next = Some(disk.source.clone());
+    while let Some(file) = next.take() {
+        let file = std::fs::canonicalize(&file).unwrap_or(file);
+        // What a raw disk begins with is its guest's.
+        let over = disk.format == "qcow2" && files.len() < CHAIN_MAX;
+        next = if over { hostd_virt::disk::backing(&file).ok().flatten() } else { None };
+        if !files.insert(file) {
+            break;
+        }
+    }
+    files
+}
+
 impl Core {
     /// Machines that Quantix did not make, on all hosts that tell.
     ///
@@ -87,11 +106,8 @@ impl Core {
         };
         let mut found = Vec::with_capacity(domains.len());
         for domain in &domains {
-            let taken: BTreeSet<PathBuf> = domains
-                .iter()
-                .filter(|other| other.vm != domain.vm)
-                .flat_map(|other| other.disks.iter().map(|disk| disk.source.clone()))
-                .collect();
+            let others = domains.iter().filter(|other| other.vm != domain.vm);
+            let taken = others.flat_map(|other| &other.disks).flat_map(files_under).collect();
             found.push(judge(domain, &around, &taken).await);
         }
         Ok(found)

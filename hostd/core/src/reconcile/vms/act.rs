@@ -4,7 +4,8 @@ use super::Waits;
 use super::plan::Step;
 use crate::Core;
 use crate::admit::pending;
-use crate::error::virt;
+use crate::error::{storage, virt};
+use crate::pool::Pool;
 use crate::reconcile::volumes::remove_files;
 use hostd_types::command::{TaskEnd, VmCommand};
 use hostd_types::*;
@@ -186,6 +187,15 @@ impl Work {
 
     /// The domain first, the disks last, the rows when all is gone.
     async fn delete(&self) -> Result<(), Later> {
+        if self.vm.status.applied_generation == 0 {
+            let volumes = self.core.store().volumes_of(self.vm.id).await?;
+            let copied = |v: &Volume| v.status.phase == Phase::Creating && v.spec.origin.is_some();
+            // Nobody makes the disks of what is gone, and what was not taken over yet is somebody else's.
+            if volumes.iter().any(copied) || self.is_adopted().await? {
+                let why = Problem::new(ProblemKind::Cancelled, "It was deleted before it was made.");
+                return self.undo_create(why).await;
+            }
+        }
         let doing = format!("Deleting {}", self.vm.spec.name);
         match self.core.0.hypervisor.destroy(self.vm.id).await {
             Ok(()) | Err(VirtError::NoDomain(_)) => {}
@@ -202,6 +212,7 @@ impl Work {
         for snapshot in self.core.store().snapshots_of(self.vm.id).await? {
             super::drop_memory(&self.core, snapshot.id).await?;
         }
+        Pool::discard(vec![super::adopt::original(&self.core, self.vm.id)]).await.map_err(storage)?;
         self.waits.forget(self.vm.id);
         self.core.report(Command::Vm(VmCommand::Deleted { id: self.vm.id })).await.map(drop)
     }

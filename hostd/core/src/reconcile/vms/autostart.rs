@@ -74,7 +74,8 @@ fn read(note: &str, boot: &str) -> Option<BTreeSet<VmId>> {
 
 /// The machine is one to start at boot.
 fn takes_part(vm: &Vm) -> bool {
-    vm.spec.autostart && vm.status.phase == Phase::Ready && vm.spec.deleting.is_none()
+    let there = vm.status.phase == Phase::Ready && vm.spec.deleting.is_none();
+    vm.spec.autostart && there && !vm.spec.lineage.template
 }
 
 fn wants_start(vm: &Vm) -> bool {

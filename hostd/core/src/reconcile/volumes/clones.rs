@@ -10,7 +10,7 @@ use crate::error::{disk, storage};
 use crate::merges::Hold;
 use crate::pool::{human, reserve};
 use crate::reconcile::jobs::Jobs;
-use crate::reconcile::layers::tell_merged;
+use crate::reconcile::layers::{tell_merged, without_merges};
 use hostd_types::*;
 use hostd_virt::disk as files;
 use std::collections::BTreeSet;
@@ -184,6 +184,8 @@ async fn source(core: &Core, volume: &Volume) -> Result<(files::Layer, Vec<Hold>
     let mut hold = Vec::new();
     if let Some(vm) = source.spec.vm {
         hold.push(core.0.merges.hold(vm.uuid()).await);
+        // QEMU goes on with what an earlier daemon began.
+        without_merges(core, vm, "Making a copy").await?;
     }
     hold.push(core.0.merges.hold(of.uuid()).await);
     tell_merged(core, &source).await?;
