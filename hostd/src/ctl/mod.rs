@@ -63,6 +63,7 @@ pub struct Ctl {
 }
 
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant)] // one a process
 enum Verb {
     /// How the appliance is doing
     Status,

@@ -116,6 +116,7 @@ async fn at_the_power_off(bed: &mut Bed, vm: &str, state: &Path) {
     let vars =
         bed.host.libvirt.outside(Path::new(&format!("/var/lib/libvirt/qemu/nvram/{vm}_SECURE_VARS.fd")));
     assert!(vars.exists());
+    bed.power(vm, "force_off").await;
     let answer = bed.delete(&format!("{path}?disks=true")).await;
     bed.done(&answer).await;
     assert!(!vars.exists() && !state.exists(), "variables and TPM go with the machine");

@@ -71,7 +71,8 @@ pub fn pending(plan: &DomainPlan, domain: &SeenDomain) -> Vec<String> {
     let drifted = seen.cpus_given.is_some_and(|given| given != seen.cpus) && seen.cpus > plan.cpus;
     let mut found: Vec<String> = settings(plan, seen)
         .into_iter()
-        .filter(|setting| !(drifted && setting.title == "CPUs") && !changes_live(&setting.title))
+        .filter(|setting| !changes_live(&setting.title))
+        .filter(|setting| !(drifted && setting.title == "CPUs"))
         .map(|Setting { title, seen, wanted, .. }| format!("{title}: {wanted} (now {seen})"))
         .collect();
     for disk in plan.disks.iter().filter(|disk| !disk.bus.hot_plugs() && !has(seen, disk)) {

@@ -161,7 +161,7 @@ fn in_boot(root: &Path, beginning: &str) -> Result<String> {
 fn partition(raw: &Path) -> Result<()> {
     let mut sfdisk = Command::new("sfdisk").arg("-q").arg(raw).stdin(std::process::Stdio::piped()).spawn()?;
     let mut input = sfdisk.stdin.take().context("sfdisk's input")?;
-    write!(input, "{PARTITION_AT},,L,*\n")?;
+    writeln!(input, "{PARTITION_AT},,L,*")?;
     drop(input);
     ensure!(sfdisk.wait()?.success(), "sfdisk");
     Ok(())

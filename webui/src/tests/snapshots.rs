@@ -46,7 +46,6 @@ pub(super) fn snapshots(name: &str, vm: &Vm) -> SnapshotsView {
             quiesced: depth == 0,
             memory_bytes: (depth == 0).then_some(94 << 20),
             stopped: phase == Phase::Deleting,
-            ..SnapshotStatus::default()
         };
         let snapshot = Snapshot { id: SnapshotId::new(), meta: meta(), spec, status };
         SnapshotView { snapshot, size_bytes: Some(731 << 20), depth }

@@ -16,10 +16,10 @@ pub(super) fn create(asked: &CreateSnapshot, now: &Snapshot) -> Result<(), Probl
         let most = format!("At most {SNAPSHOT_TEXT_MAX} characters fit.");
         wrong.add("/description", most);
     }
-    if asked.include_memory {
-        if let Some(why) = no_memory(vm) {
-            wrong.add("/include_memory", why);
-        }
+    if asked.include_memory
+        && let Some(why) = no_memory(vm)
+    {
+        wrong.add("/include_memory", why);
     }
     if asked.include_memory && asked.quiesce {
         let detail = "With its memory nothing is lost of what the guest has not written yet, and a guest that was held still \
@@ -87,10 +87,8 @@ pub(super) fn revert(
             "A guest that goes on from its memory is not started anew. Leave start or resume out.",
         );
     }
-    if resume {
-        if let Some(why) = super::snapshot_memory::no_resume(vm, snapshot) {
-            wrong.add("/resume", why);
-        }
+    if resume && let Some(why) = super::snapshot_memory::no_resume(vm, snapshot) {
+        wrong.add("/resume", why);
     }
     wrong.done()?;
     if !vm.spec.disks.iter().any(|disk| snapshot.spec.layers.contains_key(&disk.volume)) {

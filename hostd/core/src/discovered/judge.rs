@@ -206,7 +206,7 @@ async fn size_of(file: &Path, format: DiskFormat) -> Result<u64, String> {
         DiskFormat::Raw => std::fs::metadata(file).map_err(|error| error.to_string())?.len(),
         DiskFormat::Qcow2 => hostd_virt::disk::size_alone(file).await.map_err(|error| error.to_string())?,
     };
-    if !size.is_multiple_of(512) || size < VOLUME_MIN_BYTES || size > VOLUME_MAX_BYTES {
+    if !size.is_multiple_of(512) || !(VOLUME_MIN_BYTES..=VOLUME_MAX_BYTES).contains(&size) {
         return Err(format!("its size of {size} bytes is not one that volumes can have."));
     }
     Ok(size)
@@ -314,7 +314,8 @@ mod tests {
         assert_eq!(good.adoption.files, [inside.display().to_string()]);
         assert_eq!(good.adoption.vm.machine_type.as_deref(), Some("pc-q35-7.2"));
 
-        let ways: [(&str, &dyn Fn(&mut ForeignDomain)); 12] = [
+        type Way<'a> = (&'a str, &'a dyn Fn(&mut ForeignDomain));
+        let ways: [Way<'_>; 12] = [
             ("It runs", &|d| d.state = VmState::Running),
             ("managed save", &|d| d.saved = true),
             ("2 snapshots", &|d| d.snapshots = 2),

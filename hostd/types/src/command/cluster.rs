@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 /// Commands about the cluster: who belongs to it, and what its members may use.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant)] // one an entry
 pub enum ClusterCommand {
     /// A host alone becomes a cluster of one. Refused when the state has a cluster already.
     Found {
