@@ -73,15 +73,7 @@ pub(crate) fn clone(
         deadline_s: SHUTDOWN_DEADLINE_S,
     });
     let of_snapshot = source.snapshot.as_ref().map(|snapshot| snapshot.spec.name.clone());
-    let lineage = Lineage {
-        template: false,
-        source: Some(CloneSource {
-            vm: from.id,
-            name: from.spec.name.clone(),
-            snapshot: of_snapshot.clone(),
-            mode: asked.mode,
-        }),
-    };
+    let lineage = descent(from, of_snapshot.clone(), asked.mode);
     let customization = asked.customization.clone().map(|mut custom| {
         custom.keep_passwords(from.spec.customization.as_ref());
         Customization { run: 1, ..custom }
@@ -120,6 +112,12 @@ pub(crate) fn clone(
     };
     scope.accepted(&subject, format!("{} copy of {of}", asked.mode.as_str()))?;
     Ok(Done::started(scope.entry.task, subject))
+}
+
+/// Where a copy comes from.
+fn descent(from: &Vm, snapshot: Option<String>, mode: CloneMode) -> Lineage {
+    let source = CloneSource { vm: from.id, name: from.spec.name.clone(), snapshot, mode };
+    Lineage { template: false, source: Some(source) }
 }
 
 /// Cards like those of the source, with addresses of their own; a test clone's have no cable plugged in.
