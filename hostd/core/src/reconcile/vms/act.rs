@@ -212,7 +212,10 @@ impl Work {
         for snapshot in self.core.store().snapshots_of(self.vm.id).await? {
             super::drop_memory(&self.core, snapshot.id).await?;
         }
-        Pool::discard(vec![super::adopt::original(&self.core, self.vm.id)]).await.map_err(storage)?;
+        let original = super::adopt::original(&self.core, self.vm.id);
+        if original.exists() {
+            Pool::discard(vec![original]).await.map_err(storage)?;
+        }
         self.waits.forget(self.vm.id);
         self.core.report(Command::Vm(VmCommand::Deleted { id: self.vm.id })).await.map(drop)
     }
