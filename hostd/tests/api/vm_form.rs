@@ -28,7 +28,7 @@ struct Things {
 }
 
 /// Fields that say nothing of a machine: how many rows there are, the buttons, and the proofs of the page.
-const OTHERS: [&str; 7] = ["csrf", "request", "rows", "disks", "nics", "users", "at"];
+const OTHERS: [&str; 9] = ["csrf", "request", "rows", "disks", "nics", "users", "at", "next", "theme"];
 /// Fields of a disk's source: which of them count is decided by where the disk comes from.
 const SOURCES: [&str; 6] = ["size", "unit", "format", "image", "grow", "volume"];
 

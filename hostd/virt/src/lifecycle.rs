@@ -131,6 +131,8 @@ impl Hypervisor {
         for secure in [false, true] {
             remove(tokio::fs::remove_file(domain_xml::nvram(vm, secure)).await)?;
         }
+        // And the TPM of one that had none any more.
+        remove(tokio::fs::remove_dir_all(Path::new(domain_xml::TPM_DIR).join(vm.to_string())).await)?;
         remove(tokio::fs::remove_dir_all(self.shared.run_dir(vm)).await)
     }
 

@@ -21,6 +21,8 @@ pub const NAMESPACE: &str = "https://quantix.dev/xmlns/domain/1";
 /// Where libvirt keeps the variables of UEFI machines; the file is named by the id, so that renaming a machine does
 /// not lose them.
 pub const NVRAM_DIR: &str = "/var/lib/libvirt/qemu/nvram";
+/// Where libvirt keeps the state of TPMs, a folder for each machine, named by its id.
+pub const TPM_DIR: &str = "/var/lib/libvirt/swtpm";
 /// File in a machine's directory that its customization is read from.
 pub const SEED_FILE: &str = "cidata.iso";
 /// Code cache of an emulated machine, MiB; QEMU's own default grows to 1 GiB.
