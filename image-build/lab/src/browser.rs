@@ -34,6 +34,9 @@ const SWITCHES: [&str; 14] = [
     "--force-color-profile=srgb",
 ];
 
+/// What Chromium shows when the network of the machine changed while a page came.
+const INTERRUPTED: &str = "ERR_NETWORK_CHANGED";
+
 /// A screen to draw pages on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Screen {
@@ -102,7 +105,7 @@ impl Browser {
         let address = format!("{}{path}", self.base);
         let opened = wait::until(&address, self.deadline, || async {
             match self.client.goto(&address).await {
-                Err(error) if error.to_string().contains("ERR_NETWORK_CHANGED") => Ok(None),
+                Err(error) if error.to_string().contains(INTERRUPTED) => Ok(None),
                 outcome => Ok(Some(outcome)),
             }
         });
@@ -124,7 +127,11 @@ impl Browser {
     /// When it does not appear in time; the message quotes the page.
     pub async fn find(&self, css: &str) -> Result<Element> {
         let found = wait::until(css, self.deadline, || async {
-            Ok(self.client.find_all(Locator::Css(css)).await?.into_iter().next())
+            let found = self.client.find_all(Locator::Css(css)).await?.into_iter().next();
+            if found.is_none() && self.page_text().await.contains(INTERRUPTED) {
+                self.client.refresh().await?;
+            }
+            Ok(found)
         });
         match found.await {
             Ok(element) => Ok(element),
