@@ -102,19 +102,21 @@ fn check_found(wrong: &mut Fields, at: &str, custom: &Customization) {
 /// What is wrong with the customization of a new machine.
 pub(crate) fn check_new(wrong: &mut Fields, vm: &CreateVm) {
     let Some(custom) = &vm.customization else { return };
-    check_found(wrong, "/customization", custom);
-    let macs: Vec<String> =
-        custom.cards.iter().map(|card| card.mac.clone()).filter(|mac| !mac.is_empty()).collect();
-    check(wrong, "/customization", custom, &vm.name, Some(&macs), None);
+    check_made(wrong, custom, &vm.name, None);
 }
 
 /// What is wrong with the customization of a copy of `source`.
 pub(crate) fn check_copy(wrong: &mut Fields, copy: &CloneVm, source: &Vm) {
     let Some(custom) = &copy.customization else { return };
+    check_made(wrong, custom, &copy.name, source.spec.customization.as_ref());
+}
+
+/// What is wrong with that of a machine called `name` that is to be made; its cards have addresses already.
+fn check_made(wrong: &mut Fields, custom: &Customization, name: &str, before: Option<&Customization>) {
     check_found(wrong, "/customization", custom);
     let macs: Vec<String> =
         custom.cards.iter().map(|card| card.mac.clone()).filter(|mac| !mac.is_empty()).collect();
-    check(wrong, "/customization", custom, &copy.name, Some(&macs), source.spec.customization.as_ref());
+    check(wrong, "/customization", custom, name, Some(&macs), before);
 }
 
 /// What is wrong with a change of that of `vm`.

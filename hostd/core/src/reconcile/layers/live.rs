@@ -112,9 +112,6 @@ impl Work {
                     }
                 }
                 Some(Some(job)) => {
-                    if !begun {
-                        self.note_merging(upper)?; // an earlier version left no note
-                    }
                     if let Some(task) = self.task {
                         self.core.0.live.measure(task, Progress { done: job.done, total: job.total });
                     }
