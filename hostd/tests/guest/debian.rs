@@ -97,7 +97,7 @@ async fn a_genuine_distribution_becomes_what_it_was_told_and_holds_still_when_as
     let task = quiesced(&mut bed, &vm, "quiet").await;
     assert_eq!(task["state"], "succeeded", "{task:#}");
     let seen = bed.get(&format!("vms/{vm}/snapshots")).await;
-    assert_eq!(seen["snapshots"][0]["spec"]["quiesced"], true, "{seen:#}");
+    assert_eq!(seen["snapshots"][0]["status"]["quiesced"], true, "{seen:#}");
     let log = shell.run("sudo journalctl -u qemu-guest-agent --no-pager").await;
     assert!(log.contains("guest-fsfreeze called"), "{log}");
     assert_eq!(shell.run("echo a > ~/written && sync ~/written && cat ~/written").await, "a");

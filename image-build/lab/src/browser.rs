@@ -2,6 +2,7 @@
 //! developer protocol for what WebDriver lacks (screen sizes, dark mode, scripts off).
 
 use crate::wait;
+use base64::Engine;
 use anyhow::{Context, Result, bail};
 use fantoccini::elements::Element;
 use fantoccini::wd::WebDriverCompatibleCommand;
@@ -283,12 +284,14 @@ impl Browser {
         self.developer("Emulation.setScriptExecutionDisabled", json!({"value": !on})).await.map(drop)
     }
 
-    /// Saves what the screen shows as a PNG.
+    /// Saves the whole page, what lies below the screen included, as a PNG.
     ///
     /// # Errors
     /// When it can't be taken or written.
     pub async fn screenshot(&self, file: &Path) -> Result<PathBuf> {
-        let png = self.client.screenshot().await.context("taking a screenshot")?;
+        let taken = self.developer("Page.captureScreenshot", json!({"captureBeyondViewport": true})).await?;
+        let png = taken["data"].as_str().context("a picture")?;
+        let png = base64::engine::general_purpose::STANDARD.decode(png).context("reading the picture")?;
         if let Some(dir) = file.parent() {
             std::fs::create_dir_all(dir)?;
         }

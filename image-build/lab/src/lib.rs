@@ -26,6 +26,7 @@ pub mod serial;
 pub mod shell;
 pub mod shots;
 pub mod story;
+mod story_devices;
 mod story_clones;
 pub mod tls;
 pub mod wait;

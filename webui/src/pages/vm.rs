@@ -39,10 +39,19 @@ pub(crate) struct VmPage {
 page!(VmPage);
 
 impl VmPage {
-    /// When its host was last heard, when that is why there are no charts.
+    /// Why there are no charts, when there are none.
     fn unmeasured(&self) -> Option<String> {
-        let asked = self.detail.vm.status.state.is_active() && self.charts.is_empty();
-        self.layout.places().silent(&self.detail.vm.spec.host).filter(|_| asked)
+        if !self.charts.is_empty() {
+            return None;
+        }
+        if !self.detail.vm.status.state.is_active() {
+            return Some("Nothing was measured in this time: the machine was off.".into());
+        }
+        let silent = self.layout.places().silent(&self.detail.vm.spec.host);
+        Some(match silent {
+            Some(age) => format!("No measurements: its host has been silent, {age}."),
+            None => "Nothing is measured yet: the first values come within a minute.".into(),
+        })
     }
 }
 

@@ -54,6 +54,13 @@ async fn chapters(checkout: &Checkout, host: &Host, browser: &Browser) -> Result
     story.make_template(&off).await.context("making a template")?;
     story.try_and_discard(&off).await.context("a test clone")?;
     println!("a clone was made, a template, and a test clone was thrown away");
+    let mut kept = String::new();
+    for screen in [shots::SCREENS[0], shots::SCREENS[2]] {
+        browser.set_screen(screen).await?;
+        kept = devices(&story, screen.width).await.with_context(|| format!("{} pixels wide", screen.width))?;
+    }
+    browser.set_screen(shots::SCREENS[0]).await?;
+    println!("devices, snapshots and several consoles were seen at two widths");
     let page = shots::create_by_keyboard(browser, "typed-only").await.context("by keyboard alone")?;
     println!("a machine was made by keyboard alone: {page}");
     let read = shots::without_scripts(browser).await.context("without scripts")?;
@@ -66,6 +73,8 @@ async fn chapters(checkout: &Checkout, host: &Host, browser: &Browser) -> Result
         ("vm", format!("/vms/{vm}")),
         ("vm-hardware", format!("/vms/{vm}/hardware")),
         ("vm-console", format!("/vms/{vm}/console")),
+        ("vm-snapshots", format!("/vms/{kept}/snapshots")),
+        ("vm-live", format!("/vms/{vm}?span=live")),
         ("vm-clone", format!("/vms/{vm}/clone")),
         ("vm-linked", format!("/vms/{linked}")),
         ("vm-template", format!("/vms/{off}")),
@@ -74,6 +83,8 @@ async fn chapters(checkout: &Checkout, host: &Host, browser: &Browser) -> Result
         ("consoles", format!("/consoles?vms={vm},{off}")),
         ("events", "/events".to_owned()),
         ("tokens", "/tokens".to_owned()),
+        ("cluster", "/cluster".to_owned()),
+        ("discovered", "/vms/discovered".to_owned()),
         ("specifications", "/specifications".to_owned()),
         ("specification-new", "/specifications/new".to_owned()),
         ("specification-windows", format!("/specifications/{windows}")),
@@ -83,6 +94,22 @@ async fn chapters(checkout: &Checkout, host: &Host, browser: &Browser) -> Result
     println!("{taken} pictures are in {}", pictures.display());
     story.force_off(&vm).await?;
     story.delete_with_disks(&vm, "pictured").await
+}
+
+/// Hardware, snapshots and the dock, on a machine made for that by the form, whose id is answered.
+async fn devices(story: &Story<'_>, width: u32) -> Result<String> {
+    let (vm, other) = (format!("wide-{width}"), format!("beside-{width}"));
+    let vm = story.create(&vm, false).await.context("creating a machine")?;
+    let other = story.create(&other, false).await.context("creating another")?;
+    story.start(&vm).await?;
+    story.plug(&vm).await.context("changing its hardware while it runs")?;
+    story.force_off(&vm).await?;
+    story.unplug(&vm).await.context("taking a disk away")?;
+    story.start(&vm).await?;
+    story.keep_and_go_back(&vm).await.context("snapshots")?;
+    story.start(&vm).await?;
+    story.dock(&vm, &other, width < 600).await.context("several consoles")?;
+    Ok(vm)
 }
 
 /// Makes a specification for Linux and one for Windows; answers the id of the latter.
