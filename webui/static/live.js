@@ -20,7 +20,8 @@ function concerns(change) {
 function inUse(part) {
   const focus = document.activeElement;
   if (part.contains(focus) && focus.matches("input:not([type=checkbox]), select, textarea")) return true;
-  return part.querySelector(":popover-open, input[type=checkbox]:checked, details[open] input") !== null;
+  const ticked = [...part.querySelectorAll("input[type=checkbox]")].some((box) => box.checked !== box.defaultChecked);
+  return ticked || part.querySelector(":popover-open, details[open] input") !== null;
 }
 
 const names = (page) => [...page.querySelectorAll("[data-live]")].map((part) => part.dataset.live).join(" ");

@@ -65,23 +65,25 @@ impl Story<'_> {
         for name in ["first", "second"] {
             browser.fill("#snapshot-form input[name=name]", name).await?;
             browser.click("#snapshot-form .submit button").await?;
-            self.in_tree(name, usize::from(name == "second")).await?;
+            self.in_tree(name).await?;
         }
         browser.click("li[data-name=second] button[popovertarget^=\"revert-\"]").await?;
         browser.fill("li[data-name=second] input[name=snapshot_first]", "before").await?;
         browser.click("li[data-name=second] [id^=\"revert-\"] button.danger.solid").await?;
-        self.in_tree("before", 2).await?;
-        // Both hang below the second one.
-        browser.find("li[data-name=second] ~ li.d2[data-here]").await.context("where the machine is now")?;
+        self.in_tree("before").await?;
+        // Both hang below the second one, so one of them is drawn as a branch.
+        let apart = "const [a, b] = ['[data-name=before]', '[data-here]'].map((css) => document.querySelector(css).className); \
+            return a.match(/d\\d+/)[0] !== b.match(/d\\d+/)[0]";
+        browser.holds("a branch in the tree of snapshots", apart).await?;
         browser.click("li[data-name=first] button[popovertarget^=\"delete-\"]").await?;
         browser.click("li[data-name=first] [id^=\"delete-\"] button.danger.solid").await?;
         browser.gone("li[data-name=first]").await?;
-        self.in_tree("second", 0).await
+        self.in_tree("second").await
     }
 
-    /// A snapshot that is ready, that deep in the tree.
-    async fn in_tree(&self, name: &str, depth: usize) -> Result<()> {
-        let css = format!("li.d{depth}[data-name={name}] button[popovertarget^=\"revert-\"]");
+    /// The tree has a snapshot that is ready.
+    async fn in_tree(&self, name: &str) -> Result<()> {
+        let css = format!("li[data-name={name}] button[popovertarget^=\"revert-\"]");
         self.browser.find(&css).await.map(drop).with_context(|| format!("{name} in the tree of snapshots"))
     }
 
