@@ -2,6 +2,7 @@
 
 use super::Waits;
 use super::plan::Step;
+use super::quiesce;
 use crate::Core;
 use crate::admit::pending;
 use crate::error::{storage, virt};
@@ -49,6 +50,9 @@ impl Work {
             Step::Reset => {
                 // Nothing of a reset can be seen afterwards: dying before the report means resetting again.
                 let done = self.core.0.hypervisor.reset(self.vm.id).await;
+                if done.is_ok() {
+                    quiesce::forget(&self.core, self.vm.id);
+                }
                 self.finish(done, VmState::Running).await
             }
             Step::Suspend => {
@@ -91,6 +95,7 @@ impl Work {
             state,
             reason: reason.map(str::to_owned),
             drift: Vec::new(),
+            held_since: if state.is_active() { self.vm.status.held_since } else { None },
             // What waits for the power-off is looked at again with the next look.
             pending: if state == self.vm.status.state { self.vm.status.pending.clone() } else { Vec::new() },
             ..self.vm.status.clone()
@@ -277,6 +282,7 @@ impl Work {
         if let Err(error) = self.core.0.hypervisor.write_seed(self.vm.id, seed).await {
             return self.failed(error, VmState::Off, Some("it could not be started")).await;
         }
+        quiesce::forget(&self.core, self.vm.id);
         match self.core.0.hypervisor.start_domain(self.vm.id).await {
             Ok(()) => {
                 let mut status = self.status(VmState::Running, None);
