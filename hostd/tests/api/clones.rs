@@ -4,6 +4,7 @@ use super::snapshots::{content, merged, take, view, write};
 use super::vm_devices::{linux_guest, sees, serial};
 use crate::bed::{Bed, pointers, pool_is_consistent, refused};
 use hyper::Method;
+use lab::http::{Http, Target};
 use serde_json::{Value, json};
 
 /// Makes a copy and waits; answers its id.
@@ -205,12 +206,14 @@ async fn a_guest_runs_from_the_disk_of_a_copy_of_one_that_runs() {
     let detail = bed.get(&format!("vms/{test}")).await;
     let disk = detail["disks"][0]["id"].as_str().unwrap().to_owned();
     let mac = detail["nics"][0]["nic"]["mac"].as_str().unwrap().to_owned();
-    assert_eq!(detail["nics"][0]["nic"]["unplugged"], true);
+    let alone = detail["nics"][0]["network"]["id"].as_str().unwrap().to_owned();
+    assert_eq!(detail["nics"][0]["network"]["spec"]["mode"], "isolated", "{detail:#}");
     let itself = serial(&disk);
-    sees(&bed, &test, "its own disk, and no carrier", |line| {
-        line.contains(&itself) && line.contains(&format!("{mac}=0"))
+    sees(&bed, &test, "its own disk, and a carrier", |line| {
+        line.contains(&itself) && line.contains(&format!("{mac}=1"))
     })
     .await;
+    refused(&bed.delete(&format!("networks/{alone}")).await, 409, "conflict");
     bed.vm_is(&vm, "running").await;
     refused(&bed.delete(&format!("vms/{vm}?disks=true")).await, 409, "wrong-state");
     // It is thrown away while it runs, and what was taken for it goes with it.
@@ -218,4 +221,18 @@ async fn a_guest_runs_from_the_disk_of_a_copy_of_one_that_runs() {
     merged(&mut bed, &vm).await;
     assert_eq!(view(&mut bed, &vm).await["snapshots"], json!([]));
     bed.vm_is(&vm, "running").await;
+    gone(&bed, &alone).await;
+}
+
+/// Waits until a network went with its test clone.
+async fn gone(bed: &Bed, network: &str) {
+    let (path, socket) = (format!("/api/v1/networks/{network}"), bed.host.socket());
+    let gone = lab::wait::until("its network to go", crate::bed::PATIENCE, || {
+        let (path, mut http) = (path.clone(), Http::new(Target::Unix(socket.clone())));
+        async move {
+            let answer = http.send(Method::GET, &path, None).await?;
+            Ok((answer.status == 404).then_some(()))
+        }
+    });
+    gone.await.unwrap_or_else(|error| panic!("{error:#}\n{}", bed.host.log_tail()));
 }
