@@ -236,3 +236,30 @@ async fn gone(bed: &Bed, network: &str) {
     });
     gone.await.unwrap_or_else(|error| panic!("{error:#}\n{}", bed.host.log_tail()));
 }
+
+#[tokio::test]
+async fn a_copy_finds_the_boot_entries_of_its_source_and_has_a_tpm_of_its_own() {
+    let Some(mut bed) = Bed::start().await else { return };
+    let body = json!({"firmware": "uefi", "options": {"tpm": true}, "start": true});
+    let vm = bed.create_vm("source", body).await;
+    bed.vm_is(&vm, "running").await;
+    bed.power(&vm, "force_off").await;
+    let variables = |bed: &Bed, vm: &str| {
+        bed.host.libvirt.outside(format!("/var/lib/libvirt/qemu/nvram/{vm}_VARS.fd").as_ref())
+    };
+    let tpm = |bed: &Bed, vm: &str| bed.host.libvirt.outside(format!("/var/lib/libvirt/swtpm/{vm}").as_ref());
+    let file = variables(&bed, &vm);
+    let mut entries = std::fs::read(&file).unwrap();
+    let end = entries.len() - 1;
+    entries[end] ^= 0x5a; // as no fresh file has it
+    std::fs::write(&file, &entries).unwrap();
+    assert!(tpm(&bed, &vm).exists());
+    let clone = copy(&mut bed, &vm, json!({"name": "copy"})).await;
+    assert!(std::fs::read(variables(&bed, &clone)).unwrap() == entries, "its variables are a copy");
+    assert!(!tpm(&bed, &clone).exists(), "the state of a TPM is nobody else's");
+    let answer = bed.power(&clone, "start").await;
+    assert_eq!(answer["state"], "succeeded", "{answer:#}");
+    bed.vm_is(&clone, "running").await;
+    remove(&mut bed, &clone).await;
+    assert!(!variables(&bed, &clone).exists() && std::fs::read(&file).unwrap() == entries);
+}

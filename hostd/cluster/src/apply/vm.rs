@@ -13,7 +13,7 @@ const CREATIONS: [&str; 3] = ["vm.create", "vm.clone", ADOPT];
 pub(crate) fn apply(scope: &mut Scope<'_>, command: &VmCommand) -> Step<Done> {
     match command {
         VmCommand::Create { id, host, vm } => vm_create::create(scope, *id, *host, vm),
-        VmCommand::Clone { id, source, copy, first } => {
+        VmCommand::Clone { id, source, copy, first, .. } => {
             vm_clone::clone(scope, *id, *source, copy, first.as_ref())
         }
         VmCommand::SetTemplate { id, expect, template } => {

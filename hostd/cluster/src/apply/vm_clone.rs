@@ -5,7 +5,7 @@ use super::scope::Scope;
 use super::vm::{check_generation, check_not_deleting};
 use super::vm_create::volume_name;
 use super::volume::POOL;
-use super::{Done, Step, folder, network, snapshot};
+use super::{Done, Step, folder, network, snapshot, volume_layers};
 use hostd_types::command::NewSnapshot;
 use hostd_types::*;
 use std::collections::BTreeMap;
@@ -205,6 +205,15 @@ fn make_disk(
         (None, None) => (Some(held.spec.layers.active), None),
     };
     let linked = asked.mode.is_linked();
+    let under = volume_layers::depth(scope, &held, layer.unwrap_or(held.spec.layers.active))?;
+    if linked && under >= LAYERS_MAX {
+        let detail = format!(
+            "What {} is copied from lies over {under} layers, and {LAYERS_MAX} are the most. Make a full clone, or delete snapshots \
+             of it or of what it is a clone of.",
+            asked.name
+        );
+        return Err(refuse(ProblemKind::Capacity, "/mode", detail));
+    }
     let volume = derived_volume(id, index);
     scope.fresh::<Volume>(volume)?;
     let spec = VolumeSpec {

@@ -136,8 +136,16 @@ impl Work {
     }
 
     async fn create(&self) -> Result<(), Later> {
-        if self.is_adopted().await? {
-            self.keep_original().await?;
+        if self.is_adopted().await?
+            && let Some(problem) = self.keep_original().await?
+        {
+            return self.undo_create(problem).await;
+        }
+        if let Some(source) = &self.vm.spec.lineage.source
+            && let Err(error) = self.core.0.hypervisor.copy_variables(source.vm, &self.vm).await
+        {
+            let problem = virt(&format!("Copying the UEFI variables of {}", source.name), error);
+            return self.undo_create(problem).await;
         }
         match self.define().await {
             Ok(()) => {}
@@ -160,6 +168,8 @@ impl Work {
     }
 
     async fn undo_create(&self, problem: Problem) -> Result<(), Later> {
+        // A copy's disks may still be being made; that ends when it sees that they are not wanted.
+        let _hold = self.core.0.merges.hold(self.vm.id.uuid()).await;
         if self.is_adopted().await? {
             self.give_back().await?;
         } else {

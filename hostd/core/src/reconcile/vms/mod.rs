@@ -18,7 +18,7 @@ mod quiesce;
 mod snapshot;
 mod waits;
 
-pub(super) use adopt::{put_back, take_in};
+pub(super) use adopt::{in_use, put_back, take_in};
 pub(crate) use gather::planned_in;
 pub(super) use memory::drop_memory;
 pub(super) use quiesce::{forget as forget_held, mark};
