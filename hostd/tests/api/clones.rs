@@ -260,6 +260,7 @@ async fn a_copy_finds_the_boot_entries_of_its_source_and_has_a_tpm_of_its_own() 
     let answer = bed.power(&clone, "start").await;
     assert_eq!(answer["state"], "succeeded", "{answer:#}");
     bed.vm_is(&clone, "running").await;
+    bed.power(&clone, "force_off").await;
     remove(&mut bed, &clone).await;
     assert!(!variables(&bed, &clone).exists() && std::fs::read(&file).unwrap() == entries);
 }
