@@ -45,6 +45,7 @@ pub mod api {
 }
 
 mod fault {
+    mod agent;
     mod cancel;
     mod clock;
     mod clone;

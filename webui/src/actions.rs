@@ -1,7 +1,7 @@
 //! The words for what commands do, in tasks and events.
 
 /// Names of commands and what they do, in words.
-const ACTIONS: [(&str, &str); 99] = [
+const ACTIONS: [(&str, &str); 100] = [
     ("vm.create", "Create machine"),
     ("vm.clone", "Clone machine"),
     ("vm.adopt", "Take over machine"),
@@ -11,6 +11,7 @@ const ACTIONS: [(&str, &str); 99] = [
     ("vm.detach_disk", "Detach disk"),
     ("vm.grow_disk", "Grow disk"),
     ("vm.edit_disk", "Change disk"),
+    ("vm.held", "Guest holds still"),
     ("vm.watchdog", "Watchdog"),
     ("vm.panicked", "Guest panicked"),
     ("vm.attach_nic", "Attach network card"),

@@ -225,7 +225,7 @@ pub(crate) fn clone_mode(mode: &hostd_types::CloneMode) -> &'static str {
     match mode {
         hostd_types::CloneMode::Full => "Full clone",
         hostd_types::CloneMode::Linked => "Linked clone: its disks are over those of its source",
-        hostd_types::CloneMode::Test => "Test clone: linked, and no cable was plugged in",
+        hostd_types::CloneMode::Test => "Test clone: linked, on isolated networks of its own",
     }
 }
 

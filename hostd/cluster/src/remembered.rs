@@ -125,8 +125,8 @@ fn target(command: &Command) -> String {
 fn vm_target(command: &VmCommand) -> String {
     match command {
         VmCommand::Create { vm, .. } => format!("{} {}", vm.name, digest(&as_asked(vm))),
-        VmCommand::Clone { source, copy, .. } => {
-            format!("{source} {} {}", copy.name, digest(&copy_as_asked(copy)))
+        VmCommand::Clone { source, copy, inherits, .. } => {
+            format!("{source} {} {}", copy.name, digest(&copy_as_asked(copy, *inherits)))
         }
         VmCommand::SetTemplate { id, template, .. } => format!("{id} template {template}"),
         VmCommand::Adopt { id, host, asked, .. } => format!("{id} {host} {}", digest(asked)),
@@ -199,9 +199,10 @@ fn as_asked(vm: &CreateVm) -> CreateVm {
     vm
 }
 
-/// The copy without what the host fills in; what it inherits is not told from what was asked for.
-fn copy_as_asked(copy: &CloneVm) -> CloneVm {
-    CloneVm { customization: None, ..copy.clone() }
+/// The copy without what the host fills in.
+fn copy_as_asked(copy: &CloneVm, inherits: bool) -> CloneVm {
+    let own = copy.customization.as_ref().filter(|_| !inherits);
+    CloneVm { customization: own.map(Customization::as_asked), ..copy.clone() }
 }
 
 /// The change without what the host fills in.
@@ -271,6 +272,22 @@ mod tests {
         let renamed = Remembered::new(&rename("a"), outcome.clone());
         assert_eq!(renamed.answer(&rename("a")), Ok(outcome.clone()));
         assert_eq!(renamed.answer(&rename("b")).expect_err("another").kind, ProblemKind::Conflict);
+        let clone = |hostname: Option<&str>, inherits| {
+            let told = |name: &str| Customization { hostname: name.into(), ..Customization::default() };
+            let copy = CloneVm { name: "b".into(), customization: hostname.map(told), ..CloneVm::default() };
+            Command::Vm(VmCommand::Clone { id: VmId::new(), source: id, copy, first: None, inherits })
+        };
+        let own = Remembered::new(&clone(Some("x"), false), outcome.clone());
+        assert_eq!(own.answer(&clone(Some("x"), false)), Ok(outcome.clone()));
+        for other in [clone(Some("y"), false), clone(None, false)] {
+            assert_eq!(own.answer(&other).expect_err("another").kind, ProblemKind::Conflict);
+        }
+        let inherited = Remembered::new(&clone(Some("x"), true), outcome.clone());
+        assert_eq!(inherited.answer(&clone(None, false)), Ok(outcome.clone()), "as it was asked for");
+        assert_eq!(
+            inherited.answer(&clone(Some("x"), false)).expect_err("another").kind,
+            ProblemKind::Conflict
+        );
         let delete = |disks| Command::Vm(VmCommand::Delete { id, expect: None, disks });
         let deleted = Remembered::new(&delete(false), outcome.clone());
         assert_eq!(deleted.answer(&delete(true)).expect_err("another").kind, ProblemKind::Conflict);

@@ -214,6 +214,7 @@ fn moved_network(id: NetworkId, meta: Meta, host: HostId, task: TaskId) -> Netwo
         host,
         mode: NetworkMode::Nat { subnet: "10.200.0.0/24".parse().unwrap() },
         bridge: derived_bridge(id),
+        for_clone: None,
         task: Some(task),
     };
     let status = NetworkStatus { phase: Phase::Ready, active: true, fault: Some("no DHCP".into()) };

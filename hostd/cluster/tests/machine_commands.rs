@@ -294,7 +294,7 @@ pub fn clone_commands() -> Vec<Command> {
         start: true,
     };
     let all = [
-        VmCommand::Clone { id, source, copy, first },
+        VmCommand::Clone { id, source, copy, first, inherits: false },
         VmCommand::SetTemplate { id, expect: Some(7), template: true },
     ];
     all.map(Command::Vm).into()

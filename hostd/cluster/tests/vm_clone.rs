@@ -6,7 +6,7 @@ use hostd_types::command::*;
 use hostd_types::*;
 
 fn command(id: VmId, source: VmId, copy: CloneVm, first: Option<NewSnapshot>) -> Command {
-    Command::Vm(VmCommand::Clone { id, source, copy, first })
+    Command::Vm(VmCommand::Clone { id, source, copy, first, inherits: false })
 }
 
 fn named(name: &str, mode: CloneMode) -> CloneVm {
@@ -148,4 +148,73 @@ async fn a_template_is_what_it_is_while_copies_are_over_it() {
         f.ok(Command::Volume(VolumeCommand::Deleted { id })).await;
     }
     f.ok(set(false)).await;
+}
+
+/// Makes a linked clone of what `source` is now, which is a template afterwards.
+async fn linked(f: &Fixture, source: VmId, name: &str) -> VmId {
+    f.ok(Command::Vm(VmCommand::SetTemplate { id: source, expect: None, template: true })).await;
+    let copy = VmId::new();
+    let task = f.ok(command(copy, source, named(name, CloneMode::Linked), None)).await.task;
+    made(f, copy, task).await;
+    copy
+}
+
+#[tokio::test]
+async fn clones_of_clones_end_where_the_layers_do() {
+    let (f, mut vm) = machine().await;
+    for depth in 1..LAYERS_MAX {
+        vm = linked(&f, vm, &format!("deep{depth}")).await;
+    }
+    let refused = f.refused(Command::Snapshot(SnapshotCommand::Create { vm, new: new(vm, "more") })).await;
+    assert_eq!(refused.kind, ProblemKind::Capacity, "{refused}");
+    assert!(refused.detail.contains("31 of them are what it is a linked clone of"), "{refused}");
+    f.ok(Command::Vm(VmCommand::SetTemplate { id: vm, expect: None, template: true })).await;
+    for mode in [CloneMode::Linked, CloneMode::Test] {
+        let refused = f.refused(command(VmId::new(), vm, named("deeper", mode), None)).await;
+        assert!(refused.at("/mode").is_some_and(|why| why.contains("32 layers")), "{refused}");
+    }
+    f.ok(command(VmId::new(), vm, named("flat", CloneMode::Full), None)).await;
+}
+
+#[tokio::test]
+async fn a_test_copy_has_a_network_for_each_of_its_source_and_they_go_with_it() {
+    let (f, _) = machine().await;
+    let lan = f.ready_network("lan", "10.201.0.0/24").await;
+    let other = f.ready_network("other", "10.202.0.0/24").await;
+    let card =
+        |network| NewNic { network, mac: None, model: NicModel::Virtio, options: NicOptions::default() };
+    let plugged = |name: &str, networks: &[NetworkId]| CreateVm {
+        nics: networks.iter().copied().map(card).collect(),
+        ..blank_vm(name)
+    };
+    let vm = VmId::new();
+    let task = f.ok(create(vm, f.host, plugged("server", &[lan, other, lan]))).await.task;
+    f.ok(vm_report(vm, off(), Some(TaskEnd { task: task.unwrap(), problem: None }))).await;
+    let copy = VmId::new();
+    let task = f.ok(command(copy, vm, named("try", CloneMode::Test), None)).await.task;
+    let nics = f.vm(copy).await.spec.nics;
+    let (first, second) = (derived_network(copy, 0), derived_network(copy, 1));
+    assert_eq!(nics.iter().map(|nic| nic.network).collect::<Vec<_>>(), [first, second, first]);
+    assert!(nics.iter().all(|nic| !nic.unplugged), "their cables are in");
+    let there = async |id| f.cluster.store().network(id).await.unwrap();
+    let made_for = there(second).await.expect("a network").spec;
+    assert_eq!(
+        (made_for.name.as_str(), made_for.mode, made_for.for_clone),
+        ("try-net1", NetworkMode::Isolated, Some(copy))
+    );
+    f.ok(vm_report(copy, off(), Some(TaskEnd { task: task.unwrap(), problem: None }))).await;
+    let ready = NetworkStatus { phase: Phase::Ready, active: true, fault: None };
+    for id in [first, second] {
+        f.ok(Command::Network(NetworkCommand::Report { id, status: ready.clone() })).await;
+    }
+    // Somebody plugs another machine into one: that network stays.
+    let beside = VmId::new();
+    f.ok(create(beside, f.host, plugged("beside", &[second]))).await;
+    f.ok(delete_vm(copy, true)).await;
+    f.ok(Command::Vm(VmCommand::Deleted { id: copy })).await;
+    assert_eq!(there(first).await.expect("until it is taken down").status.phase, Phase::Deleting);
+    f.ok(Command::Network(NetworkCommand::Deleted { id: first })).await;
+    assert_eq!(there(first).await, None);
+    let kept = there(second).await.expect("in use");
+    assert_eq!((kept.status.phase, kept.spec.for_clone), (Phase::Ready, None));
 }

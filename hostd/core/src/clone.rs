@@ -5,9 +5,10 @@ use crate::snapshot::Snapshot;
 use hostd_types::command::NewSnapshot;
 use hostd_types::*;
 
-/// Chooses the snapshot that is taken for it, and what its guest is told.
-pub(crate) fn fill(id: VmId, copy: &mut CloneVm, first: &mut Option<NewSnapshot>, now: &Snapshot) {
-    let Some(source) = &now.vm else { return };
+/// Chooses the snapshot that is taken for it, and what its guest is told; true when that is what the source's guest was told.
+pub(crate) fn fill(id: VmId, copy: &mut CloneVm, first: &mut Option<NewSnapshot>, now: &Snapshot) -> bool {
+    let Some(source) = &now.vm else { return false };
+    let inherits = copy.customization.is_none();
     *first = snapshot_for(copy, source, now);
     match &mut copy.customization {
         Some(own) => customize::resolve_own(own, now.specification.as_ref()),
@@ -19,6 +20,7 @@ pub(crate) fn fill(id: VmId, copy: &mut CloneVm, first: &mut Option<NewSnapshot>
     if let Some(custom) = &mut copy.customization {
         customize::fill_copy(id, custom, &copy.name, nics);
     }
+    inherits && copy.customization.is_some()
 }
 
 /// A template's disks stay as they are, and those of a snapshot do; those of a machine may be written to at any moment.
@@ -81,7 +83,7 @@ mod tests {
         let mut now = Snapshot { vm: Some(source), ..Snapshot::default() };
         let mut copy = CloneVm { name: "web2".into(), ..CloneVm::default() };
         let mut first = None;
-        fill(VmId::new(), &mut copy, &mut first, &now);
+        assert!(fill(VmId::new(), &mut copy, &mut first, &now));
         assert_eq!(first.as_ref().map(|first| first.asked.name.as_str()), Some("for-web2"));
         let custom = copy.customization.expect("inherited");
         assert_eq!((custom.resolved_hostname.as_str(), custom.cards.len()), ("web2", 0));

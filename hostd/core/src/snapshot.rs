@@ -12,8 +12,6 @@ pub(crate) struct Snapshot {
     pub memory_mib: u64,
     /// CPU threads of this host.
     pub threads: u32,
-    /// Machine types of this host, the newest last; empty while libvirt does not answer.
-    pub machine_types: Vec<String>,
     /// What this host offers machines.
     pub offers: hostd_virt::Offers,
     /// What all members know.
@@ -229,7 +227,6 @@ impl Snapshot {
     async fn load_offers(&mut self, core: &Core) -> Result<(), Problem> {
         self.level = core.store().level().await?;
         self.offers = core.0.hypervisor.offers();
-        self.machine_types.clone_from(&self.offers.machine_types);
         Ok(())
     }
 

@@ -219,7 +219,7 @@ fn fill(command: &mut Command, now: &Snapshot) {
                 vm.guest_os = guest_of(vm, now);
             }
             if vm.machine_type.is_none() && now.level >= HARDWARE {
-                vm.machine_type = now.machine_types.last().cloned();
+                vm.machine_type = now.offers.machine_types.last().cloned();
             }
             for nic in &mut vm.nics {
                 nic.mac = nic.mac.take().map(|mac| mac.to_ascii_lowercase());
@@ -230,7 +230,9 @@ fn fill(command: &mut Command, now: &Snapshot) {
         Command::Vm(VmCommand::Edit { edit, .. }) => {
             customize::fill_edit(edit, now.vm.as_ref(), now.specification.as_ref())
         }
-        Command::Vm(VmCommand::Clone { id, copy, first, .. }) => clone::fill(*id, copy, first, now),
+        Command::Vm(VmCommand::Clone { id, copy, first, inherits, .. }) => {
+            *inherits = clone::fill(*id, copy, first, now);
+        }
         Command::Vm(VmCommand::Change { id, change, .. }) => match change {
             DeviceChange::AttachDisk { disk, .. } => fill_disk(disk, now),
             DeviceChange::GrowDisk { size_bytes, .. } => *size_bytes = sectors(*size_bytes),
@@ -308,7 +310,7 @@ fn adoption(asked: &AdoptVm, now: &Snapshot) -> Option<Adoption> {
         })
         .collect();
     if adoption.vm.machine_type.is_none() {
-        adoption.vm.machine_type = now.machine_types.last().cloned();
+        adoption.vm.machine_type = now.offers.machine_types.last().cloned();
     }
     Some(adoption)
 }

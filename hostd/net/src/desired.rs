@@ -96,6 +96,15 @@ pub struct Bridged {
     pub nic: LinkName,
 }
 
+/// A bridge that leads nowhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Isolated {
+    /// The bridge.
+    pub bridge: LinkName,
+    /// Its hardware address.
+    pub mac: Mac,
+}
+
 /// What is wanted of one network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Desired {
@@ -103,6 +112,8 @@ pub enum Desired {
     Nat(Nat),
     /// On the LAN.
     Bridged(Bridged),
+    /// Guests among themselves.
+    Isolated(Isolated),
 }
 
 /// Checks `network`.
@@ -116,13 +127,18 @@ pub fn desired(network: &Network) -> Result<Desired, Refusal> {
             if !(16..=29).contains(&subnet.prefix_len()) || subnet.addr() != subnet.network() {
                 return Err(Refusal::BadSubnet { subnet: *subnet });
             }
-            let id = *network.id.uuid().as_bytes();
-            // 0x02: locally administered, one station; the rest is the random end of the id.
-            let mac = Mac([0x02, id[11], id[12], id[13], id[14], id[15]]);
-            Ok(Desired::Nat(Nat { bridge, subnet: *subnet, mac }))
+            Ok(Desired::Nat(Nat { bridge, subnet: *subnet, mac: own_mac(network) }))
         }
         NetworkMode::Bridged { nic } => Ok(Desired::Bridged(Bridged { bridge, nic: LinkName::new(nic)? })),
+        NetworkMode::Isolated => Ok(Desired::Isolated(Isolated { bridge, mac: own_mac(network) })),
     }
+}
+
+/// The hardware address of a bridge without a card. 0x02: locally administered, one station; the rest is the random end of the
+/// network's id.
+fn own_mac(network: &Network) -> Mac {
+    let id = *network.id.uuid().as_bytes();
+    Mac([0x02, id[11], id[12], id[13], id[14], id[15]])
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The host's packet rules for NAT networks: one table `inet quantix`, replaced as a whole in one transaction, so that
+//! The host's packet rules for NAT and isolated networks: one table `inet quantix`, replaced as a whole in one transaction, so that
 //! there is no moment with half of the rules. Its text is made of checked link names and subnets only.
 //!
 //! Guests may go out and get answers; nobody outside starts a connection to them, nor do guests of other NAT networks.
@@ -24,14 +24,18 @@ pub struct Zone {
     pub gateway: Ipv4Addr,
 }
 
-/// The transaction that makes the rules exactly those of `zones`; none at all without zones.
-pub fn rules(zones: &[Zone]) -> String {
+/// The transaction that makes the rules exactly those of `zones` and of the bridges of `isolated` networks; none at all without
+/// either.
+pub fn rules(zones: &[Zone], isolated: &[LinkName]) -> String {
     // Declaring the table first makes deleting it work whether or not it was there.
     let mut text = String::from("table inet quantix\ndelete table inet quantix\n");
-    if zones.is_empty() {
+    if zones.is_empty() && isolated.is_empty() {
         return text;
     }
     let (mut input, mut forward, mut nat) = (String::new(), String::new(), String::new());
+    for bridge in isolated {
+        isolated_rules(bridge, &mut input, &mut forward).expect("writing to a string can't fail");
+    }
     for zone in zones {
         zone_rules(zone, &mut input, &mut forward, &mut nat).expect("writing to a string can't fail");
     }
@@ -67,6 +71,15 @@ fn zone_rules(zone: &Zone, input: &mut String, forward: &mut String, nat: &mut S
     writeln!(nat, "    ip saddr {subnet} oifname != \"{bridge}\" masquerade")
 }
 
+/// They come first: what another network accepts is still dropped here.
+fn isolated_rules(bridge: &LinkName, input: &mut String, forward: &mut String) -> std::fmt::Result {
+    writeln!(input, "    iifname \"{bridge}\" drop")?;
+    // Frames between two of its guests, when the kernel filters bridged traffic too.
+    writeln!(forward, "    iifname \"{bridge}\" oifname \"{bridge}\" accept")?;
+    writeln!(forward, "    iifname \"{bridge}\" drop")?;
+    writeln!(forward, "    oifname \"{bridge}\" drop")
+}
+
 /// The rules as they were when last replaced: what was asked for and how the kernel shows it.
 #[derive(Debug, Default)]
 pub struct Firewall {
@@ -74,12 +87,12 @@ pub struct Firewall {
 }
 
 impl Firewall {
-    /// Makes the rules those of `zones`; does nothing when they are so. The first call of a process replaces them once.
+    /// Makes the rules those of `zones` and `isolated`; does nothing when they are so. The first call of a process replaces them once.
     ///
     /// # Errors
     /// When nft is not there or refuses.
-    pub async fn ensure(&mut self, zones: &[Zone]) -> Result<(), NetError> {
-        let wanted = rules(zones);
+    pub async fn ensure(&mut self, zones: &[Zone], isolated: &[LinkName]) -> Result<(), NetError> {
+        let wanted = rules(zones, isolated);
         let same = |(asked, shown): &(String, String), now: &Option<String>| {
             *asked == wanted && (Some(shown) == now.as_ref())
         };

@@ -20,6 +20,7 @@ mod dhcp_client;
 mod dhcp_server;
 mod error;
 mod firewall;
+mod isolated;
 mod kernel;
 mod lease;
 mod nat;
@@ -98,6 +99,9 @@ impl Nets {
             Desired::Nat(wanted) => nat::ensure(self, &mut rules, wanted).await.map(|f| (f.is_none(), f)),
             // A cable that is not plugged in is worth a word, but the bridge is there and guests reach each other.
             Desired::Bridged(wanted) => bridged::ensure(self, wanted).await.map(|f| (true, f)),
+            Desired::Isolated(wanted) => {
+                isolated::ensure(self, &mut rules, wanted).await.map(|f| (f.is_none(), f))
+            }
         };
         let (active, fault) = match result {
             Err(lacking @ NetError::Unsupported { .. }) => (false, Some(lacking.to_string())),
@@ -116,6 +120,7 @@ impl Nets {
         match &desired {
             Desired::Nat(wanted) => nat::remove(self, &mut rules, &wanted.bridge).await,
             Desired::Bridged(wanted) => bridged::remove(self, &wanted.bridge).await,
+            Desired::Isolated(wanted) => isolated::remove(self, &mut rules, &wanted.bridge).await,
         }
     }
 
@@ -129,7 +134,7 @@ impl Nets {
                 let server = dhcp_server::DhcpServer::new(&nat.bridge, &self.run_dir, &self.lease_dir);
                 Ok(lease::parse(&record::read(server.leases())?.unwrap_or_default()))
             }
-            Desired::Bridged(_) => Ok(Vec::new()),
+            Desired::Bridged(_) | Desired::Isolated(_) => Ok(Vec::new()),
         }
     }
 

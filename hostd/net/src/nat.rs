@@ -5,6 +5,7 @@ use crate::desired::{LinkName, Nat};
 use crate::dhcp_server::DhcpServer;
 use crate::error::NetError;
 use crate::firewall::{self, Firewall, Zone};
+use crate::isolated;
 use crate::observed::LinkKind;
 use crate::plan::plan_nat;
 use crate::record;
@@ -23,7 +24,7 @@ fn routing_mark(run_dir: &Path) -> PathBuf {
 }
 
 /// Every NAT network there is on this host, by name of bridge: the rules are for all of them, whichever is asked about.
-fn zones(run_dir: &Path) -> Result<Vec<Zone>, NetError> {
+pub fn zones(run_dir: &Path) -> Result<Vec<Zone>, NetError> {
     let entries = std::fs::read_dir(run_dir)
         .map_err(|e| NetError::call(format!("listing {}", run_dir.display()), &e))?;
     let mut zones: Vec<Zone> = Vec::new();
@@ -43,7 +44,7 @@ pub async fn ensure(nets: &Nets, rules: &mut Firewall, nat: &Nat) -> Result<Opti
     // The rules come before the bridge, so that no guest is ever on it without them.
     let zone = Zone { bridge: nat.bridge.clone(), subnet: nat.subnet, gateway: nat.gateway() };
     record::save(&zone_file(&nets.run_dir, &nat.bridge), &zone)?;
-    rules.ensure(&zones(&nets.run_dir)?).await?;
+    rules.ensure(&zones(&nets.run_dir)?, &isolated::all(&nets.run_dir)?).await?;
     for step in &steps {
         nets.kernel.apply(step).await?;
     }
@@ -93,7 +94,7 @@ pub async fn remove(nets: &Nets, rules: &mut Firewall, bridge: &LinkName) -> Res
     }
     let mut left = zones(&nets.run_dir)?;
     left.retain(|z| z.bridge != *bridge);
-    match rules.ensure(&left).await {
+    match rules.ensure(&left, &isolated::all(&nets.run_dir)?).await {
         // A host that can't have rules has none of ours to remove.
         Err(NetError::Unsupported { .. }) => {}
         other => other?,

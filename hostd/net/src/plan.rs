@@ -1,7 +1,7 @@
 //! From what is wanted and what was seen to the steps between them. Pure: an empty plan means that it is so already,
 //! which is also how a change is verified afterwards.
 
-use crate::desired::{Bridged, LinkName, Mac, Nat};
+use crate::desired::{Bridged, Isolated, LinkName, Mac, Nat};
 use crate::error::Refusal;
 use crate::observed::{Link, LinkKind, Observed, Route};
 use crate::step::Step;
@@ -96,6 +96,18 @@ pub fn plan_nat(nat: &Nat, seen: &Observed) -> Result<Vec<Step>, Refusal> {
     if !has.contains(&wanted) {
         steps.push(Step::AddAddress { link: nat.bridge.clone(), address: wanted });
     }
+    Ok(steps)
+}
+
+/// Steps that make the bridge of an isolated network, and take away addresses that somebody gave it.
+///
+/// # Errors
+/// When the bridge's name is taken.
+pub fn plan_isolated(wanted: &Isolated, seen: &Observed) -> Result<Vec<Step>, Refusal> {
+    let bridge = &wanted.bridge;
+    let mut steps = bridge_steps(bridge, wanted.mac, seen)?;
+    let has = seen.link(bridge).map(|link| seen.given_addresses(link.index)).unwrap_or_default();
+    steps.extend(has.into_iter().map(|address| Step::RemoveAddress { link: bridge.clone(), address }));
     Ok(steps)
 }
 

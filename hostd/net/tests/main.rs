@@ -2,6 +2,7 @@
 //! namespaces, so that nothing of it touches the machine or another case.
 
 mod bridged;
+mod isolated;
 mod links;
 mod nat;
 mod place;

@@ -196,6 +196,7 @@ pub fn network(mode: NetworkMode) -> Network {
         host: HostId::new(),
         mode,
         bridge: derived_bridge(id),
+        for_clone: None,
         task: None,
     };
     let meta = Meta::created(Timestamp::now(), &Actor::Console);
@@ -205,6 +206,11 @@ pub fn network(mode: NetworkMode) -> Network {
 /// A NAT network.
 pub fn nat(subnet: &str) -> Network {
     network(NetworkMode::Nat { subnet: subnet.parse().expect(subnet) })
+}
+
+/// An isolated network.
+pub fn isolated() -> Network {
+    network(NetworkMode::Isolated)
 }
 
 /// A network on the card `nic`.

@@ -18,7 +18,7 @@ pub struct Clone {
     /// Put its disks over those of the source: there at once, but the source's disks can't go before it
     #[arg(long, conflicts_with = "test")]
     linked: bool,
-    /// Linked, with the cables of all cards pulled: to try something out, and to throw away
+    /// Linked, on isolated networks of its own: to try something out, and to throw away
     #[arg(long)]
     test: bool,
     /// Copy this snapshot of the source, with the hardware of that time

@@ -16,17 +16,20 @@ pub enum Verb {
         #[arg(long = "host", value_name = "HOST")]
         on: Option<String>,
     },
-    /// Make a network: --nat SUBNET or --bridge NIC
+    /// Make a network: --nat SUBNET, --bridge NIC or --isolated
     Create {
         name: String,
         #[arg(long, default_value = "")]
         description: String,
         /// A private subnet with DHCP behind the host, such as 10.200.0.0/24
-        #[arg(long, required_unless_present = "bridge", conflicts_with = "bridge")]
+        #[arg(long, required_unless_present_any = ["bridge", "isolated"], conflicts_with_all = ["bridge", "isolated"])]
         nat: Option<ipnet::Ipv4Net>,
         /// Guests are on the LAN of this card, such as eth0
-        #[arg(long)]
+        #[arg(long, conflicts_with = "isolated")]
         bridge: Option<String>,
+        /// Guests reach each other and nothing else
+        #[arg(long)]
+        isolated: bool,
         /// The host it is made on; this one by default
         #[arg(long = "host", value_name = "HOST")]
         on: Option<String>,
@@ -43,6 +46,7 @@ pub async fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
                 let mode = match &network.spec.mode {
                     NetworkMode::Nat { subnet } => format!("nat {subnet}"),
                     NetworkMode::Bridged { nic } => format!("bridged {nic}"),
+                    NetworkMode::Isolated => "isolated".into(),
                 };
                 let active = if network.status.active { "yes" } else { "no" };
                 [
@@ -56,8 +60,9 @@ pub async fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
             };
             output::listed(session, "networks", on.as_deref(), headings, row).await
         }
-        Verb::Create { name, description, nat, bridge, on } => {
+        Verb::Create { name, description, nat, bridge, isolated, on } => {
             let mode = match (nat, bridge) {
+                _ if isolated => NetworkMode::Isolated,
                 (Some(subnet), _) => NetworkMode::Nat { subnet },
                 (None, nic) => NetworkMode::Bridged { nic: nic.unwrap_or_default() },
             };

@@ -212,6 +212,10 @@ async fn show(session: &Session, name: &str) -> Result<(), Stop> {
     output::facts(nics.iter().map(|n| ("Card", nic(n))));
     let device = |device: &HostDevice| format!("{} ({})", device.name, device.id);
     output::facts(vm.spec.hardware.host_devices.iter().map(|d| ("Device", device(d))));
+    let held = |since: Timestamp| {
+        ("Holds still", format!("maybe, since {since}: its agent does not answer; a reset ends it"))
+    };
+    output::facts(vm.status.held_since.map(held));
     output::facts(vm.status.drift.iter().map(|d| ("Changed", d.clone())));
     output::facts(vm.spec.customization.iter().flat_map(customize::facts));
     let pending: Option<Vec<String>> = output::typed(detail["pending"].clone())?;

@@ -4,6 +4,7 @@ use super::snapshots::{content, merged, take, view, write};
 use super::vm_devices::{linux_guest, sees, serial};
 use crate::bed::{Bed, pointers, pool_is_consistent, refused};
 use hyper::Method;
+use lab::http::{Http, Target};
 use serde_json::{Value, json};
 
 /// Makes a copy and waits; answers its id.
@@ -205,12 +206,14 @@ async fn a_guest_runs_from_the_disk_of_a_copy_of_one_that_runs() {
     let detail = bed.get(&format!("vms/{test}")).await;
     let disk = detail["disks"][0]["id"].as_str().unwrap().to_owned();
     let mac = detail["nics"][0]["nic"]["mac"].as_str().unwrap().to_owned();
-    assert_eq!(detail["nics"][0]["nic"]["unplugged"], true);
+    let alone = detail["nics"][0]["network"]["id"].as_str().unwrap().to_owned();
+    assert_eq!(detail["nics"][0]["network"]["spec"]["mode"], "isolated", "{detail:#}");
     let itself = serial(&disk);
-    sees(&bed, &test, "its own disk, and no carrier", |line| {
-        line.contains(&itself) && line.contains(&format!("{mac}=0"))
+    sees(&bed, &test, "its own disk, and a carrier", |line| {
+        line.contains(&itself) && line.contains(&format!("{mac}=1"))
     })
     .await;
+    refused(&bed.delete(&format!("networks/{alone}")).await, 409, "conflict");
     bed.vm_is(&vm, "running").await;
     refused(&bed.delete(&format!("vms/{vm}?disks=true")).await, 409, "wrong-state");
     // It is thrown away while it runs, and what was taken for it goes with it.
@@ -218,4 +221,46 @@ async fn a_guest_runs_from_the_disk_of_a_copy_of_one_that_runs() {
     merged(&mut bed, &vm).await;
     assert_eq!(view(&mut bed, &vm).await["snapshots"], json!([]));
     bed.vm_is(&vm, "running").await;
+    gone(&bed, &alone).await;
+}
+
+/// Waits until a network went with its test clone.
+async fn gone(bed: &Bed, network: &str) {
+    let (path, socket) = (format!("/api/v1/networks/{network}"), bed.host.socket());
+    let gone = lab::wait::until("its network to go", crate::bed::PATIENCE, || {
+        let (path, mut http) = (path.clone(), Http::new(Target::Unix(socket.clone())));
+        async move {
+            let answer = http.send(Method::GET, &path, None).await?;
+            Ok((answer.status == 404).then_some(()))
+        }
+    });
+    gone.await.unwrap_or_else(|error| panic!("{error:#}\n{}", bed.host.log_tail()));
+}
+
+#[tokio::test]
+async fn a_copy_finds_the_boot_entries_of_its_source_and_has_a_tpm_of_its_own() {
+    let Some(mut bed) = Bed::start().await else { return };
+    let body = json!({"firmware": "uefi", "options": {"tpm": true}, "start": true});
+    let vm = bed.create_vm("source", body).await;
+    bed.vm_is(&vm, "running").await;
+    bed.power(&vm, "force_off").await;
+    let variables = |bed: &Bed, vm: &str| {
+        bed.host.libvirt.outside(format!("/var/lib/libvirt/qemu/nvram/{vm}_VARS.fd").as_ref())
+    };
+    let tpm = |bed: &Bed, vm: &str| bed.host.libvirt.outside(format!("/var/lib/libvirt/swtpm/{vm}").as_ref());
+    let file = variables(&bed, &vm);
+    let mut entries = std::fs::read(&file).unwrap();
+    let end = entries.len() - 1;
+    entries[end] ^= 0x5a; // as no fresh file has it
+    std::fs::write(&file, &entries).unwrap();
+    assert!(tpm(&bed, &vm).exists());
+    let clone = copy(&mut bed, &vm, json!({"name": "copy"})).await;
+    assert!(std::fs::read(variables(&bed, &clone)).unwrap() == entries, "its variables are a copy");
+    assert!(!tpm(&bed, &clone).exists(), "the state of a TPM is nobody else's");
+    let answer = bed.power(&clone, "start").await;
+    assert_eq!(answer["state"], "succeeded", "{answer:#}");
+    bed.vm_is(&clone, "running").await;
+    bed.power(&clone, "force_off").await;
+    remove(&mut bed, &clone).await;
+    assert!(!variables(&bed, &clone).exists() && std::fs::read(&file).unwrap() == entries);
 }

@@ -5,6 +5,7 @@ use lab::bootsector;
 use serde_json::{Value, json};
 
 const ID: &str = "6a1e5b0c-3d2f-4c1b-9a7e-0123456789ab";
+const RIVAL: &str = "6a1e5b0c-3d2f-4c1b-9a7e-0123456789ac";
 const MAC: &str = "52:54:00:77:00:01";
 
 /// Defines a domain with one disk, as an administrator would by hand; answers the file of its definition.
@@ -123,4 +124,65 @@ async fn one_that_can_t_be_taken_over_is_given_back_as_it_was() {
     assert!(std::fs::read(&inside).unwrap() == content, "its disk is where it was");
     assert_eq!(bed.get("volumes").await["total"], 0);
     assert_eq!(bed.get("discovered").await["items"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_disk_that_is_under_one_of_another_domain_stays_where_it_is() {
+    let Some(mut bed) = Bed::start().await else { return };
+    let inside = bed.host.pool().join("by-hand.raw");
+    std::fs::write(&inside, bootsector::image("made by hand", 2 << 20)).unwrap();
+    let inside = inside.display().to_string();
+    define(&bed, "by-hand", &inside);
+    assert_eq!(only(&mut bed).await["obstacles"], json!([]));
+    let over = bed.scratch().join("over.qcow2").display().to_string();
+    bed.host
+        .libvirt
+        .run_inside("qemu-img", &["create", "-q", "-f", "qcow2", "-F", "raw", "-b", &inside, &over])
+        .unwrap();
+    let rival = |bed: &Bed, format: &str| {
+        let xml = format!(
+            "<domain type='qemu'><name>rival</name><uuid>{RIVAL}</uuid><memory unit='MiB'>64</memory><os><type>hvm</type></os><devices>\
+             <disk type='file' device='disk'><driver name='qemu' type='{format}'/><source file='{over}'/><target dev='vda'/></disk>\
+             </devices></domain>"
+        );
+        let file = bed.scratch().join("rival.xml");
+        std::fs::write(&file, xml).unwrap();
+        bed.host.libvirt.run_inside("virsh", &["-q", "define", file.to_str().unwrap()]).unwrap();
+    };
+    // What is said to be raw is its guest's, whatever it begins with.
+    for (format, used) in [("qcow2", true), ("raw", false)] {
+        rival(&bed, format);
+        let view = bed.get("discovered").await;
+        let found = view["items"].as_array().unwrap().iter().find(|item| item["id"] == ID).unwrap();
+        let said = found["obstacles"].to_string();
+        assert_eq!(said.contains("another machine or volume uses"), used, "{format}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn one_that_is_started_by_hand_before_it_is_taken_over_goes_on_as_it_was() {
+    let Some(mut bed) = Bed::start().await else { return };
+    let xml = format!(
+        "<domain type='qemu'><name>by-hand</name><uuid>{ID}</uuid><memory unit='MiB'>64</memory><vcpu>1</vcpu>\
+         <os><type arch='x86_64' machine='q35'>hvm</type></os></domain>"
+    );
+    let file = bed.scratch().join("by-hand.xml");
+    std::fs::write(&file, xml).unwrap();
+    bed.host.libvirt.run_inside("virsh", &["-q", "define", file.to_str().unwrap()]).unwrap();
+    let before = dump(&bed);
+    let seen = only(&mut bed).await;
+    assert_eq!(seen["obstacles"], json!([]), "{seen:#}");
+    let host = seen["host"].as_str().unwrap().to_owned();
+    // Its definition can't be kept yet, so that it is not taken over before it runs.
+    let obstacle = bed.state().join("adopted");
+    std::fs::write(&obstacle, "in the way").unwrap();
+    let answer = bed.post(&format!("discovered/{host}/{ID}/adopt"), json!({"name": "ours"})).await;
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    bed.host.libvirt.run_inside("virsh", &["-q", "start", ID]).unwrap();
+    std::fs::remove_file(&obstacle).unwrap();
+    let task = bed.ended(&answer).await;
+    assert!(task["problem"]["detail"].as_str().unwrap().contains("was started outside Quantix"), "{task:#}");
+    assert_eq!(bed.host.libvirt.run_inside("virsh", &["-q", "domstate", ID]).unwrap().trim(), "running");
+    assert_eq!(dump(&bed), before);
+    assert_eq!(only(&mut bed).await["name"], "by-hand");
 }

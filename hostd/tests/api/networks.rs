@@ -24,6 +24,31 @@ async fn a_network_is_up_when_its_task_is_done_and_stays_while_used() {
 }
 
 #[tokio::test]
+async fn an_isolated_network_is_a_bridge_that_leads_nowhere() {
+    let Some(mut bed) = Bed::start().await else { return };
+    let answer = bed.post("networks", json!({"name": "alone", "mode": "isolated"})).await;
+    let id = bed.done(&answer).await;
+    let network = bed.get(&format!("networks/{id}")).await;
+    assert_eq!(network["status"]["active"], true, "{network:#}");
+    let bridge = network["spec"]["bridge"].as_str().unwrap().to_owned();
+    let addresses = bed.host.libvirt.run_inside("ip", &["-o", "addr", "show", &bridge]).unwrap();
+    assert!(!addresses.contains("inet"), "{addresses}");
+    let rules = bed.host.libvirt.run_inside("nft", &["list", "table", "inet", "quantix"]).unwrap();
+    for rule in [format!("iifname \"{bridge}\" drop"), format!("oifname \"{bridge}\" drop")] {
+        assert!(rules.contains(&rule), "{rule}: {rules}");
+    }
+    let made = bed.qx(&["network", "create", "second", "--isolated"]);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let listed = String::from_utf8(bed.qx(&["network", "list"]).stdout).unwrap();
+    assert_eq!(listed.matches("isolated").count(), 2, "{listed}");
+    let answer = bed.delete(&format!("networks/{id}")).await;
+    bed.done(&answer).await;
+    assert!(bed.host.libvirt.run_inside("ip", &["link", "show", &bridge]).is_err());
+    let rules = bed.host.libvirt.run_inside("nft", &["list", "table", "inet", "quantix"]).unwrap();
+    assert!(!rules.contains(&bridge), "{rules}");
+}
+
+#[tokio::test]
 async fn impossible_networks_are_refused() {
     let Some(mut bed) = Bed::start().await else { return };
     let cases = [

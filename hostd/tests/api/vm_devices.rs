@@ -7,6 +7,11 @@ use serde_json::{Value, json};
 
 /// A running Linux guest with room to grow; none, and a line that says why, where there can be none.
 pub async fn linux_guest(bed: &mut Bed, name: &str) -> Option<String> {
+    linux_guest_with(bed, name, json!({})).await
+}
+
+/// The same with options.
+pub async fn linux_guest_with(bed: &mut Bed, name: &str, options: Value) -> Option<String> {
     if let Some(why) = linux::missing() {
         eprintln!("skipped: {why}");
         return None;
@@ -17,17 +22,22 @@ pub async fn linux_guest(bed: &mut Bed, name: &str) -> Option<String> {
     let image = answer.json().unwrap()["id"].clone();
     let memory = linux::MEMORY_MIB;
     let room = json!({"cpus_max": 2, "memory_min_mib": 64});
-    let guest = json!({"memory_mib": memory, "headroom": room, "start": true,
+    let guest = json!({"memory_mib": memory, "headroom": room, "start": true, "options": options,
         "disks": [{"from": "image", "image": image}]});
     let vm = bed.create_vm(name, guest).await;
     sees(bed, &vm, "it starts", |line| line.contains("cpus=0 ")).await;
     Some(vm)
 }
 
+/// All that the guest has said on its first serial port.
+pub fn said(bed: &Bed, vm: &str) -> String {
+    let log = bed.host.libvirt.outside(format!("/run/quantix/vm/{vm}/serial.log").as_ref());
+    String::from_utf8_lossy(&std::fs::read(log).unwrap_or_default()).into_owned()
+}
+
 /// The newest whole line of the guest.
 fn newest(bed: &Bed, vm: &str) -> Option<String> {
-    let log = bed.host.libvirt.outside(format!("/run/quantix/vm/{vm}/serial.log").as_ref());
-    let text = String::from_utf8_lossy(&std::fs::read(log).ok()?).into_owned();
+    let text = said(bed, vm);
     let lines: Vec<&str> = text.split(linux::SAYS).filter(|line| line.contains(" .")).collect();
     lines.last().map(|line| (*line).to_owned())
 }

@@ -117,6 +117,7 @@ async fn at_the_power_off(bed: &mut Bed, vm: &str, state: &Path) {
         bed.host.libvirt.outside(Path::new(&format!("/var/lib/libvirt/qemu/nvram/{vm}_SECURE_VARS.fd")));
     assert!(vars.exists());
     bed.power(vm, "force_off").await;
+    assert!(state.exists(), "that of the TPM it had is kept while it is there");
     let answer = bed.delete(&format!("{path}?disks=true")).await;
     bed.done(&answer).await;
     assert!(!vars.exists() && !state.exists(), "variables and TPM go with the machine");

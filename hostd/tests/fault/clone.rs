@@ -96,3 +96,24 @@ async fn nothing_left(bed: &mut Bed, vm: &str) {
     let files = bed.host.libvirt.run_inside("ls", &[&dir]).unwrap();
     assert_eq!(files.lines().count(), 1, "{files}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_is_deleted_in_mid_copy_leaves_nothing() {
+    let Some(mut bed) = Bed::start().await else { return };
+    let vm = bed.create_vm("large", json!({"disks": [{"from": "blank", "size_bytes": COPIED << 20}]})).await;
+    let (path, format) = active(&mut bed, &vm, 0).await;
+    let order = format!("write -P 17 0 {COPIED}M");
+    bed.host.libvirt.run_inside("qemu-io", &["-f", format, "-c", &order, path.to_str().unwrap()]).unwrap();
+    let answer = begin(&mut bed, &vm, "deleted").await;
+    let (task, clone) = named(&answer);
+    let deletion = bed.delete(&format!("vms/{clone}?disks=true")).await;
+    bed.done(&deletion).await;
+    assert_eq!(bed.task_ended(&task).await["state"], "failed");
+    merged(&mut bed, &vm).await;
+    assert_eq!(bed.names("vms").await, ["large"]);
+    pool_is_consistent(&mut bed).await;
+    // What it was copied from is free.
+    let answer = bed.delete(&format!("vms/{vm}?disks=true")).await;
+    bed.done(&answer).await;
+    assert!(bed.pool_files("volumes").is_empty(), "{:?}", bed.pool_files("volumes"));
+}

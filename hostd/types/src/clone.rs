@@ -14,7 +14,8 @@ pub enum CloneMode {
     Full,
     /// Disks that hold what differs from the source's. There at once; the source's disks can't go while it is there.
     Linked,
-    /// Linked, with the cables of all its cards pulled: to try something out, and to be thrown away.
+    /// Linked, with its cards on isolated networks of its own: to try something out, and to be thrown away. Cards that share a
+    /// network at the source share one here.
     Test,
 }
 

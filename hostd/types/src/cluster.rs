@@ -162,6 +162,11 @@ impl Belongings {
                 .iter()
                 .any(|volume| !volume.spec.layers.is_single() || volume.spec.origin.is_some())
     }
+
+    /// A network is isolated, which older members can't read.
+    pub(crate) fn has_isolated(&self) -> bool {
+        self.networks.iter().any(|network| network.spec.mode == NetworkMode::Isolated)
+    }
 }
 
 /// A name that another thing of the cluster has already, and the name it will get instead.

@@ -4,8 +4,10 @@
 //! only when the state has it, and the state gets it when every host's row says that its version knows it. Of an older
 //! command, `apply` must make the same rows in every version: what it does there changes with a level alone.
 
-use crate::command::{AccessCommand, ClusterCommand, HostCommand, TaskCommand, VmCommand};
-use crate::{Belongings, Command, CpuMode, CpuTopology, Filing, GuestOs, Host, HostStatus, Lineage};
+use crate::command::{AccessCommand, ClusterCommand, HostCommand, NetworkCommand, TaskCommand, VmCommand};
+use crate::{
+    Belongings, Command, CpuMode, CpuTopology, Filing, GuestOs, Host, HostStatus, Lineage, NetworkMode,
+};
 
 /// The level that knows clusters: their record, join tokens, and who was removed.
 pub const FEDERATION: u16 = 2;
@@ -26,7 +28,16 @@ impl Command {
         match self {
             Command::Vm(VmCommand::Create { vm, .. }) if vm.has_life() => LIFE,
             Command::Vm(VmCommand::Edit { edit, .. }) if edit.has_life() => LIFE,
-            Command::Cluster(ClusterCommand::Import { belongings, .. }) if belongings.has_layers() => LIFE,
+            Command::Cluster(ClusterCommand::Import { belongings, .. })
+                if belongings.has_layers() || belongings.has_isolated() =>
+            {
+                LIFE
+            }
+            Command::Network(NetworkCommand::Create { network, .. })
+                if network.mode == NetworkMode::Isolated =>
+            {
+                LIFE
+            }
             Command::Access(
                 AccessCommand::ShareConsole { .. }
                 | AccessCommand::OpenLink { .. }

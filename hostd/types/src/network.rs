@@ -22,6 +22,19 @@ pub enum NetworkMode {
         /// Name of the card, such as `eth0`.
         nic: String,
     },
+    /// A bridge with no way out and without an address of the host: guests reach each other, and nobody else.
+    Isolated,
+}
+
+impl NetworkMode {
+    /// In words, for people.
+    pub fn described(&self) -> String {
+        match self {
+            NetworkMode::Nat { subnet } => format!("NAT, {subnet}"),
+            NetworkMode::Bridged { nic } => format!("bridged to {nic}"),
+            NetworkMode::Isolated => "isolated".into(),
+        }
+    }
 }
 
 /// What is wanted of a network.
@@ -39,6 +52,9 @@ pub struct NetworkSpec {
     pub mode: NetworkMode,
     /// Name of its bridge on the host, at most 15 bytes.
     pub bridge: String,
+    /// The test clone it was made for; it goes with that, unless other machines are plugged in then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_clone: Option<VmId>,
     /// The task of the creation or deletion under way.
     pub task: Option<TaskId>,
 }
@@ -85,6 +101,15 @@ pub struct Lease {
     pub hostname: Option<String>,
     /// When the lease ends.
     pub expires_at: Timestamp,
+}
+
+/// The id of isolated network `index` of the test clone `vm`: the clone's id with the index mixed into its random part, so
+/// that a repeated `apply` yields the same network. Its end, of which the bridge's name is made, differs for each.
+pub fn derived_network(vm: VmId, index: usize) -> NetworkId {
+    let mut bytes = *vm.uuid().as_bytes();
+    bytes[8] ^= 0x10;
+    bytes[15] = bytes[15].wrapping_add(u8::try_from(index % 256).unwrap_or(0));
+    NetworkId::from_uuid(uuid::Uuid::from_bytes(bytes))
 }
 
 /// Name of the bridge of network `id`: `qx` and eleven characters of its random part (an interface name holds 15 bytes).

@@ -312,6 +312,10 @@ pub struct VmStatus {
     /// Settings that are taken and apply at its next power-off, in words; nothing is wrong with it until then.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pending: Vec<String>,
+    /// Its guest was asked to hold still for a snapshot at that moment, and its agent has not answered since that it goes on:
+    /// it may hold back everything it writes. A reset ends it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_since: Option<Timestamp>,
     /// When this was seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_at: Option<Timestamp>,

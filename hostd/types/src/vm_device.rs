@@ -398,6 +398,7 @@ pub(crate) fn forget_devices(vm: &mut Vm) {
         spec.firmware = Firmware::Uefi;
     }
     vm.status.pending.clear();
+    vm.status.held_since = None;
 }
 
 #[cfg(test)]

@@ -30,6 +30,8 @@ pub enum Told {
     Watchdog(WatchdogAction),
     /// The guest's kernel panicked.
     Panicked,
+    /// The guest began anew.
+    Rebooted,
 }
 
 /// Registers libvirt's event loop and starts its thread, once for the process and before any connection is opened.
@@ -141,7 +143,7 @@ pub(crate) fn on_domain_events(connect: &Connect, shared: Weak<Shared>) -> Resul
         use std::mem::transmute as cast;
         [
             (sys::VIR_DOMAIN_EVENT_ID_LIFECYCLE, Some(cast::<LifecycleFn, PlainFn>(lifecycle))),
-            (sys::VIR_DOMAIN_EVENT_ID_REBOOT, Some(plain)),
+            (sys::VIR_DOMAIN_EVENT_ID_REBOOT, Some(rebooted)),
             (sys::VIR_DOMAIN_EVENT_ID_WATCHDOG, Some(cast::<WatchdogFn, PlainFn>(watchdog))),
             (sys::VIR_DOMAIN_EVENT_ID_IO_ERROR, Some(cast::<IoErrorFn, PlainFn>(io_error))),
             (sys::VIR_DOMAIN_EVENT_ID_TRAY_CHANGE, Some(cast::<DeviceNumberFn, PlainFn>(device_number))),
@@ -222,9 +224,9 @@ unsafe extern "C" fn watchdog(_: Conn, domain: Domain, action: c_int, opaque: *m
     unsafe { note(domain, Some(Told::Watchdog(action)), opaque) };
 }
 
-unsafe extern "C" fn plain(_: Conn, domain: Domain, opaque: *mut c_void) {
+unsafe extern "C" fn rebooted(_: Conn, domain: Domain, opaque: *mut c_void) {
     // SAFETY: libvirt passes a live domain and our opaque pointer.
-    unsafe { note(domain, None, opaque) };
+    unsafe { note(domain, Some(Told::Rebooted), opaque) };
 }
 
 unsafe extern "C" fn io_error(

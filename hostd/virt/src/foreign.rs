@@ -9,8 +9,9 @@ use crate::element::Element;
 use crate::error::VirtError;
 use crate::observe::SeenDomain;
 use crate::plan::DomainShape;
+use crate::variables::copy_whole;
 use hostd_types::{VmId, VmState};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use virt::connect::Connect;
 use virt::domain::Domain;
 use virt::error::Error;
@@ -141,18 +142,6 @@ impl Hypervisor {
     }
 }
 
-/// Copies a file so that it gets its name when it is whole; fine when that is there already.
-fn copy_whole(from: &Path, to: &Path) -> std::io::Result<()> {
-    if to.exists() || from == to {
-        return Ok(());
-    }
-    let mut part = to.as_os_str().to_owned();
-    part.push(".part");
-    std::fs::copy(from, &part)?;
-    std::fs::File::open(&part)?.sync_all()?;
-    std::fs::rename(&part, to)
-}
-
 fn look(connect: &Connect, seen: &SeenDomain) -> Result<Option<ForeignDomain>, Error> {
     let domain: Domain = connect.lookup_domain_by_uuid(seen.vm.uuid())?;
     let xml = domain.xml_desc(sys::VIR_DOMAIN_XML_INACTIVE)?;
@@ -240,6 +229,7 @@ fn others(devices: &Element) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     #[test]
     fn what_matters_of_another_domain_is_read() {

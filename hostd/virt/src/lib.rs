@@ -38,6 +38,7 @@ mod seed;
 mod serial_log;
 mod stats;
 mod tune;
+mod variables;
 
 pub use block::{BlockJob, LiveDisk};
 pub use connection::Link;

@@ -2,7 +2,7 @@
 //!
 //! On its first serial port it prints a line whenever something changed: its disks with sectors and serial numbers, its network
 //! cards with addresses and carriers, its CPUs, its memory, its TPM, its virtio ports, what is on its PCI bus. It brings new CPUs
-//! online by itself, and counts in its memory how long it has run. The packages come from the
+//! online by itself, runs an agent that fails on purpose if a channel's name asks for one, and counts in its memory how long it has run. The packages come from the
 //! machine's own package source once and are kept, with the disk made of them, in `target/lab-linux`.
 
 use anyhow::{Context, Result, bail, ensure};
@@ -15,6 +15,14 @@ use std::process::{Command, Stdio};
 pub const SAYS: &str = "guest sees";
 /// What its lines begin with that tell how far it has counted since it was started.
 pub const COUNTS: &str = "guest counts";
+/// What it says when its agent was asked to hold it still; after it the seconds since its start.
+pub const HELD: &str = "guest is held";
+/// What it says when its agent was asked to let it go.
+pub const GOES_ON: &str = "guest goes on";
+/// A channel of this name has it run an agent that hangs for 5 s once it was asked to hold the guest still.
+pub const HANGING_AGENT: &str = "agent.hangs.0";
+/// The same for an agent that dies then.
+pub const DYING_AGENT: &str = "agent.dies.0";
 /// Smallest memory it starts in, MiB.
 pub const MEMORY_MIB: u64 = 192;
 
@@ -51,9 +59,39 @@ exec >/dev/ttyS0 2>&1 </dev/null
 for again in 1 2 3; do
   for m in MODULES; do [ ! -e /m/$m.ko ] || busybox insmod /m/$m.ko 2>/dev/null; done
 done
+agent() {
+  exec 3<>$port
+  while :; do
+    read -r line <&3 || { busybox usleep 100000; continue; }
+    case "$line" in
+      *guest-sync-delimited*) id=${line#*'"id":'}; busybox printf '\377{"return":%s}\n' ${id%%[!0-9]*} >&3;;
+      *guest-sync*) id=${line#*'"id":'}; echo "{\"return\":${id%%[!0-9]*}}" >&3;;
+      *fsfreeze-freeze*)
+        echo "guest is held $(busybox cut -d. -f1 /proc/uptime) ."
+        echo '{"return":1}' >&3
+        case $kind in *dies*) exit;; esac
+        busybox sleep 5;;
+      *fsfreeze-thaw*)
+        echo "guest goes on $(busybox cut -d. -f1 /proc/uptime) ."
+        echo '{"return":1}' >&3;;
+      *execute*) echo '{"return":{}}' >&3;;
+    esac
+  done
+}
 last=
 count=0
+port=
+kind=
 while :; do
+  if [ -z "$kind" ] || [ -z "$port" ]; then
+    for v in /sys/class/virtio-ports/*; do
+      case "$(busybox cat $v/name 2>/dev/null)" in
+        org.qemu.guest_agent.0) port=/dev/${v##*/};;
+        agent.*) kind=$(busybox cat $v/name);;
+      esac
+    done
+    [ -z "$kind" ] || [ -z "$port" ] || agent &
+  fi
   for c in /sys/devices/system/cpu/cpu*/online; do
     [ ! -e $c ] || [ "$(busybox cat $c)" = 1 ] || echo 1 > $c
   done
@@ -94,7 +132,7 @@ pub fn missing() -> Option<String> {
 pub fn disk() -> Result<PathBuf> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/lab-linux");
     fs::create_dir_all(&dir).context("the directory of the guest")?;
-    let image = dir.join("guest-3.raw");
+    let image = dir.join("guest-4.raw");
     if image.exists() {
         return Ok(image);
     }

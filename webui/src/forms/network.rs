@@ -10,7 +10,7 @@ pub(crate) struct NetworkForm {
     pub(crate) host: String,
     pub(crate) name: String,
     pub(crate) description: String,
-    /// `nat` or `bridged`.
+    /// `nat`, `bridged` or `isolated`.
     pub(crate) mode: String,
     pub(crate) subnet: String,
     pub(crate) nic: String,
@@ -49,6 +49,8 @@ impl NetworkForm {
                 reading.wrong("/nic", "Choose the card to put the bridge on.");
             }
             NetworkMode::Bridged { nic: self.nic.clone() }
+        } else if self.mode == "isolated" {
+            NetworkMode::Isolated
         } else {
             let subnet = self.subnet.parse().unwrap_or_else(|_| {
                 reading.wrong("/subnet", "Give a subnet such as 10.210.0.0/24.");
@@ -72,6 +74,8 @@ mod tests {
         assert!(bad.network().expect_err("no subnet").at("/subnet").is_some());
         let bridged = NetworkForm { mode: "bridged".into(), ..form };
         assert!(bridged.network().expect_err("no card").at("/nic").is_some());
+        let alone = NetworkForm { mode: "isolated".into(), subnet: String::new(), ..bridged.clone() };
+        assert_eq!(alone.network().expect("isolated").mode, NetworkMode::Isolated);
         let good = NetworkForm { nic: "eth0".into(), ..bridged };
         assert_eq!(good.network().expect("bridged").mode, NetworkMode::Bridged { nic: "eth0".into() });
     }

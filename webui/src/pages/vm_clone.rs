@@ -79,7 +79,7 @@ pub(crate) async fn create(Path(id): Path<String>, submission: Submission) -> An
         Err(problem) => return respond(visit, detail, form, Some(problem)).await,
     };
     let said = format!("{} is being made.", copy.name);
-    let command = VmCommand::Clone { id: VmId::new(), source, copy, first: None };
+    let command = VmCommand::Clone { id: VmId::new(), source, copy, first: None, inherits: false };
     match submission.submit(Command::Vm(command)).await {
         Ok(outcome) => {
             let path = path_of(&outcome);
@@ -116,7 +116,10 @@ pub(crate) async fn test(Path(id): Path<String>, submission: Submission) -> Resp
         ..CloneVm::default()
     };
     let said = format!("{} is being made and started, with no cable plugged in.", copy.name);
-    match submission.submit(Command::Vm(VmCommand::Clone { id, source, copy, first: None })).await {
+    match submission
+        .submit(Command::Vm(VmCommand::Clone { id, source, copy, first: None, inherits: false }))
+        .await
+    {
         Ok(outcome) => {
             let path = path_of(&outcome);
             Flash::accepted(said, &outcome).then(&path)

@@ -151,6 +151,7 @@ pub(crate) fn network(name: &str) -> NetworkView {
         host: host_of(name),
         mode: NetworkMode::Nat { subnet: "10.200.0.0/24".parse().expect("a subnet") },
         bridge: "qx0123456789a".into(),
+        for_clone: None,
         task: None,
     };
     let status = NetworkStatus { phase: Phase::Ready, active: true, fault: None };

@@ -3,8 +3,10 @@
 use super::lookup::{enumerate, refuse};
 use super::scope::Scope;
 use super::{Done, Step};
+use crate::clash::suffixed;
 use hostd_types::command::NetworkCommand;
 use hostd_types::*;
+use std::collections::BTreeMap;
 
 pub(crate) fn apply(scope: &mut Scope<'_>, command: &NetworkCommand) -> Step<Done> {
     match command {
@@ -29,18 +31,86 @@ fn create(scope: &mut Scope<'_>, id: NetworkId, host: HostId, asked: &CreateNetw
         host,
         mode: asked.mode.clone(),
         bridge: derived_bridge(id),
+        for_clone: None,
         task: Some(scope.entry.task),
     };
     let network = Network { id, meta: scope.created(), spec, status: NetworkStatus::default() };
     scope.insert(&network)?;
     let subject = network.subject();
     scope.start_task(&subject, host)?;
-    let detail = match &asked.mode {
-        NetworkMode::Nat { subnet } => format!("NAT, {subnet}"),
-        NetworkMode::Bridged { nic } => format!("bridged to {nic}"),
-    };
-    scope.accepted(&subject, detail)?;
+    scope.accepted(&subject, asked.mode.described())?;
     Ok(Done::started(scope.entry.task, subject))
+}
+
+/// Makes the isolated networks of the test clone `vm`: one for each network that the cards `of` its source are on. Answers what
+/// each is in place of.
+pub(super) fn isolate(
+    scope: &mut Scope<'_>,
+    vm: VmId,
+    clone: &str,
+    host: HostId,
+    of: &[VmNic],
+) -> Step<BTreeMap<NetworkId, NetworkId>> {
+    let mut made = BTreeMap::new();
+    for nic in of {
+        if made.contains_key(&nic.network) {
+            continue;
+        }
+        let id = derived_network(vm, made.len());
+        scope.fresh::<Network>(id)?;
+        let stands_for = scope.find::<Network>(nic.network)?.map(|network| network.spec.name);
+        let spec = NetworkSpec {
+            name: isolated_name(scope, clone, made.len())?,
+            description: stands_for.map(|name| format!("In place of {name}.")).unwrap_or_default(),
+            host,
+            mode: NetworkMode::Isolated,
+            bridge: derived_bridge(id),
+            for_clone: Some(vm),
+            task: None,
+        };
+        let meta = scope.created();
+        scope.insert(&Network { id, meta, spec, status: NetworkStatus::default() })?;
+        made.insert(nic.network, id);
+    }
+    Ok(made)
+}
+
+/// A free name like those of a clone's disks.
+fn isolated_name(scope: &Scope<'_>, clone: &str, index: usize) -> Step<String> {
+    let mut suffix = format!("-net{index}");
+    let mut next = 2_u64;
+    loop {
+        let name = suffixed(clone, &suffix);
+        if !scope.name_taken::<Network>(&name)? {
+            return Ok(name);
+        }
+        suffix = format!("-net{index}-{next}");
+        next += 1;
+    }
+}
+
+/// The test clone `vm` is gone: so are its networks, but for those that other machines are plugged into by now.
+pub(super) fn drop_isolated(scope: &mut Scope<'_>, vm: &Vm) -> Step {
+    for mut network in networks_on(scope, vm.spec.host)? {
+        if network.spec.for_clone != Some(vm.id) {
+            continue;
+        }
+        if plugged(scope, network.id)?.is_empty() {
+            network.status.phase = Phase::Deleting;
+        } else {
+            network.spec.for_clone = None;
+        }
+        scope.update(&network)?;
+    }
+    Ok(())
+}
+
+/// The names of the machines that are plugged into a network.
+fn plugged(scope: &Scope<'_>, id: NetworkId) -> Step<Vec<String>> {
+    scope.names(
+        "SELECT DISTINCT vm.name FROM nic JOIN vm ON vm.id = nic.vm WHERE nic.network = ?1 ORDER BY vm.name",
+        id,
+    )
 }
 
 fn networks_on(scope: &Scope<'_>, host: HostId) -> Step<Vec<Network>> {
@@ -65,8 +135,9 @@ fn check_apart(asked: &CreateNetwork, other: &Network) -> Step {
                 return Err(refuse(ProblemKind::Conflict, "/nic", detail));
             }
         }
-        (NetworkMode::Nat { .. }, NetworkMode::Bridged { .. })
-        | (NetworkMode::Bridged { .. }, NetworkMode::Nat { .. }) => {}
+        (NetworkMode::Nat { .. }, NetworkMode::Bridged { .. } | NetworkMode::Isolated)
+        | (NetworkMode::Bridged { .. }, NetworkMode::Nat { .. } | NetworkMode::Isolated)
+        | (NetworkMode::Isolated, _) => {}
     }
     Ok(())
 }
@@ -80,10 +151,7 @@ fn delete(scope: &mut Scope<'_>, id: NetworkId) -> Step<Done> {
         }
         Phase::Deleting => return Err(Problem::wrong_state("The network is being deleted already.").into()),
     }
-    let plugged = scope.names(
-        "SELECT DISTINCT vm.name FROM nic JOIN vm ON vm.id = nic.vm WHERE nic.network = ?1 ORDER BY vm.name",
-        id,
-    )?;
+    let plugged = plugged(scope, id)?;
     if !plugged.is_empty() {
         let detail =
             format!("Machines are plugged into this network: {}. Delete them first.", enumerate(&plugged));

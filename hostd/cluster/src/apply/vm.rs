@@ -13,7 +13,7 @@ const CREATIONS: [&str; 3] = ["vm.create", "vm.clone", ADOPT];
 pub(crate) fn apply(scope: &mut Scope<'_>, command: &VmCommand) -> Step<Done> {
     match command {
         VmCommand::Create { id, host, vm } => vm_create::create(scope, *id, *host, vm),
-        VmCommand::Clone { id, source, copy, first } => {
+        VmCommand::Clone { id, source, copy, first, .. } => {
             vm_clone::clone(scope, *id, *source, copy, first.as_ref())
         }
         VmCommand::SetTemplate { id, expect, template } => {
@@ -124,6 +124,7 @@ fn deleted(scope: &mut Scope<'_>, id: VmId) -> Step<Done> {
         if deletion.disks || unmade { remove_volume(scope, &volume)? } else { release(scope, volume)? }
     }
     drop_rows(scope, &vm)?;
+    super::network::drop_isolated(scope, &vm)?;
     scope.end_task(deletion.task, None)?;
     let subject = vm.subject();
     scope.accepted(&subject, if deletion.disks { "with its disks" } else { "its disks stay" })?;
@@ -151,6 +152,7 @@ fn create_failed(scope: &mut Scope<'_>, id: VmId, problem: &Problem) -> Step<Don
         if made.contains(&volume.id) { remove_volume(scope, &volume)? } else { release(scope, volume)? }
     }
     drop_rows(scope, &vm)?;
+    super::network::drop_isolated(scope, &vm)?;
     end_creation(scope, id, problem)?;
     if let Some(deletion) = &vm.spec.deleting {
         scope.end_task(deletion.task, None)?;

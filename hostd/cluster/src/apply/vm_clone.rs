@@ -5,9 +5,10 @@ use super::scope::Scope;
 use super::vm::{check_generation, check_not_deleting};
 use super::vm_create::volume_name;
 use super::volume::POOL;
-use super::{Done, Step, folder, snapshot};
+use super::{Done, Step, folder, network, snapshot, volume_layers};
 use hostd_types::command::NewSnapshot;
 use hostd_types::*;
+use std::collections::BTreeMap;
 
 /// Refuses what a template can't do; `what` completes "can't be …".
 pub(crate) fn check_no_template(vm: &Vm, what: &str) -> Step {
@@ -64,7 +65,9 @@ pub(crate) fn clone(
         disks.push(VmDisk { volume, ..disk.clone() });
     }
     let is_test = asked.mode == CloneMode::Test;
-    let nics = cards(scope, id, host, &spec.nics, is_test)?;
+    let isolated =
+        if is_test { network::isolate(scope, id, &asked.name, host, &spec.nics)? } else { BTreeMap::new() };
+    let nics = cards(scope, id, host, &spec.nics, &isolated)?;
     let power = asked.start.then_some(PowerRequest {
         seq: 1,
         action: PowerAction::Start,
@@ -120,14 +123,26 @@ fn descent(from: &Vm, snapshot: Option<String>, mode: CloneMode) -> Lineage {
     Lineage { template: false, source: Some(source) }
 }
 
-/// Cards like those of the source, with addresses of their own; a test clone's have no cable plugged in.
-fn cards(scope: &mut Scope<'_>, id: VmId, host: HostId, of: &[VmNic], is_test: bool) -> Step<Vec<VmNic>> {
+/// Cards like those of the source, with addresses of their own; a test clone's are on `isolated` networks.
+fn cards(
+    scope: &mut Scope<'_>,
+    id: VmId,
+    host: HostId,
+    of: &[VmNic],
+    isolated: &BTreeMap<NetworkId, NetworkId>,
+) -> Step<Vec<VmNic>> {
     let mut nics = Vec::with_capacity(of.len());
     for (index, (nic, slot)) in of.iter().zip(nic_slots(of)).enumerate() {
         let mac = derived_mac(id, index);
-        super::vm_create::free_socket(scope, host, nic.network, &mac, "")?;
-        scope.write_nic(id, slot as usize, nic.network, &mac)?;
-        nics.push(VmNic { mac, unplugged: nic.unplugged || is_test, ..nic.clone() });
+        let network = match isolated.get(&nic.network) {
+            Some(own) => *own,
+            None => {
+                super::vm_create::free_socket(scope, host, nic.network, &mac, "")?;
+                nic.network
+            }
+        };
+        scope.write_nic(id, slot as usize, network, &mac)?;
+        nics.push(VmNic { mac, network, ..nic.clone() });
     }
     Ok(nics)
 }
@@ -190,6 +205,15 @@ fn make_disk(
         (None, None) => (Some(held.spec.layers.active), None),
     };
     let linked = asked.mode.is_linked();
+    let under = volume_layers::depth(scope, &held, layer.unwrap_or(held.spec.layers.active))?;
+    if linked && under >= LAYERS_MAX {
+        let detail = format!(
+            "What {} is copied from lies over {under} layers, and {LAYERS_MAX} are the most. Make a full clone, or delete snapshots \
+             of it or of what it is a clone of.",
+            asked.name
+        );
+        return Err(refuse(ProblemKind::Capacity, "/mode", detail));
+    }
     let volume = derived_volume(id, index);
     scope.fresh::<Volume>(volume)?;
     let spec = VolumeSpec {

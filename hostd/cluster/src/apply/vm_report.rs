@@ -31,6 +31,13 @@ pub(crate) fn report(
         let detail = format!("{} -> {}", phase_name(before.phase), phase_name(vm.status.phase));
         scope.event("vm.state", Some(&subject), EventResult::Observed, detail)?;
     }
+    if before.held_since.is_some() != vm.status.held_since.is_some() {
+        let detail = match vm.status.held_since {
+            Some(_) => "its agent does not answer: it may still hold back what it writes; a reset ends that",
+            None => "it goes on",
+        };
+        scope.event("vm.held", Some(&subject), EventResult::Observed, detail)?;
+    }
     if let Some(TaskEnd { task, problem }) = done {
         let action = scope.end_task(*task, problem.clone())?;
         if let (Some(action), Some(problem)) = (action, problem) {

@@ -15,14 +15,37 @@ pub(crate) fn check_room(scope: &Scope<'_>, volume: VolumeId, next: LayerId) -> 
         return Err(Problem::wrong_state(format!("The disk {name} is not ready; wait for it.")).into());
     }
     let layers = &volume.spec.layers;
-    if layers.chain(layers.active).len() >= LAYERS_MAX {
-        let detail = format!(
-            "The disk {name} has {LAYERS_MAX} layers one over the other, which is the most. Delete a snapshot first; older \
-             ones shorten the chain as well as newer ones."
-        );
+    let depth = depth(scope, &volume, layers.active)?;
+    if depth >= LAYERS_MAX {
+        let own = layers.chain(layers.active).len();
+        let detail = if own == depth {
+            format!(
+                "The disk {name} has {LAYERS_MAX} layers one over the other, which is the most. Delete a snapshot first; \
+                 older ones shorten the chain as well as newer ones."
+            )
+        } else {
+            format!(
+                "The disk {name} has {LAYERS_MAX} layers one over the other, which is the most; {} of them are what it is a \
+                 linked clone of. Delete a snapshot first, or make a full clone.",
+                depth - own
+            )
+        };
         return Err(refuse(ProblemKind::Capacity, "", detail));
     }
     Ok(())
+}
+
+/// How many layers what `layer` of `volume` shows is read from: its own, and those of the disks that it is a linked clone of.
+pub(crate) fn depth(scope: &Scope<'_>, volume: &Volume, layer: LayerId) -> Step<usize> {
+    let mut count = volume.spec.layers.chain(layer).len();
+    let mut under = volume.spec.origin.clone();
+    while let Some(origin) = under.filter(|origin| origin.linked) {
+        let Some(source) = scope.find::<Volume>(origin.volume)? else { break };
+        let layer = origin.layer.unwrap_or(source.spec.layers.active);
+        count += source.spec.layers.chain(layer).len();
+        under = source.spec.origin;
+    }
+    Ok(count)
 }
 
 /// Refuses a layer whose id is in use.

@@ -137,6 +137,21 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_can_be_deleted_before_it_is_made() {
+        let mut vm = sample::vm("web2");
+        vm.status.phase = Phase::Creating;
+        let delete = |vm: &Vm| {
+            crate::admit::power::delete(vm.id, &Snapshot { vm: Some(vm.clone()), ..Snapshot::default() })
+        };
+        assert!(delete(&vm).expect_err("a new machine").detail.contains("wait for it"));
+        vm.spec.lineage.source =
+            Some(CloneSource { vm: VmId::new(), name: "web".into(), snapshot: None, mode: CloneMode::Full });
+        delete(&vm).expect("the copy stops");
+        vm.spec.deleting = Some(Deletion { disks: true, task: TaskId::new() });
+        assert!(delete(&vm).is_err(), "once");
+    }
+
+    #[test]
     fn a_template_is_off_and_stays_off() {
         let mut vm = sample::vm("web");
         let ask = |vm: &Vm, template| {

@@ -14,6 +14,7 @@ pub(super) fn create(network: &CreateNetwork, now: &Snapshot) -> Result<(), Prob
     match &network.mode {
         NetworkMode::Nat { subnet } => wrong.check("/subnet", check_subnet(*subnet, now)),
         NetworkMode::Bridged { nic } => wrong.check("/nic", check_nic(nic, now)),
+        NetworkMode::Isolated => {}
     }
     wrong.done()
 }
@@ -83,7 +84,7 @@ fn check_nic(nic: &str, now: &Snapshot) -> Result<(), String> {
     }
     let user = now.networks.values().find(|other| match &other.spec.mode {
         NetworkMode::Bridged { nic: taken } => taken == nic,
-        NetworkMode::Nat { .. } => false,
+        NetworkMode::Nat { .. } | NetworkMode::Isolated => false,
     });
     if let Some(other) = user {
         return Err(format!("{} carries the network {} already.", link.name, other.spec.name));

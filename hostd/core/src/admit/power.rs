@@ -38,6 +38,13 @@ pub(super) fn delete(id: VmId, now: &Snapshot) -> Result<(), Problem> {
     {
         return Ok(()); // nothing of it is made yet
     }
+    if let Some(vm) = &now.vm
+        && vm.status.phase == Phase::Creating
+        && vm.spec.lineage.source.is_some()
+        && vm.spec.deleting.is_none()
+    {
+        return Ok(()); // the copy stops, and what was copied goes
+    }
     let vm = settled(id, now)?;
     if let Some(request) = pending(vm) {
         let detail = format!("{} is busy ({}); wait for it to end.", vm.spec.name, words(request.action));

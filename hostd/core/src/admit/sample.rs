@@ -165,6 +165,7 @@ pub(crate) fn network(name: &str, mode: NetworkMode) -> Network {
             host: HostId::new(),
             mode,
             bridge: derived_bridge(id),
+            for_clone: None,
             task: None,
         },
         status: NetworkStatus { phase: Phase::Ready, active: true, fault: None },

@@ -232,10 +232,10 @@ fn check_topology(topology: CpuTopology, cpus: u32) -> Result<(), String> {
 }
 
 fn check_machine_type(machine_type: &str, now: &Snapshot) -> Result<(), String> {
-    if now.machine_types.iter().any(|known| known == machine_type) {
+    if now.offers.machine_types.iter().any(|known| known == machine_type) {
         return Ok(());
     }
-    Err(match now.machine_types.last() {
+    Err(match now.offers.machine_types.last() {
         Some(newest) => format!("This host has no such machine type; its newest is {newest}."),
         None => "This host does not know its machine types now, because libvirt does not answer.".into(),
     })

@@ -5,7 +5,9 @@ use crate::admit::sample;
 
 fn now() -> Snapshot {
     let machine_types = ["pc-q35-9.2", "pc-q35-10.0"].map(String::from).to_vec();
-    Snapshot { memory_mib: 8192, threads: 4, machine_types, ..Default::default() }
+    let mut offers = hostd_virt::Offers::default();
+    offers.machine_types = machine_types;
+    Snapshot { memory_mib: 8192, threads: 4, offers, ..Default::default() }
 }
 
 fn refused(change: impl FnOnce(&mut CreateVm), now: &Snapshot, pointer: &str) -> String {
@@ -36,7 +38,8 @@ fn plain_machines_are_made_and_bad_numbers_refused() {
     let unknown = |vm: &mut CreateVm| vm.machine_type = Some("pc-q35-11.0".into());
     assert!(refused(unknown, &now(), "/machine_type").contains("newest is pc-q35-10.0"));
     assert!(
-        refused(unknown, &Snapshot { machine_types: vec![], ..now() }, "/machine_type").contains("libvirt")
+        refused(unknown, &Snapshot { offers: hostd_virt::Offers::default(), ..now() }, "/machine_type")
+            .contains("libvirt")
     );
     refused(|vm| vm.boot = vec![], &now(), "/boot");
     refused(|vm| vm.boot = vec![BootDevice::Disk, BootDevice::Disk], &now(), "/boot");

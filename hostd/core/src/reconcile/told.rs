@@ -8,8 +8,11 @@ use hostd_virt::Told;
 /// Dumps of guests' memory that are kept before one more is written.
 const DUMPS_KEPT: usize = 3;
 
-/// Writes it to the audit trail, if the machine is one of ours.
+/// Writes it to the audit trail, if the machine is one of ours and nothing else tells it.
 pub(super) async fn tell(core: Core, id: VmId, told: Told) {
+    if told == Told::Rebooted {
+        return super::vms::forget_held(&core, id);
+    }
     let vm = match core.store().vm(id).await {
         Ok(Some(vm)) => vm,
         Ok(None) => return,
@@ -31,6 +34,7 @@ pub(super) async fn tell(core: Core, id: VmId, told: Told) {
 /// The event and what is said of it; nothing of what the machine's state tells by itself.
 fn words(told: Told, on_crash: OnCrash) -> Option<(&'static str, String)> {
     match told {
+        Told::Rebooted => None,
         Told::Watchdog(action) => {
             let then = match action {
                 WatchdogAction::Reset => "the machine was reset",

@@ -20,7 +20,8 @@ pub async fn clone_vm(
     Id(source): Id<VmId>,
     JsonBody(copy): JsonBody<CloneVm>,
 ) -> Answer<Accepted> {
-    let command = Command::Vm(VmCommand::Clone { id: VmId::new(), source, copy, first: None });
+    let command =
+        Command::Vm(VmCommand::Clone { id: VmId::new(), source, copy, first: None, inherits: false });
     core.submit(&ctx, command).await?.try_into()
 }
 

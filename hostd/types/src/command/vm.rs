@@ -28,6 +28,9 @@ pub enum VmCommand {
         copy: CloneVm,
         /// The snapshot that is taken for it.
         first: Option<NewSnapshot>,
+        /// What its guest is told was not asked for: it is what the source's guest was told.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        inherits: bool,
     },
     /// Make a template of a machine, or a machine of a template.
     SetTemplate {

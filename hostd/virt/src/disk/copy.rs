@@ -54,8 +54,8 @@ pub async fn reflink(path: &Path, format: DiskFormat, from: &Layer) -> Result<bo
     tokio::task::spawn_blocking(work).await.map_err(|e| DiskError::Io(e.to_string()))?
 }
 
-/// Copies what `from` shows into the new file `path` (through `path.part`, fsync, rename). `told` hears how far it is, in
-/// ten-thousandths. Dropping the future ends the copy; its `.part` stays until the next one, or until it is removed.
+/// Copies what `from` shows into `path.part`, which [`keep`] gives its name. `told` hears how far it is, in ten-thousandths.
+/// Dropping the future ends the copy; its `.part` stays until the next one, or until it is removed.
 ///
 /// # Errors
 /// [`DiskError::Full`] when the pool has no room for it; [`DiskError::Io`] otherwise. Nothing is left behind then.
@@ -65,20 +65,27 @@ pub async fn copy(
     from: &Layer,
     told: impl FnMut(u64) + Send,
 ) -> Result<(), DiskError> {
-    let (path, part) = (absolute(path)?, part_of(path)?);
+    let part = part_of(path)?;
     let copied = convert(&part, format, from, told).await;
-    let published = match copied {
-        Ok(()) => {
-            let (part, path) = (part.clone(), path.clone());
-            let publish = tokio::task::spawn_blocking(move || publish(&part, &path));
-            publish.await.map_err(|e| DiskError::Io(e.to_string()))?
-        }
-        Err(error) => Err(error),
-    };
-    if published.is_err() {
+    if copied.is_err() {
         let _ = tokio::fs::remove_file(&part).await;
     }
-    published
+    copied
+}
+
+/// Gives a copy that is whole its name (fsync, rename). It is to be waited for: dropping the future does not keep it from
+/// happening.
+///
+/// # Errors
+/// When writing fails. Nothing is left behind then.
+pub async fn keep(path: &Path) -> Result<(), DiskError> {
+    let (path, part) = (absolute(path)?, part_of(path)?);
+    let work = move || {
+        publish(&part, &path).inspect_err(|_| {
+            let _ = std::fs::remove_file(&part);
+        })
+    };
+    tokio::task::spawn_blocking(work).await.map_err(|e| DiskError::Io(e.to_string()))?
 }
 
 async fn convert(

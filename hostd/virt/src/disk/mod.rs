@@ -9,7 +9,7 @@ mod inspect;
 mod layer;
 mod qcow2;
 
-pub use copy::{copy, measure, reflink};
+pub use copy::{copy, keep, measure, reflink};
 pub use create::create;
 pub use grow::grow;
 pub use inspect::{inspect, size_alone};

@@ -153,16 +153,15 @@ impl Reconcile for LayersOfDisks {
         let mut summary = Summary { checked: layered.len(), ..Summary::default() };
         summary.changed += self.settle(&layered, &copies).await?;
         for volume in layered.into_values().filter(|volume| !busy.contains(&volume.id)) {
-            if self.next(volume.id).await?.is_none() {
-                continue;
-            }
             if let Some(rest) = self.core.0.merges.rests(volume.id) {
-                summary.failed += 1;
-                summary.again = Some(summary.again.map_or(rest, |again| again.min(rest)));
+                if self.next(volume.id).await?.is_some() {
+                    summary.failed += 1;
+                    summary.again = Some(summary.again.map_or(rest, |again| again.min(rest)));
+                }
                 continue;
             }
+            // The turn first: somebody may ask for a copy of a layer until it has come.
             let Some(turn) = self.core.0.merges.begin(&volume) else { continue };
-            // Somebody may have asked for a copy of a layer before the turn came.
             let Some(Next { volume, upper, task }) = self.next(volume.id).await? else { continue };
             summary.changed += 1;
             let work = Work { core: self.core.clone(), task, volume };

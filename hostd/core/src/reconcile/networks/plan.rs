@@ -27,7 +27,8 @@ pub(super) enum Step {
 
 /// Plans one network that is not being deleted.
 pub(super) fn plan(network: &Network, seen: &Seen) -> Option<Step> {
-    let creating = network.status.phase == Phase::Creating;
+    // That of a test clone stays while its machine does, and says what is wrong.
+    let creating = network.status.phase == Phase::Creating && network.spec.for_clone.is_none();
     let status = match seen {
         Seen::Is { active: true, fault } => {
             NetworkStatus { phase: Phase::Ready, active: true, fault: fault.clone() }
@@ -69,5 +70,7 @@ mod tests {
         assert!(matches!(plan(&network, &wrong), Some(Step::GiveUp(p)) if p.kind == ProblemKind::Conflict));
         let lacking = Seen::Is { active: false, fault: Some("nft is missing".into()) };
         assert!(matches!(plan(&network, &lacking), Some(Step::GiveUp(p)) if p.detail.contains("nft")));
+        network.spec.for_clone = Some(VmId::new());
+        assert!(matches!(plan(&network, &lacking), Some(Step::Report(s)) if !s.active && s.fault.is_some()));
     }
 }

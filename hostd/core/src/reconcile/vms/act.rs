@@ -2,6 +2,7 @@
 
 use super::Waits;
 use super::plan::Step;
+use super::quiesce;
 use crate::Core;
 use crate::admit::pending;
 use crate::error::{storage, virt};
@@ -49,6 +50,9 @@ impl Work {
             Step::Reset => {
                 // Nothing of a reset can be seen afterwards: dying before the report means resetting again.
                 let done = self.core.0.hypervisor.reset(self.vm.id).await;
+                if done.is_ok() {
+                    quiesce::forget(&self.core, self.vm.id);
+                }
                 self.finish(done, VmState::Running).await
             }
             Step::Suspend => {
@@ -91,6 +95,7 @@ impl Work {
             state,
             reason: reason.map(str::to_owned),
             drift: Vec::new(),
+            held_since: if state.is_active() { self.vm.status.held_since } else { None },
             // What waits for the power-off is looked at again with the next look.
             pending: if state == self.vm.status.state { self.vm.status.pending.clone() } else { Vec::new() },
             ..self.vm.status.clone()
@@ -131,8 +136,16 @@ impl Work {
     }
 
     async fn create(&self) -> Result<(), Later> {
-        if self.is_adopted().await? {
-            self.keep_original().await?;
+        if self.is_adopted().await?
+            && let Some(problem) = self.keep_original().await?
+        {
+            return self.undo_create(problem).await;
+        }
+        if let Some(source) = &self.vm.spec.lineage.source
+            && let Err(error) = self.core.0.hypervisor.copy_variables(source.vm, &self.vm).await
+        {
+            let problem = virt(&format!("Copying the UEFI variables of {}", source.name), error);
+            return self.undo_create(problem).await;
         }
         match self.define().await {
             Ok(()) => {}
@@ -155,6 +168,8 @@ impl Work {
     }
 
     async fn undo_create(&self, problem: Problem) -> Result<(), Later> {
+        // A copy's disks may still be being made; that ends when it sees that they are not wanted.
+        let _hold = self.core.0.merges.hold(self.vm.id.uuid()).await;
         if self.is_adopted().await? {
             self.give_back().await?;
         } else {
@@ -277,6 +292,7 @@ impl Work {
         if let Err(error) = self.core.0.hypervisor.write_seed(self.vm.id, seed).await {
             return self.failed(error, VmState::Off, Some("it could not be started")).await;
         }
+        quiesce::forget(&self.core, self.vm.id);
         match self.core.0.hypervisor.start_domain(self.vm.id).await {
             Ok(()) => {
                 let mut status = self.status(VmState::Running, None);

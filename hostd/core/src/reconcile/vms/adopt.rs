@@ -24,8 +24,8 @@ impl Work {
         Ok(self.adopting || volumes.iter().any(taken) || original(&self.core, self.vm.id).exists())
     }
 
-    /// Before ours is defined over it.
-    pub(super) async fn keep_original(&self) -> Result<(), Later> {
+    /// Before ours is defined over it; answers why that can't be.
+    pub(super) async fn keep_original(&self) -> Result<Option<Problem>, Later> {
         let vm = self.vm.id;
         let doing = format!("Taking over {}", self.vm.spec.name);
         let (hypervisor, file) = (&self.core.0.hypervisor, original(&self.core, vm));
@@ -34,10 +34,14 @@ impl Work {
             write_whole(&file, &xml).map_err(storage)?;
         }
         let seen = hypervisor.domains().await.map_err(|error| virt(&doing, error))?;
+        if seen.iter().any(|domain| domain.vm == vm && domain.state.is_active()) {
+            return Ok(Some(started(&self.vm.spec.name)));
+        }
         let own = seen.into_iter().filter(|domain| domain.vm == vm).collect();
         let foreign = hypervisor.foreign(own).await.map_err(|error| virt(&doing, error))?;
         let nvram = foreign.into_iter().find_map(|domain| domain.nvram).filter(|file| file.exists());
-        hypervisor.prepare_adoption(vm, nvram).await.map_err(|error| virt(&doing, error))
+        hypervisor.prepare_adoption(vm, nvram).await.map_err(|error| virt(&doing, error))?;
+        Ok(None)
     }
 
     /// It could not be taken over: everything becomes what it was.
@@ -60,6 +64,27 @@ impl Work {
         }
         Ok(())
     }
+}
+
+fn started(name: &str) -> Problem {
+    let detail = format!(
+        "{name} was started outside Quantix before it was taken over; nothing of it was changed. Shut it down and take it over again."
+    );
+    Problem::wrong_state(detail)
+}
+
+/// Why the file of a volume can't be taken over now: its machine was started meanwhile.
+///
+/// # Errors
+/// When libvirt does not answer.
+pub(in crate::reconcile) async fn in_use(core: &Core, volume: &Volume) -> Result<Option<Problem>, Problem> {
+    let Some(vm) = volume.spec.vm else { return Ok(None) };
+    let seen = core.0.hypervisor.domains().await.map_err(|error| virt("Looking at the machines", error))?;
+    if !seen.iter().any(|domain| domain.vm == vm && domain.state.is_active()) {
+        return Ok(None);
+    }
+    let row = core.store().vm(vm).await?;
+    Ok(Some(started(row.as_ref().map_or("The machine", |vm| vm.spec.name.as_str()))))
 }
 
 /// Gives the file of a volume that was taken over the name of that volume; fine when it has it.

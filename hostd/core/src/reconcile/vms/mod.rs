@@ -18,10 +18,10 @@ mod quiesce;
 mod snapshot;
 mod waits;
 
-pub(super) use adopt::{put_back, take_in};
+pub(super) use adopt::{in_use, put_back, take_in};
 pub(crate) use gather::planned_in;
 pub(super) use memory::drop_memory;
-pub(super) use quiesce::mark;
+pub(super) use quiesce::{forget as forget_held, mark};
 
 use act::Work;
 use autostart::Autostart;
@@ -124,8 +124,9 @@ impl Vms {
         if generation == Some((true, Some(vm.meta.generation))) && drift.is_empty() && !kept_differs {
             self.waits.mended(vm.id);
         }
-        let held =
-            domain.is_some_and(|domain| domain.state.is_active()) && quiesce::is_held(&self.core, vm.id);
+        let active = domain.is_some_and(|domain| domain.state.is_active());
+        let held_since = if active { quiesce::held_since(&self.core, vm.id) } else { None };
+        let held = held_since.is_some() && quiesce::may_try(&self.waits, vm.id);
         let change = snapshot::change(vm, domain, wanted.taking(vm.id), held);
         let work = Work {
             core: self.core.clone(),
@@ -147,6 +148,7 @@ impl Vms {
             pending: waiting,
             kept_differs,
             medium_differs,
+            held_since,
             early: vm.planned_for(Timestamp::now()).is_some(),
             changes: devices::changes(&self.core, vm, domain, work.plan.as_ref(), wanted, &self.waits),
             live: devices::live(vm.id, domain, work.plan.as_ref(), &self.waits),

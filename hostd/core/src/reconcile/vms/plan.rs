@@ -76,6 +76,8 @@ pub(super) struct Sight<'a> {
     pub changes: Vec<Change<'a>>,
     /// CPUs or memory to give it while it runs.
     pub live: Option<Live>,
+    /// Since when its guest may hold still, for nothing.
+    pub held_since: Option<Timestamp>,
     /// The medium in the drive is another one.
     pub medium_differs: bool,
     /// It is to be made later.
@@ -306,6 +308,7 @@ pub(super) fn seen(sight: &Sight<'_>) -> VmStatus {
         applied_generation: if current { sight.vm.meta.generation } else { last.applied_generation },
         drift: sight.drift.clone(),
         pending: sight.pending.clone(),
+        held_since: sight.held_since,
         observed_at: last.observed_at,
     }
 }

@@ -71,6 +71,7 @@ impl Case {
     fn step(&self) -> Option<Step> {
         plan(&Sight {
             vm: &self.vm,
+            held_since: None,
             domain: self.domain.as_ref(),
             drift: self.drift.clone(),
             pending: Vec::new(),

@@ -41,7 +41,8 @@ pub(super) fn change(
         return None;
     }
     // A machine that hangs can be forced off first: what is then taken is what its disks hold.
-    if pending(vm).is_some_and(|request| request.action == PowerAction::ForceOff) {
+    let pressed = pending(vm).map(|request| request.action);
+    if pressed == Some(PowerAction::ForceOff) || (held && pressed == Some(PowerAction::Reset)) {
         return None;
     }
     if held {
@@ -68,7 +69,7 @@ impl Work {
     pub(super) async fn change(self, change: Change) {
         let result = match change {
             Change::GoOn => {
-                quiesce::go_on(&self.core, self.vm.id).await;
+                quiesce::try_again(&self.core, &self.waits, self.vm.id).await;
                 Ok(())
             }
             Change::Take(snapshot) => self.take(&snapshot).await,
@@ -156,13 +157,13 @@ impl Work {
         // guest, which the first may have frozen, can't be asked again.
         let late = format!("switch {}", snapshot.id);
         let quiesce = snapshot.spec.quiesce && self.waits.asked(self.vm.id, &late) == Wait::None;
-        let done = if quiesce {
+        let (done, quiesced) = if quiesce {
             match quiesce::quiesced(&self.core, &self.vm, switch).await {
                 Ok(done) => done,
                 Err(problem) => return self.not_taken(snapshot, problem).await,
             }
         } else {
-            switch.await
+            (switch.await, false)
         };
         let done = done.map_err(|error| {
             if error.retryable() {
@@ -170,7 +171,7 @@ impl Work {
             }
             (error.retryable(), virt(&doing, error))
         });
-        self.switch_ended(snapshot, &puts, done, quiesce).await
+        self.switch_ended(snapshot, &puts, done, quiesced).await
     }
 
     /// Reports how a switch came out. Of a failure `true` says that it may still happen.

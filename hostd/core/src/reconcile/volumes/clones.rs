@@ -104,24 +104,41 @@ async fn unmade(core: &Core, vm: VmId) -> Result<Vec<Volume>, Problem> {
 }
 
 async fn make(core: &Core, vm: VmId) -> Result<(), Not> {
+    // Whoever undoes the machine waits until nothing makes its disks any more.
+    let _hold = core.0.merges.hold(vm.uuid()).await;
     let tasks = core.store().running_tasks_on(core.host()).await?;
     let about = vm.to_string();
     let task = tasks.into_iter().find(|task| task.action == "vm.clone" && task.subject.id == about);
     let task = task.map(|task| task.id);
-    let made = tokio::select! {
-        made = make_all(core, vm, task) => made,
-        () = cancelled(core, task) => {
-            Err(Not::Ever(Problem::new(ProblemKind::Cancelled, "Somebody cancelled it; nothing is left of the copy.")))
-        }
-        () = core.0.stop.cancelled() => Err(Not::Yet),
-    };
+    let mut stop = std::pin::pin!(stopped(core, vm, task));
+    let made = make_all(core, vm, task, stop.as_mut()).await;
     if let Some(task) = task {
         core.0.live.end(task);
     }
     made
 }
 
-async fn make_all(core: &Core, vm: VmId, task: Option<TaskId>) -> Result<(), Not> {
+/// What ends the work on a copy before its end.
+type Stop<'a, F> = std::pin::Pin<&'a mut F>;
+
+/// Waits for `work`, unless somebody stops it: then it is dropped.
+async fn unless<T>(
+    stop: Stop<'_, impl Future<Output = Not>>,
+    work: impl Future<Output = Result<T, Not>>,
+) -> Result<T, Not> {
+    tokio::select! {
+        biased;
+        why = stop => Err(why),
+        done = work => done,
+    }
+}
+
+async fn make_all(
+    core: &Core,
+    vm: VmId,
+    task: Option<TaskId>,
+    mut stop: Stop<'_, impl Future<Output = Not>>,
+) -> Result<(), Not> {
     let all = core.store().volumes_of(vm).await?;
     let total = all.iter().map(|volume| volume.spec.size_bytes).sum();
     let made = all.iter().filter(|volume| volume.status.phase != Phase::Creating);
@@ -134,14 +151,20 @@ async fn make_all(core: &Core, vm: VmId, task: Option<TaskId>) -> Result<(), Not
                 core.0.live.measure(task, Progress { done, total });
             }
         };
-        make_one(core, &volume, told).await?;
+        make_one(core, &volume, told, stop.as_mut()).await?;
         report(core, &volume, None).await?;
         before += size;
     }
     Ok(())
 }
 
-async fn make_one(core: &Core, volume: &Volume, told: impl FnMut(u64) + Send) -> Result<(), Not> {
+/// Only what is long and gives no file its name is stopped in the middle: whatever gets its name is waited for.
+async fn make_one(
+    core: &Core,
+    volume: &Volume,
+    told: impl FnMut(u64) + Send,
+    mut stop: Stop<'_, impl Future<Output = Not>>,
+) -> Result<(), Not> {
     let VolumeSpec { name, format, size_bytes, origin, .. } = &volume.spec;
     let path = core.0.pool.volume(volume.id, *format);
     if path.exists() {
@@ -149,7 +172,7 @@ async fn make_one(core: &Core, volume: &Volume, told: impl FnMut(u64) + Send) ->
     }
     let doing = format!("Making the disk {name}");
     let failed = |error| Not::Ever(disk(&doing, error));
-    let (from, hold) = source(core, volume).await?;
+    let (from, hold) = unless(stop.as_mut(), source(core, volume)).await?;
     if origin.as_ref().is_some_and(|origin| origin.linked) {
         return files::put(&path, *size_bytes, &from).await.map_err(failed);
     }
@@ -158,7 +181,8 @@ async fn make_one(core: &Core, volume: &Volume, told: impl FnMut(u64) + Send) ->
     if files::reflink(&path, *format, &from).await.map_err(failed)? {
         return Ok(());
     }
-    let needed = files::measure(&from, *format).await.map_err(failed)?;
+    let measured = async { files::measure(&from, *format).await.map_err(failed) };
+    let needed = unless(stop.as_mut(), measured).await?;
     let space = core.0.pool.space().map_err(|error| Not::Ever(storage(error)))?;
     let free = space.free_bytes.saturating_sub(reserve(space.total_bytes));
     if needed > free {
@@ -170,7 +194,8 @@ async fn make_one(core: &Core, volume: &Volume, told: impl FnMut(u64) + Send) ->
         );
         return Err(Not::Ever(Problem::new(ProblemKind::Capacity, detail)));
     }
-    files::copy(&path, *format, &from, told).await.map_err(failed)
+    unless(stop, async { files::copy(&path, *format, &from, told).await.map_err(failed) }).await?;
+    files::keep(&path).await.map_err(failed)
 }
 
 /// The layer that `volume` is made from, while nothing works on the layers of its disk.
@@ -196,22 +221,44 @@ async fn source(core: &Core, volume: &Volume) -> Result<(files::Layer, Vec<Hold>
     Ok((core.0.pool.layer(&source, layer), hold))
 }
 
-/// Waits until somebody asks to cancel `task`.
-async fn cancelled(core: &Core, task: Option<TaskId>) {
-    let Some(task) = task else { return std::future::pending().await };
+/// Waits until the copy `vm` is wanted no more: its task was cancelled or has ended, it is being deleted or is gone, or the daemon
+/// ends.
+async fn stopped(core: &Core, vm: VmId, task: Option<TaskId>) -> Not {
+    let ever = |why| Not::Ever(Problem::new(ProblemKind::Cancelled, why));
     let mut changes = core.changes();
     loop {
-        if core.store().task(task).await.is_ok_and(|task| task.is_some_and(|task| task.cancelling)) {
-            return;
+        match unwanted(core, vm, task).await {
+            Ok(Some(why)) => return ever(why),
+            Ok(None) => {}
+            Err(problem) => tracing::info!(%problem, "it can't be seen whether a copy is still wanted"),
         }
-        let about = task.to_string();
+        let about = [Some(vm.to_string()), task.map(|task| task.to_string())];
         loop {
-            match changes.recv().await {
-                Ok(change) if change.kind == Kind::Task && change.id == about => break,
+            let change = tokio::select! {
+                change = changes.recv() => change,
+                () = core.0.stop.cancelled() => return Not::Yet,
+            };
+            match change {
+                Ok(change) if about.iter().flatten().any(|id| *id == change.id) => break,
                 Ok(_) => {}
                 Err(RecvError::Lagged(_)) => break,
                 Err(RecvError::Closed) => std::future::pending().await,
             }
         }
     }
+}
+
+async fn unwanted(core: &Core, vm: VmId, task: Option<TaskId>) -> Result<Option<&'static str>, Problem> {
+    let store = core.store();
+    let row = store.vm(vm).await?;
+    if row.is_none_or(|vm| vm.spec.deleting.is_some()) {
+        return Ok(Some("It was deleted before it was made."));
+    }
+    let Some(task) = task else { return Ok(None) };
+    let over = |task: Task| task.cancelling || task.state != TaskState::Running;
+    Ok(store
+        .task(task)
+        .await?
+        .is_none_or(over)
+        .then_some("Somebody cancelled it; nothing is left of the copy."))
 }

@@ -8,7 +8,7 @@ pub(crate) use plan::MISSING;
 use plan::{Step, plan};
 
 use super::jobs::Jobs;
-use super::vms::{planned_in, put_back, take_in};
+use super::vms::{in_use, planned_in, put_back, take_in};
 use super::{Reconcile, Summary};
 use crate::Core;
 use crate::error::{disk, storage};
@@ -108,6 +108,18 @@ async fn act(core: &Core, volume: &Volume, step: Step) {
 }
 
 async fn make(core: &Core, volume: &Volume) -> Result<(), Problem> {
+    let ours = core.0.pool.volume(volume.id, volume.spec.format).exists();
+    if volume.spec.adopted_from.is_some() && !ours {
+        match in_use(core, volume).await {
+            Ok(None) => {}
+            Ok(Some(problem)) => return give_up(core, volume, problem).await,
+            Err(problem) => {
+                // Not even a wake-up makes it spin.
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                return Err(problem);
+            }
+        }
+    }
     match make_file(core, volume).await {
         Ok(()) => report(core, volume, None).await,
         Err(problem) => give_up(core, volume, problem).await,
