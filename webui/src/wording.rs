@@ -214,8 +214,7 @@ pub(crate) fn power_offered(state: &VmState, action: &str) -> bool {
         VmState::Off | VmState::Crashed => action == "start",
         VmState::Running => matches!(action, "shutdown" | "reboot" | "pause" | "reset" | "force_off"),
         VmState::Paused => matches!(action, "resume" | "reset" | "force_off"),
-        VmState::Starting => action == "force_off",
-        VmState::Stopping => matches!(action, "shutdown" | "force_off"),
+        VmState::Starting | VmState::Stopping => action == "force_off",
         VmState::Unknown => false,
     }
 }

@@ -74,6 +74,17 @@ impl Drop for Hold {
     }
 }
 
+/// Somebody waits for a [`Hold`]; one who gives up waits no more.
+struct Waits<'a>(&'a Merges, Uuid);
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        if let Some(owner) = self.0.memory().owners.get_mut(&self.1) {
+            owner.waiting -= 1;
+        }
+    }
+}
+
 /// A machine is paused for a moment; its state is not told.
 pub(crate) struct Pause<'a>(&'a Merges, VmId);
 
@@ -125,10 +136,8 @@ impl Merges {
             owner.stop = CancellationToken::new();
             Arc::clone(&owner.lock)
         };
+        let _waits = Waits(self, of);
         let guard = lock.write_owned().await;
-        if let Some(owner) = self.memory().owners.get_mut(&of) {
-            owner.waiting -= 1;
-        }
         let bell = self.bell.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Hold { guard: Some(guard), bell }
     }
@@ -198,6 +207,20 @@ impl Merges {
 mod tests {
     use super::*;
     use crate::admit::sample;
+
+    #[tokio::test]
+    async fn who_gives_up_waiting_holds_nothing() {
+        let merges = Merges::default();
+        let volume = sample::volume("data");
+        let turn = merges.begin(&volume).expect("a turn");
+        tokio::select! {
+            biased;
+            _ = merges.hold(volume.id.uuid()) => panic!("held beside a merge"),
+            () = turn.stop.cancelled() => {}
+        }
+        drop(turn);
+        merges.begin(&volume).expect("nobody waits any more");
+    }
 
     #[tokio::test]
     async fn what_holds_the_layers_still_stops_merges_and_lets_them_go_on() {

@@ -153,6 +153,9 @@ async fn a_panic_does_what_was_chosen() {
     let status = bed.get(&format!("vms/{kept}")).await["vm"]["status"].clone();
     assert_eq!(status["reason"], "the guest panicked", "{status:#}");
     bed.host.libvirt.qemu("kept").expect("its QEMU is there");
+    let task = bed.power(&kept, "reset").await;
+    assert_eq!(task["state"], "succeeded", "it runs into the same panic again: {task:#}");
+    bed.vm_is(&kept, "paused").await;
     bed.power(&kept, "force_off").await;
     bed.vm_is(&kept, "off").await;
 

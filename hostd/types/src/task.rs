@@ -59,6 +59,15 @@ pub struct Task {
     pub progress: Option<Progress>,
 }
 
+impl Task {
+    /// It runs, and somebody may cancel it: the transfer, the copy or the merge stops, or the wait for the guest does. The taking of a
+    /// snapshot can be cancelled besides while it writes memory.
+    pub fn is_cancellable(&self) -> bool {
+        let actions = ["image.create", "vm.clone", "vm.shutdown", "vm.reboot", "snapshot.delete"];
+        self.state == TaskState::Running && actions.contains(&self.action.as_str())
+    }
+}
+
 /// How far a task is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Progress {

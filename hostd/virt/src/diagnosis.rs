@@ -45,15 +45,18 @@ impl Hypervisor {
         self.shared.on_domain("read its definition", vm, QUICK, read).await
     }
 
-    /// The last `lines` lines of the log of the QEMU of the domain called `name`.
+    /// The last `lines` lines of the log of the QEMU of the machine `vm`, whose domain is called `name`. libvirt names logs so
+    /// and keeps them: what a machine of that name left before is not shown.
     ///
     /// # Errors
     /// Why it can't be read.
-    pub async fn qemu_log(&self, name: &str, lines: usize) -> io::Result<Vec<String>> {
+    pub async fn qemu_log(&self, vm: VmId, name: &str, lines: usize) -> io::Result<Vec<String>> {
         if name.is_empty() || name.contains('/') || name.starts_with('.') {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "no log has such a name"));
         }
-        last(Path::new(LOGS).join(format!("{name}.log")), lines).await
+        let all = last(Path::new(LOGS).join(format!("{name}.log")), usize::MAX).await?;
+        let own = of_machine(all, &vm.to_string());
+        Ok(own[own.len().saturating_sub(lines)..].to_vec())
     }
 
     /// The last `lines` lines a machine printed on its serial port.
@@ -76,6 +79,26 @@ pub(crate) fn open_plain(path: &Path) -> io::Result<File> {
         return Ok(file);
     }
     Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a plain file"))
+}
+
+/// The runs of one machine in a log that several may have written to: each begins with a line of libvirt's, and QEMU's command
+/// line after it has the machine's id.
+fn of_machine(lines: Vec<String>, id: &str) -> Vec<String> {
+    let mut runs: Vec<Vec<String>> = vec![Vec::new()];
+    for line in lines {
+        if line.contains(": starting up libvirt version") {
+            runs.push(Vec::new());
+        }
+        if let Some(run) = runs.last_mut() {
+            run.push(line);
+        }
+    }
+    let begun = runs.len() > 1;
+    let own = |(n, run): &(usize, Vec<String>)| {
+        // What stands before the first beginning is the end of a long run: nobody's when others follow.
+        if *n == 0 { !begun } else { run.iter().any(|line| line.contains(id)) }
+    };
+    runs.into_iter().enumerate().filter(own).flat_map(|(_, run)| run).collect()
 }
 
 async fn last(file: PathBuf, lines: usize) -> io::Result<Vec<String>> {
@@ -115,6 +138,23 @@ fn tail(path: &Path, lines: usize) -> io::Result<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_log_of_two_machines_shows_the_runs_of_one() {
+        let log = [
+            "old end",
+            "t: starting up libvirt version: 9",
+            "-uuid a1",
+            "mine",
+            "t: starting up libvirt version: 9",
+            "-uuid b2",
+            "other",
+        ];
+        let lines = log.map(String::from).to_vec();
+        assert_eq!(of_machine(lines.clone(), "a1"), lines[1..4]);
+        assert_eq!(of_machine(lines.clone(), "c3"), Vec::<String>::new());
+        assert_eq!(of_machine(lines[..1].to_vec(), "a1"), ["old end"]);
+    }
 
     #[test]
     fn the_last_whole_lines_of_a_plain_file_are_read() {

@@ -73,16 +73,17 @@ impl Hypervisor {
         self.shared.on_domain("press the power button", vm, QUICK, press).await
     }
 
-    /// Presses the reset button.
+    /// Presses the reset button; a guest that is frozen runs then.
     ///
     /// # Errors
     /// When the domain is not running.
     pub async fn reset(&self, vm: VmId) -> Result<(), VirtError> {
         let press = |_: &_, domain: &virt::domain::Domain| {
-            // One that was kept as it panicked stays frozen after a reset.
-            let panicked = domain.state()?.0.to_raw() == sys::VIR_DOMAIN_CRASHED;
+            // One that is frozen, or was kept as it panicked, would stay so.
+            let frozen =
+                matches!(domain.state()?.0.to_raw(), sys::VIR_DOMAIN_CRASHED | sys::VIR_DOMAIN_PAUSED);
             domain.reset()?;
-            if panicked { domain.resume().map(drop) } else { Ok(()) }
+            if frozen { domain.resume().map(drop) } else { Ok(()) }
         };
         self.shared.on_domain("reset", vm, QUICK, press).await
     }

@@ -2,8 +2,8 @@
 //! developer protocol for what WebDriver lacks (screen sizes, dark mode, scripts off).
 
 use crate::wait;
-use base64::Engine;
 use anyhow::{Context, Result, bail};
+use base64::Engine;
 use fantoccini::elements::Element;
 use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder, Locator};

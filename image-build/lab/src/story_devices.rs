@@ -48,7 +48,8 @@ impl Story<'_> {
 
     async fn device_says(&self, text: &str) -> Result<()> {
         wait::until(&format!("{text} among the devices"), self.browser.deadline(), || async {
-            let said = self.browser.script("return document.querySelector('#devices')?.textContent ?? ''").await?;
+            let said =
+                self.browser.script("return document.querySelector('#devices')?.textContent ?? ''").await?;
             Ok(said.as_str().is_some_and(|said| said.contains(text)).then_some(()))
         })
         .await
@@ -95,7 +96,9 @@ impl Story<'_> {
     pub async fn dock(&self, running: &str, off: &str, narrow: bool) -> Result<()> {
         let browser = self.browser;
         browser.open(&format!("/consoles?vms={running},{off}")).await?;
-        browser.holds("something on the first screen", &DRAWN.replace("#screen canvas", ".pane .screen canvas")).await?;
+        browser
+            .holds("something on the first screen", &DRAWN.replace("#screen canvas", ".pane .screen canvas"))
+            .await?;
         let seen = "return [...document.querySelectorAll('[data-pane]')].filter(p => p.offsetParent !== null).length";
         let count = browser.script(seen).await?;
         ensure!(count == if narrow { 1 } else { 2 }, "{count} machines are seen at once");

@@ -32,6 +32,11 @@ pub(crate) struct Choices {
 }
 
 impl Choices {
+    /// The host's guests run in software.
+    pub(crate) fn emulation(&self) -> bool {
+        use hostd_types::Acceleration::Emulation;
+        self.host.as_ref().is_some_and(|h| matches!(h.facts.acceleration, Emulation { .. }))
+    }
     /// Everything on `host` that is ready to be used now.
     pub(crate) async fn load(visit: &Visit, host: HostId) -> Result<Self, crate::error::PageError> {
         let all = ListParams { limit: Some(PAGE_MAX), ..ListParams::default() };
@@ -127,11 +132,6 @@ impl NewVmPage {
     fn memory(&self) -> String {
         let said = |h: &HostView| format!("The host has {}.", crate::units::bytes(h.facts.memory_bytes));
         self.choices.host.as_ref().map(said).unwrap_or_default()
-    }
-    /// The host's guests run in software.
-    fn emulation(&self) -> bool {
-        use hostd_types::Acceleration::Emulation;
-        self.choices.host.as_ref().is_some_and(|h| matches!(h.facts.acceleration, Emulation { .. }))
     }
     /// Room left in the pool, bytes.
     fn free(&self) -> Option<u64> {

@@ -21,9 +21,10 @@ impl Store {
         self.organized(sql, &[id.to_string()]).await?.first().map(resource).transpose()
     }
 
-    /// Number of machines in each folder alone, and in none; places without machines are absent.
+    /// Number of machines in each folder alone, and in none; places without machines are absent. Templates are not counted.
     pub async fn vms_by_folder(&self) -> Result<BTreeMap<Option<FolderId>, u64>, Problem> {
-        let sql = "SELECT json_extract(spec, '$.filing.folder'), count(*) FROM vm GROUP BY 1";
+        let sql = "SELECT json_extract(spec, '$.filing.folder'), count(*) FROM vm \
+                   WHERE json_extract(spec, '$.lineage.template') IS NULL GROUP BY 1";
         let count = |row: &SqliteRow| {
             let folder: Option<&str> = row.try_get(0).map_err(read_failed)?;
             let vms: i64 = row.try_get(1).map_err(read_failed)?;

@@ -97,10 +97,10 @@ fn allowed(action: PowerAction, state: VmState) -> Result<(), &'static str> {
         (Start, VmState::Running) => Err("there is nothing to start"),
         (Start, VmState::Starting) => Err("wait until it runs"),
         (Start, VmState::Stopping) => Err("wait until it is off"),
-        (Shutdown | Reboot | Reset | Pause, VmState::Running) => Ok(()),
+        (Shutdown | Reboot | Reset | Pause, VmState::Running) | (Reset, VmState::Paused) => Ok(()),
         (Shutdown | Reboot | Reset | Pause, VmState::Off | VmState::Crashed) => Err("start it first"),
         (Pause, VmState::Paused) => Err("it is frozen already"),
-        (Shutdown | Reboot | Reset, VmState::Paused) => Err("resume it first, or force it off"),
+        (Shutdown | Reboot, VmState::Paused) => Err("resume it first, or force it off"),
         (Shutdown | Reboot | Reset | Pause, VmState::Starting) => Err("wait until it runs, or force it off"),
         (Shutdown | Reboot | Reset | Pause, VmState::Stopping) => {
             Err("wait until it is off, or force it off")
@@ -163,7 +163,7 @@ mod tests {
             (Start, &[Off, Crashed]),
             (Shutdown, &[Running]),
             (Reboot, &[Running]),
-            (Reset, &[Running]),
+            (Reset, &[Running, Paused]),
             (Pause, &[Running]),
             (Resume, &[Paused]),
             (ForceOff, &[Running, Paused, Starting, Stopping]),

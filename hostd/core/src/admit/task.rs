@@ -3,14 +3,11 @@
 use crate::snapshot::Snapshot;
 use hostd_types::*;
 
-/// Actions whose tasks can be cancelled: the transfer, the copy or the merge stops, or the wait for the guest does.
-const CANCELLABLE: [&str; 5] = ["image.create", "vm.clone", "vm.shutdown", "vm.reboot", "snapshot.delete"];
-
 /// May this task be cancelled?
 pub(super) fn cancel(id: TaskId, now: &Snapshot) -> Result<(), Problem> {
     let task = now.task.as_ref().ok_or_else(|| Problem::not_found("task", id))?;
     match &task.state {
-        TaskState::Running if CANCELLABLE.contains(&task.action.as_str()) => Ok(()),
+        TaskState::Running if task.is_cancellable() => Ok(()),
         // Writing memory takes a while; switching disks does not.
         TaskState::Running if task.action == "snapshot.create" && keeps_memory(now) => Ok(()),
         TaskState::Running => {

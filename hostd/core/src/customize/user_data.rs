@@ -37,6 +37,13 @@ pub(super) fn check(text: &str) -> Result<(), String> {
             other => Err(format!("A cloud-config is a mapping, and this is {}.", other.kind())),
         };
     }
+    // Its placeholders may keep it from being read; what can be read is looked at.
+    if let Some((_, rest)) = text.split_once('\n')
+        && first.starts_with("## template:")
+        && let Ok(Yaml::Map(fields)) = yaml::parse(rest)
+    {
+        no_secrets(&fields).map_err(|why| format!("{why}."))?;
+    }
     if HEADERS.iter().any(|header| first.starts_with(header)) {
         return Ok(());
     }
@@ -71,6 +78,11 @@ fn no_secrets(top: &[(String, Yaml)]) -> Result<(), String> {
         return refused("password");
     }
     let locked = [Yaml::Text("!".into()), Yaml::Text("*".into())];
+    if field(top, "ssh_keys").is_some_and(|value| value != Yaml::Null) {
+        return Err(
+            "ssh_keys would keep the guest's private keys as they are written; let it make its own".into()
+        );
+    }
     for user in ["users", "user"].into_iter().filter_map(|name| field(top, name)).flat_map(one_or_more) {
         let Yaml::Map(user) = &user else { continue };
         if field(user, "plain_text_passwd").is_some_and(|value| value != Yaml::Null) {

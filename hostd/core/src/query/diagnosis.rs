@@ -45,7 +45,7 @@ impl Core {
         let read = match source {
             LogSource::Qemu => {
                 let name = self.0.libvirt_names.of(id).unwrap_or(vm.spec.name);
-                self.0.hypervisor.qemu_log(&name, wanted).await
+                self.0.hypervisor.qemu_log(id, &name, wanted).await
             }
             LogSource::Serial => self.0.hypervisor.serial_log(id, wanted).await,
         };

@@ -5,7 +5,7 @@ use hostd_types::command::AuditCommand;
 use hostd_types::*;
 use hostd_virt::Told;
 
-/// Dumps of guests' memory that are kept before one more is written.
+/// Dumps of a guest's memory that are kept before one more is written.
 const DUMPS_KEPT: usize = 3;
 
 /// Writes it to the audit trail, if the machine is one of ours and nothing else tells it.
@@ -20,7 +20,7 @@ pub(super) async fn tell(core: Core, id: VmId, told: Told) {
     };
     let Some((action, detail)) = words(told, vm.spec.options.on_crash) else { return };
     if told == Told::Panicked && vm.spec.options.on_crash == OnCrash::Dump {
-        core.0.hypervisor.prune_dumps(DUMPS_KEPT).await;
+        core.0.hypervisor.prune_dumps(vm.spec.name.clone(), DUMPS_KEPT).await;
     }
     let line = AuditCommand {
         action: action.into(),
@@ -53,7 +53,7 @@ fn words(told: Told, on_crash: OnCrash) -> Option<(&'static str, String)> {
                 let kept = DUMPS_KEPT + 1;
                 let dir = hostd_virt::DUMP_DIR;
                 let text = format!(
-                    "the guest panicked, its memory is written to {dir} on the host, where the newest {kept} dumps are kept"
+                    "the guest panicked, its memory is written to {dir} on the host, where its newest {kept} dumps are kept"
                 );
                 Some(("vm.panicked", text))
             }

@@ -57,7 +57,8 @@ async fn chapters(checkout: &Checkout, host: &Host, browser: &Browser) -> Result
     let mut kept = String::new();
     for screen in [shots::SCREENS[0], shots::SCREENS[2]] {
         browser.set_screen(screen).await?;
-        kept = devices(&story, screen.width).await.with_context(|| format!("{} pixels wide", screen.width))?;
+        kept =
+            devices(&story, screen.width).await.with_context(|| format!("{} pixels wide", screen.width))?;
     }
     browser.set_screen(shots::SCREENS[0]).await?;
     println!("devices, snapshots and several consoles were seen at two widths");

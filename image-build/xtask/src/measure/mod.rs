@@ -44,7 +44,7 @@ const GROUPS: [(Group, &[&str]); 17] = [
     (Group::Idle, &["idle.used_mib", "idle.hostd_rss_mb"]),
     (Group::Pages, &["page.login", "page.vms"]),
     (Group::Api, &["api.vm.p50", "api.vm.p99", "api.list100.p50", "submit.p50"]),
-    (Group::List, &["list.vms2000", "list.vms2000.folder", "list.vms2000.tag"]),
+    (Group::List, &["list.vms2000", "list.vms2000.bytes", "list.vms2000.folder", "list.vms2000.tag"]),
     (Group::Start, &["vm-start.ratio"]),
     (Group::Console, &["console.first_frame"]),
     (Group::Stats, &["stats.cpu30"]),

@@ -7,6 +7,7 @@
 use super::act::{Later, Work};
 use super::snapshot::Put;
 use crate::Core;
+use crate::admit::pending;
 use crate::error::{storage, virt};
 use crate::pool::Pool;
 use hostd_types::*;
@@ -61,6 +62,11 @@ impl Work {
                 cancelled = true;
                 self.stop().await;
             }
+            if self.is_forced_off().await.unwrap_or(false) {
+                // A QEMU that hangs ends neither its job nor when it is asked to.
+                let pulled = self.core.0.hypervisor.destroy(self.vm.id).await;
+                tracing::info!(vm = self.vm.spec.name, ?pulled, "it is forced off while its memory is kept");
+            }
             if !paused && begun.elapsed() > ENOUGH {
                 // libvirt lets it go on when it is done, as it was running at the beginning.
                 paused = self.core.0.hypervisor.suspend(self.vm.id).await.is_ok();
@@ -97,6 +103,12 @@ impl Work {
     async fn is_cancelled(&self, snapshot: &Snapshot) -> Result<bool, Problem> {
         let Some(task) = snapshot.spec.task else { return Ok(false) };
         Ok(self.core.store().task(task).await?.is_some_and(|task| task.cancelling))
+    }
+
+    /// Somebody asked for that since the machine was looked at.
+    async fn is_forced_off(&self) -> Result<bool, Problem> {
+        let now = self.core.store().vm(self.vm.id).await?;
+        Ok(now.as_ref().and_then(pending).is_some_and(|request| request.action == PowerAction::ForceOff))
     }
 
     async fn stop(&self) {
