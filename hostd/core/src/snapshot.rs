@@ -16,6 +16,8 @@ pub(crate) struct Snapshot {
     pub machine_types: Vec<String>,
     /// What this host offers machines.
     pub offers: hostd_virt::Offers,
+    /// NUMA nodes of this host, with the huge pages set aside on each.
+    pub nodes: Vec<MemoryNode>,
     /// What all members know.
     pub level: u16,
     /// This host's clock, for commands that name a moment.
@@ -229,6 +231,7 @@ impl Snapshot {
     async fn load_offers(&mut self, core: &Core) -> Result<(), Problem> {
         self.level = core.store().level().await?;
         self.offers = core.0.hypervisor.offers();
+        self.nodes = crate::facts::nodes();
         self.machine_types.clone_from(&self.offers.machine_types);
         Ok(())
     }
