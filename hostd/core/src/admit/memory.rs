@@ -57,7 +57,7 @@ fn check_pages(page: HugePageSize, memory_mib: u64, now: &Snapshot) -> Result<()
     if let Some(why) = now.offers.refusal(Offer::HugePages) {
         return Err(format!("This host can't give huge pages: {why}. Choose none."));
     }
-    if memory_mib % page.mib() != 0 {
+    if !memory_mib.is_multiple_of(page.mib()) {
         let below = memory_mib / page.mib() * page.mib();
         let fits = match below {
             0 => format!("{}", page.mib()),
@@ -91,7 +91,7 @@ fn check_nodes(nodes: u32, page: Option<HugePageSize>, size: Size) -> Result<(),
         return Err(format!("Give 2 to {NUMA_NODES_MAX} nodes, or leave it empty for one."));
     }
     let cpus = size.headroom.most_cpus(size.cpus);
-    if cpus % nodes != 0 {
+    if !cpus.is_multiple_of(nodes) {
         return Err(format!(
             "{cpus} CPUs (the most it can have) can't be shared out evenly over {nodes} nodes: their number must be a \
              multiple of {nodes}."
@@ -99,7 +99,7 @@ fn check_nodes(nodes: u32, page: Option<HugePageSize>, size: Size) -> Result<(),
     }
     let memory = size.headroom.most_memory(size.memory_mib);
     let unit = page.map_or(1, HugePageSize::mib).saturating_mul(u64::from(nodes));
-    if memory % unit != 0 {
+    if !memory.is_multiple_of(unit) {
         return Err(format!(
             "{memory} MiB (the most it can have) can't be shared out evenly over {nodes} nodes: the memory must be a multiple \
              of {unit} MiB."
