@@ -38,6 +38,7 @@ pub mod api {
     pub mod vm_devices;
     mod vm_form;
     mod vm_input;
+    mod vm_memory;
     mod vm_options;
     mod vm_plan;
     mod vms;

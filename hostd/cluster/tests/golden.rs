@@ -66,6 +66,11 @@ fn all() -> Vec<(String, Entry)> {
         Command::Vm(VmCommand::Create { vm, .. }) if vm.options != VmOptions::default() => {
             "vm.create.options".into()
         }
+        Command::Vm(VmCommand::Edit { edit, .. })
+            if edit.options.as_ref().is_some_and(|options| options.memory != MemoryBacking::default()) =>
+        {
+            "vm.edit.memory".into()
+        }
         Command::Vm(VmCommand::Edit { edit, .. }) if edit.options.is_some() => "vm.edit.options".into(),
         Command::Vm(VmCommand::Edit { edit, .. }) if edit.headroom.is_some() => "vm.edit.life".into(),
         Command::Snapshot(

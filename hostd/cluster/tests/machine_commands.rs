@@ -97,7 +97,14 @@ pub fn options() -> VmOptions {
         watchdog: Some(WatchdogDevice { model: WatchdogModel::Itco, action: WatchdogAction::Pause }),
         video: VideoDevice { model: VideoModel::Qxl, memory_mib: Some(32), heads: Some(2) },
         on_crash: OnCrash::Dump,
+        memory: MemoryBacking::default(),
     }
+}
+
+/// What a machine's memory can be made of.
+fn memory_options() -> VmOptions {
+    let memory = MemoryBacking { huge_pages: Some(HugePageSize::OneGib), numa_nodes: Some(2) };
+    VmOptions { memory, ..VmOptions::default() }
 }
 
 /// Every option of a disk.
@@ -205,6 +212,7 @@ pub fn vm_commands() -> Vec<Command> {
         edit(id, None, EditVm { headroom: Some(headroom), ..EditVm::default() }),
         create(id, host, CreateVm { options: options(), ..equipped() }),
         edit(id, None, EditVm { options: Some(options()), ..EditVm::default() }),
+        edit(id, None, EditVm { options: Some(memory_options()), ..EditVm::default() }),
     ]
 }
 

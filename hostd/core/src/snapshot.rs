@@ -14,6 +14,8 @@ pub(crate) struct Snapshot {
     pub threads: u32,
     /// What this host offers machines.
     pub offers: hostd_virt::Offers,
+    /// NUMA nodes of this host, with the huge pages set aside on each.
+    pub nodes: Vec<MemoryNode>,
     /// What all members know.
     pub level: u16,
     /// This host's clock, for commands that name a moment.
@@ -227,6 +229,7 @@ impl Snapshot {
     async fn load_offers(&mut self, core: &Core) -> Result<(), Problem> {
         self.level = core.store().level().await?;
         self.offers = core.0.hypervisor.offers();
+        self.nodes = crate::facts::nodes();
         Ok(())
     }
 

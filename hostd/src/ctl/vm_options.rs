@@ -26,6 +26,14 @@ fn watchdog_model(word: &str) -> Result<WatchdogModel, String> {
     named(WatchdogModel::ALL, |choice| choice.as_str(), word)
 }
 
+fn huge_pages(word: &str) -> Result<Wrapped<HugePageSize>, String> {
+    if word == "off" {
+        return Ok(Wrapped(None));
+    }
+    let size = named(HugePageSize::ALL, |choice| choice.as_str(), word);
+    size.map(|size| Wrapped(Some(size))).map_err(|why| format!("{why}, off"))
+}
+
 fn cache(word: &str) -> Result<DiskCache, String> {
     named(DiskCache::ALL, |choice| choice.as_str(), word)
 }
@@ -95,6 +103,12 @@ pub struct Machine {
     /// What happens when the guest panics: off, restart, keep or dump
     #[arg(long, value_parser = crash)]
     on_crash: Option<OnCrash>,
+    /// Huge pages that its memory is made of: 2mib, 1gib, or off for none
+    #[arg(long, value_name = "SIZE", value_parser = huge_pages)]
+    huge_pages: Option<Wrapped<HugePageSize>>,
+    /// NUMA nodes that the guest sees, which share CPUs and memory evenly; 0 for one
+    #[arg(long, value_name = "NODES")]
+    numa_nodes: Option<u32>,
 }
 
 /// What was named, over what is there; 0 takes it away.
@@ -122,6 +136,7 @@ impl Machine {
             self.rng_rate,
             self.video_memory,
             self.screens,
+            self.numa_nodes,
         ];
         numbers.iter().any(Option::is_some)
             || !self.channels.is_empty()
@@ -131,6 +146,7 @@ impl Machine {
             || self.watchdog_model.is_some()
             || self.video.is_some()
             || self.on_crash.is_some()
+            || self.huge_pages.is_some()
     }
     /// What was named, over what is there.
     pub fn over(&self, now: VmOptions) -> VmOptions {
@@ -166,6 +182,10 @@ impl Machine {
                 heads: or(self.screens, now.video.heads),
             },
             on_crash: self.on_crash.unwrap_or(now.on_crash),
+            memory: MemoryBacking {
+                huge_pages: self.huge_pages.map_or(now.memory.huge_pages, |given| given.0),
+                numa_nodes: or(self.numa_nodes, now.memory.numa_nodes),
+            },
         }
     }
 }

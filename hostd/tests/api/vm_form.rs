@@ -73,6 +73,9 @@ fn machine_case(name: &str, things: &Things) -> Option<Case> {
         // Without control of processor time these are refused, which is a test of its own.
         "cpu_shares" | "cpu_limit" => unused(),
         "cpu_reservation" => spec("50", "/vm/spec/options/cpu_share/reservation_percent", json!(50)),
+        // Without huge pages set aside they are refused, which is a test of its own.
+        "huge_pages" => unused(),
+        "numa_nodes" => spec("2", "/vm/spec/options/memory/numa_nodes", json!(2)),
         "tpm" => spec("on", "/vm/spec/options/tpm", json!(true)),
         "watchdog" => spec("pause", "/vm/spec/options/watchdog/action", json!("pause")),
         "watchdog_model" => spec("i6300esb", "/vm/spec/options/watchdog/model", json!("i6300esb")),

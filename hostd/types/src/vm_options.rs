@@ -1,5 +1,6 @@
 //! What a machine can be given beyond disks and cards: a TPM, a watchdog, ports, its screen, its share of the processors.
 
+use crate::vm_memory::MemoryBacking;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -38,6 +39,9 @@ pub struct VmOptions {
     /// What happens when the guest's kernel panics.
     #[serde(skip_serializing_if = "is_default")]
     pub on_crash: OnCrash,
+    /// What its memory is made of.
+    #[serde(skip_serializing_if = "is_default")]
+    pub memory: MemoryBacking,
 }
 
 /// A machine's share of its host's processors.

@@ -3,8 +3,9 @@
 
 use crate::domain_xml::{self, Surroundings};
 use crate::element::Element;
+use crate::observe::SeenDomain;
 use crate::plan::DomainPlan;
-use hostd_types::AGENT_CHANNEL;
+use hostd_types::{AGENT_CHANNEL, HugePageSize};
 use std::collections::BTreeMap;
 
 /// What each option is, by its name: `watchdog` is `i6300esb, reset`.
@@ -40,6 +41,16 @@ pub(crate) fn differences(plan: &DomainPlan, seen: &Facets) -> Vec<Difference> {
     wanted(plan).into_iter().filter_map(differs).collect()
 }
 
+/// The name of what the memory is made of.
+const MEMORY_PAGES: &str = "huge pages";
+/// What that is without huge pages.
+const ORDINARY: &str = "none";
+
+/// The memory of the definition in force is made of huge pages, so that it stays as large as it is.
+pub fn has_huge_pages(domain: &SeenDomain) -> bool {
+    domain.shape.facets.get(MEMORY_PAGES).is_some_and(|pages| pages != ORDINARY)
+}
+
 /// The name of the limits of the disk called `target`.
 pub(crate) fn disk_limits(target: &str) -> String {
     format!("limits of disk {target}")
@@ -60,6 +71,8 @@ pub(crate) fn facets(domain: &Element) -> Facets {
     add("on a crash", text(&["on_crash"]).unwrap_or_else(|| "destroy".into()));
     add("CPU shares", text(&["cputune", "shares"]).unwrap_or_else(|| "default".into()));
     add("CPU limit", limit(domain));
+    add(MEMORY_PAGES, huge_pages(domain));
+    add("NUMA nodes", domain.at(&["cpu", "numa"]).map_or(1, |numa| numa.all("cell").count()).to_string());
     add("TPM", devices.child("tpm").map_or("none", |_| "2.0").to_owned());
     add("watchdog", watchdog(devices));
     add("graphics card", devices.at(&["video", "model"]).map_or_else(|| "none".into(), video));
@@ -84,6 +97,18 @@ pub(crate) fn facets(domain: &Element) -> Facets {
         add(&nic_limits(&mac), bandwidth(card.child("bandwidth")));
     }
     facets
+}
+
+/// The size of the pages; the kernel's own choice when the definition names none.
+fn huge_pages(domain: &Element) -> String {
+    let Some(pages) = domain.at(&["memoryBacking", "hugepages"]) else { return ORDINARY.into() };
+    let Some(page) = pages.child("page") else { return "of the host's default size".into() };
+    let (size, unit) = (page.get("size").unwrap_or_default(), page.get("unit").unwrap_or("KiB"));
+    match (size, unit) {
+        ("2048", "KiB") => HugePageSize::TwoMib.label().into(),
+        ("1048576", "KiB") => HugePageSize::OneGib.label().into(),
+        (size, unit) => format!("{size} {unit}"),
+    }
 }
 
 fn limit(domain: &Element) -> String {

@@ -48,7 +48,7 @@ pub use drift::{disk_is_limited, drift, nic_is_limited, outdated, pending, share
 pub use dump::DUMP_DIR;
 pub use error::VirtError;
 pub use event::{DomainEvent, Told};
-pub use facets::Facets;
+pub use facets::{Facets, has_huge_pages};
 pub use foreign::{ForeignDisk, ForeignDomain, ForeignNic};
 pub use kvm::{kvm_probe_child, probe_kvm};
 pub use load::SeenLoad;

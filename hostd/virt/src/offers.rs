@@ -24,6 +24,8 @@ pub enum Offer {
     Qxl,
     /// The watchdog of the mainboard's chips.
     Itco,
+    /// Memory made of huge pages; how many are set aside is another question.
+    HugePages,
     /// Control of processor time, by cgroups.
     CpuShares,
 }
@@ -101,6 +103,7 @@ fn probes() -> Vec<(Offer, DomainPlan)> {
     let with = |options| DomainPlan { options, ..bare.clone() };
     let ring = DiskOptions { io: Some(DiskIo::IoUring), ..DiskOptions::default() };
     let qxl = VideoDevice { model: VideoModel::Qxl, ..VideoDevice::default() };
+    let memory = MemoryBacking { huge_pages: Some(HugePageSize::TwoMib), numa_nodes: None };
     let itco = WatchdogDevice { model: WatchdogModel::Itco, action: WatchdogAction::Reset };
     vec![
         (Offer::SecureBoot, DomainPlan { firmware: Firmware::UefiSecure, ..bare.clone() }),
@@ -108,6 +111,7 @@ fn probes() -> Vec<(Offer, DomainPlan)> {
         (Offer::Nvme, disk(DiskBus::Nvme, DiskOptions::default())),
         (Offer::IoUring, disk(DiskBus::Virtio, ring)),
         (Offer::Qxl, with(VmOptions { video: qxl, ..VmOptions::default() })),
+        (Offer::HugePages, with(VmOptions { memory, ..VmOptions::default() })),
         (Offer::Itco, with(VmOptions { watchdog: Some(itco), ..VmOptions::default() })),
     ]
 }

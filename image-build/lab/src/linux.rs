@@ -1,7 +1,7 @@
 //! A guest that tells what it sees: Debian's kernel for clouds with busybox, from one raw disk that boots by BIOS.
 //!
 //! On its first serial port it prints a line whenever something changed: its disks with sectors and serial numbers, its network
-//! cards with addresses and carriers, its CPUs, its memory, its TPM, its virtio ports, what is on its PCI bus. It brings new CPUs
+//! cards with addresses and carriers, its CPUs, its memory, its NUMA nodes, its TPM, its virtio ports, what is on its PCI bus. It brings new CPUs
 //! online by itself, runs an agent that fails on purpose if a channel's name asks for one, and counts in its memory how long it has run. The packages come from the
 //! machine's own package source once and are kept, with the disk made of them, in `target/lab-linux`.
 
@@ -107,6 +107,7 @@ while :; do
   done
   now="$now tpm=$(busybox cat /sys/class/tpm/tpm0/tpm_version_major 2>/dev/null)"
   now="$now ports=$(busybox cat /sys/class/virtio-ports/*/name 2>/dev/null | busybox sort | busybox tr '\n' ',')"
+  now="$now nodes=$(busybox cat /sys/devices/system/node/online 2>/dev/null)"
   for p in /sys/bus/pci/devices/*; do
     now="$now $(busybox cut -c3- $p/vendor):$(busybox cut -c3- $p/device)"
   done
@@ -132,7 +133,7 @@ pub fn missing() -> Option<String> {
 pub fn disk() -> Result<PathBuf> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/lab-linux");
     fs::create_dir_all(&dir).context("the directory of the guest")?;
-    let image = dir.join("guest-4.raw");
+    let image = dir.join("guest-5.raw");
     if image.exists() {
         return Ok(image);
     }

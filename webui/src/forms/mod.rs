@@ -11,6 +11,7 @@ pub(crate) mod disk;
 pub(crate) mod filing;
 pub(crate) mod host_device;
 pub(crate) mod link;
+pub(crate) mod memory;
 pub(crate) mod network;
 pub(crate) mod options;
 pub(crate) mod snapshot;

@@ -1,5 +1,6 @@
 //! The part of a machine's forms that is about its TPM, watchdog, ports, screen and share of the processors.
 
+use super::memory::MemoryForm;
 use crate::fields::{Fields, Reading};
 use hostd_types::*;
 
@@ -24,6 +25,7 @@ pub(crate) struct OptionsForm {
     pub(crate) video_memory: String,
     pub(crate) screens: String,
     pub(crate) on_crash: String,
+    pub(crate) memory: MemoryForm,
 }
 
 fn text<T: ToString>(value: Option<T>) -> String {
@@ -53,6 +55,7 @@ impl OptionsForm {
             video_memory: text(options.video.memory_mib),
             screens: text(options.video.heads),
             on_crash: options.on_crash.as_str().into(),
+            memory: MemoryForm::of(options.memory),
         }
     }
     /// What was sent; what was not stays as `now`.
@@ -73,6 +76,7 @@ impl OptionsForm {
             video_memory: or("video_memory", now.video_memory),
             screens: or("screens", now.screens),
             on_crash: or("on_crash", now.on_crash),
+            memory: MemoryForm::read(fields, now.memory),
         }
     }
     /// What it means.
@@ -112,6 +116,7 @@ impl OptionsForm {
             watchdog,
             video: VideoDevice { model, memory_mib, heads },
             on_crash: chosen(reading, "on_crash", OnCrash::named(&self.on_crash)),
+            memory: self.memory.backing(reading),
         }
     }
     /// Something of it is not the default.
@@ -158,6 +163,7 @@ mod tests {
             watchdog: Some(WatchdogDevice { model: WatchdogModel::I6300esb, action: WatchdogAction::Pause }),
             video: VideoDevice { model: VideoModel::Qxl, memory_mib: Some(64), heads: Some(2) },
             on_crash: OnCrash::Restart,
+            memory: MemoryBacking { huge_pages: Some(HugePageSize::OneGib), numa_nodes: Some(2) },
         };
         for options in [VmOptions::default(), all] {
             let mut reading = Reading::default();
@@ -177,6 +183,8 @@ mod tests {
             ("video", "cga"),
             ("watchdog", "bark"),
             ("on_crash", ""),
+            ("huge_pages", "4mib"),
+            ("numa_nodes", "two"),
         ]);
         let mut reading = Reading::default();
         form.options(&mut reading);
@@ -188,6 +196,8 @@ mod tests {
             "video/model",
             "watchdog/action",
             "on_crash",
+            "memory/huge_pages",
+            "memory/numa_nodes",
         ] {
             assert!(problem.at(&format!("/options/{field}")).is_some(), "{field}");
         }

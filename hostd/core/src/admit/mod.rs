@@ -9,6 +9,7 @@ mod cluster;
 mod device;
 mod host;
 mod image;
+mod memory;
 mod network;
 mod options;
 mod organize;
@@ -21,6 +22,7 @@ mod vm;
 mod volume;
 
 pub(crate) use image::room as image_room;
+pub(crate) use memory::check_start as check_memory_start;
 pub(crate) use power::{pending, words};
 
 use crate::snapshot::Snapshot;

@@ -1,7 +1,7 @@
 //! Rules for making and editing machines.
 
 use super::power::settled;
-use super::{DISKS_MAX, Fields, NICS_MAX, check_size, options};
+use super::{DISKS_MAX, Fields, NICS_MAX, check_size, memory, options};
 use crate::pool::human;
 use crate::snapshot::Snapshot;
 use hostd_types::name::{check_description, check_name};
@@ -49,6 +49,8 @@ pub(super) fn create(vm: &CreateVm, now: &Snapshot) -> Result<(), Problem> {
     check_nics(&mut wrong, vm, now);
     wrong.check("/firmware", options::check_firmware(vm.firmware, now));
     options::check(&mut wrong, &vm.options, None, now);
+    let size = memory::Size { cpus: vm.cpus, memory_mib: vm.memory_mib, headroom: vm.headroom };
+    memory::check(&mut wrong, vm.options.memory, size, now);
     let disks = vm.disks.iter().enumerate().map(|(n, d)| (format!("/disks/{n}"), d.options().boot));
     let nics = vm.nics.iter().enumerate().map(|(n, nic)| (format!("/nics/{n}"), nic.options.boot));
     options::check_places(&mut wrong, disks.chain(nics));
@@ -113,6 +115,7 @@ pub(super) fn edit(id: VmId, edit: &EditVm, now: &Snapshot) -> Result<(), Proble
     if let Some(options) = options.as_ref().filter(|v| **v != vm.spec.options) {
         options::check(&mut wrong, options, Some(id), now);
     }
+    memory::check_edit(&mut wrong, &vm.spec, edit, now);
     if let Some(CdromChange::Insert { image }) = cdrom
         && vm.spec.cdrom != Some(*image)
     {

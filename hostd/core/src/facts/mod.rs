@@ -63,6 +63,11 @@ fn text(root: &Path, path: &str) -> Option<String> {
     if text.is_empty() { None } else { Some(text.to_owned()) }
 }
 
+/// The machine's NUMA nodes, with the huge pages set aside on each at this moment.
+pub(crate) fn nodes() -> Vec<MemoryNode> {
+    node::list(Path::new("/sys"))
+}
+
 fn product(root: &Path) -> Option<String> {
     let vendor = text(root, "sys/class/dmi/id/sys_vendor");
     let product = text(root, "sys/class/dmi/id/product_name");
@@ -97,7 +102,7 @@ impl Core {
             cpu: machine.cpu.clone(),
             memory_bytes: machine.memory_bytes,
             acceleration: self.acceleration().await,
-            nodes: node::list(Path::new("/sys")),
+            nodes: nodes(),
             disks: disk::list(Path::new("/sys")),
             nics,
             pools: self.pool_space().into_iter().collect(),

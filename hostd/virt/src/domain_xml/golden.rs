@@ -80,8 +80,25 @@ fn equipped() -> DomainPlan {
         watchdog: Some(WatchdogDevice { model: WatchdogModel::I6300esb, action: WatchdogAction::Pause }),
         video: VideoDevice { model: VideoModel::Qxl, memory_mib: Some(32), heads: Some(2) },
         on_crash: OnCrash::Restart,
+        memory: MemoryBacking::default(),
     };
     plan
+}
+
+/// Memory of huge pages, divided among nodes.
+fn divided() -> DomainPlan {
+    let memory = MemoryBacking { huge_pages: Some(HugePageSize::OneGib), numa_nodes: Some(2) };
+    let headroom = Headroom { cpus_max: Some(4), ..Headroom::default() };
+    DomainPlan { headroom, options: VmOptions { memory, ..VmOptions::default() }, ..plan(false) }
+}
+
+#[test]
+fn what_the_memory_is_made_of_is_read_back() {
+    let facets = |plan| definition::read(&domain_xml(plan, &around(plan))).expect("readable").shape.facets;
+    let (divided, plain) = (facets(&divided()), facets(&plan(false)));
+    for (facets, pages, nodes) in [(divided, "1 GiB", "2"), (plain, "none", "1")] {
+        assert_eq!((facets["huge pages"].as_str(), facets["NUMA nodes"].as_str()), (pages, nodes));
+    }
 }
 
 #[test]
@@ -157,6 +174,8 @@ fn the_xml_is_as_agreed() {
     };
     assert_golden("headroom.xml", &domain_xml(&roomy, &around(&roomy)));
     assert_golden("options.xml", &domain_xml(&equipped(), &around(&equipped())));
+    let divided = divided();
+    assert_golden("memory.xml", &domain_xml(&divided, &around(&divided)));
     let passed = DomainPlan {
         host: HostParts { devices: host_devices().into(), ..HostParts::default() },
         ..plan(false)

@@ -5,6 +5,7 @@ mod display;
 #[cfg(test)]
 mod golden;
 mod host_device;
+mod memory;
 mod options;
 
 use crate::element::{Element, element};
@@ -93,7 +94,7 @@ pub fn domain(plan: &DomainPlan, around: &Surroundings) -> Element {
         domain = domain.holding(element("description").saying(&plan.description));
     }
     domain
-        .holding_all(memory(plan))
+        .holding_all(memory::memory(plan))
         .holding(vcpus(plan))
         .holding_all(options::cpu_tune(&plan.options.cpu_share))
         .holding(boot_firmware(plan))
@@ -104,17 +105,6 @@ pub fn domain(plan: &DomainPlan, around: &Surroundings) -> Element {
         .holding(element("on_reboot").saying("restart"))
         .holding(element("on_crash").saying(options::on_crash(plan.options.on_crash)))
         .holding(devices(plan, around))
-}
-
-/// The most it can have, and what it has when that is less.
-fn memory(plan: &DomainPlan) -> Vec<Element> {
-    let most = plan.headroom.most_memory(plan.memory_mib);
-    let size = |name: &'static str, mib: u64| element(name).with("unit", "MiB").saying(mib);
-    let mut elements = vec![size("memory", most)];
-    if most > plan.memory_mib {
-        elements.push(size("currentMemory", plan.memory_mib));
-    }
-    elements
 }
 
 fn vcpus(plan: &DomainPlan) -> Element {
@@ -218,6 +208,7 @@ fn cpu(plan: &DomainPlan) -> Element {
     let most = plan.headroom.most_cpus(plan.cpus);
     let cores = plan.topology.cores(most).unwrap_or(most);
     cpu.holding(element("topology").with("sockets", sockets).with("cores", cores).with("threads", threads))
+        .holding_all(memory::numa(plan))
 }
 
 fn clock(plan: &DomainPlan) -> Element {
@@ -253,7 +244,7 @@ fn devices(plan: &DomainPlan, around: &Surroundings) -> Element {
         .holding(display::tablet())
         .holding_all(host_device::host_devices(plan))
         .holding(element("panic").with("model", "isa"))
-        .holding(element("memballoon").with("model", "virtio").with("freePageReporting", "on"))
+        .holding(memory::balloon(plan))
         .holding_all(options::devices(&plan.options))
 }
 

@@ -278,6 +278,10 @@ impl Work {
 
     async fn start(&self, define: bool) -> Result<(), Later> {
         let _hold = self.hold_for_start().await?;
+        if let Err(why) = crate::admit::check_memory_start(&self.vm.spec, &crate::facts::nodes()) {
+            let status = self.status(VmState::Off, Some("it could not be started"));
+            return self.report(status, Some(Err(Problem::wrong_state(why)))).await;
+        }
         if self.vm.status.state != VmState::Starting {
             self.report(self.status(VmState::Starting, None), None).await?;
         }

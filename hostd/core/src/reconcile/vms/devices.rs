@@ -118,7 +118,8 @@ pub(super) fn live(
     let asked = |live: &Live| waits.asked(vm, &live.key()) == Wait::Running;
     let cpus = (seen.cpus < plan.cpus && plan.cpus <= seen.cpus_max).then_some(Live::Cpus(plan.cpus));
     let memory = plan.memory_mib.min(seen.memory_max_mib);
-    let memory = (memory != seen.memory_mib).then_some(Live::Memory(memory));
+    let can_change = memory != seen.memory_mib && !hostd_virt::has_huge_pages(domain);
+    let memory = can_change.then_some(Live::Memory(memory));
     let share = plan.options.cpu_share;
     let share = hostd_virt::shares_differ(plan, domain).then_some(Live::Share(share));
     [cpus, memory, share].into_iter().flatten().find(|live| !asked(live))
