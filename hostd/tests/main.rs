@@ -19,6 +19,7 @@ pub mod api {
     mod customize;
     mod customize_fields;
     mod discovered;
+    mod drives;
     mod events;
     mod history;
     mod host_devices;

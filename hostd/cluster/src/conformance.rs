@@ -128,6 +128,7 @@ fn command() -> impl Strategy<Value = Command> {
                 }]
             },
             cdrom: None,
+            more_cdroms: Vec::new(),
             nics: vec![],
             filing: NewFiling::default(),
             options: VmOptions::default(),

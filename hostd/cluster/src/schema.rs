@@ -145,6 +145,8 @@ CREATE TABLE specification (
     meta TEXT NOT NULL, spec TEXT NOT NULL, status TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX vm_specification ON vm (json_extract(spec, '$.customization.specification'))
     WHERE json_extract(spec, '$.customization.specification') IS NOT NULL;
+CREATE INDEX vm_more_cdroms ON vm (json_extract(spec, '$.more_cdroms'))
+    WHERE json_extract(spec, '$.more_cdroms') IS NOT NULL;
 CREATE INDEX volume_origin ON volume (json_extract(spec, '$.origin.volume'))
     WHERE json_extract(spec, '$.origin.volume') IS NOT NULL;
 CREATE INDEX volume_snapshot ON volume (json_extract(spec, '$.origin.snapshot'))

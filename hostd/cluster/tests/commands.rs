@@ -273,6 +273,7 @@ pub fn belongings(host: HostId) -> Belongings {
             options: DiskOptions::default(),
         }],
         cdrom: Some(image.id),
+        more_cdroms: Vec::new(),
         nics: vec![VmNic {
             network: network.id,
             mac: "52:54:00:00:00:01".into(),

@@ -162,6 +162,7 @@ pub fn blank_vm(name: &str) -> CreateVm {
         autostart: false,
         disks: vec![],
         cdrom: None,
+        more_cdroms: Vec::new(),
         nics: vec![],
         filing: NewFiling::default(),
         options: VmOptions::default(),

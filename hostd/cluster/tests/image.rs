@@ -1,5 +1,6 @@
 //! Images.
 
+use crate::cluster_record::raise;
 use crate::fixture::*;
 use hostd_types::command::*;
 use hostd_types::*;
@@ -55,7 +56,23 @@ async fn an_image_in_use_is_kept_and_the_refusal_names_who_uses_it() {
             ProblemKind::WrongState
         );
     }
-    f.ok(edit(id, None, EditVm { cdrom: Some(CdromChange::Eject), ..EditVm::default() })).await;
+    // From one drive into another one.
+    f.ok(raise(LIFE)).await;
+    let store = f.cluster.store();
+    let moved = EditVm {
+        cdrom: Some(CdromChange::Eject),
+        more_cdroms: Some(vec![None, Some(iso)]),
+        ..EditVm::default()
+    };
+    f.ok(vm_report(id, off(), None)).await;
+    f.ok(edit(id, None, moved)).await;
+    assert!(f.refused(delete(iso)).await.detail.contains("CD-ROM drive of web"));
+    assert_eq!(store.vms_with_cdrom(iso).await.unwrap().len(), 1);
+    assert_eq!(store.vms_by_cdrom().await.unwrap().get(&iso), Some(&1));
+    let wrong = EditVm { more_cdroms: Some(vec![Some(disk)]), ..EditVm::default() };
+    assert!(f.refused(edit(id, None, wrong)).await.at("/more_cdroms/0").is_some());
+    f.ok(edit(id, None, EditVm { more_cdroms: Some(vec![None]), ..EditVm::default() })).await;
+    assert_eq!(store.vms_by_cdrom().await.unwrap().get(&iso), None);
     let deletion = f.ok(delete(iso)).await;
     let insert = EditVm { cdrom: Some(CdromChange::Insert { image: iso }), ..EditVm::default() };
     assert_eq!(f.refused(edit(id, None, insert)).await.kind, ProblemKind::WrongState);

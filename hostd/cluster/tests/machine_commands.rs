@@ -74,6 +74,7 @@ fn asked(image: ImageId) -> CreateVm {
             },
         ],
         cdrom: Some(image),
+        more_cdroms: Vec::new(),
         nics: vec![NewNic {
             network: NetworkId::from_uuid(uuid(5)),
             mac: Some("52:54:00:00:00:01".into()),
@@ -208,6 +209,8 @@ pub fn vm_commands() -> Vec<Command> {
         create(id, host, customized),
         Command::Vm(adopted),
         edit(id, None, customize()),
+        create(id, host, CreateVm { more_cdroms: vec![Some(image), None], ..bound.clone() }),
+        edit(id, None, EditVm { more_cdroms: Some(vec![None, Some(image)]), ..EditVm::default() }),
         create(id, host, CreateVm { headroom, ..bound }),
         edit(id, None, EditVm { headroom: Some(headroom), ..EditVm::default() }),
         create(id, host, CreateVm { options: options(), ..equipped() }),

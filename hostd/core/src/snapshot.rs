@@ -149,6 +149,9 @@ impl Snapshot {
                 if let Some(CustomizationChange::Set { to, .. }) = &edit.customization {
                     self.add_specification(core, Some(to)).await?;
                 }
+                for image in edit.more_cdroms.iter().flatten().flatten().take(MORE_CDROMS_MAX) {
+                    self.add_image(core, *image).await?;
+                }
                 match &edit.cdrom {
                     Some(CdromChange::Insert { image }) => self.add_image(core, *image).await,
                     Some(CdromChange::Eject) | None => Ok(()),
@@ -241,7 +244,7 @@ impl Snapshot {
                 NewDisk::Volume { volume, .. } => self.add_volume(core, *volume).await?,
             }
         }
-        if let Some(image) = vm.cdrom {
+        for image in vm.media().take(MORE_CDROMS_MAX + 1) {
             self.add_image(core, image).await?;
         }
         for nic in vm.nics.iter().take(crate::admit::NICS_MAX + 1) {

@@ -286,7 +286,7 @@ fn guest_of(vm: &CreateVm, now: &Snapshot) -> Option<GuestOs> {
         NewDisk::Image { image, .. } => Some(*image),
         NewDisk::Blank { .. } | NewDisk::Volume { .. } => None,
     });
-    let mut names = vm.cdrom.into_iter().chain(over).filter_map(|id| now.images.get(&id));
+    let mut names = vm.media().chain(over).filter_map(|id| now.images.get(&id));
     names.find_map(|image| GuestOs::of_image(&image.spec.name))
 }
 

@@ -15,6 +15,9 @@ pub struct VmDetail {
     pub nics: Vec<NicView>,
     /// The image in its CD-ROM drive.
     pub cdrom: Option<Image>,
+    /// The images in its further CD-ROM drives; null for an empty one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more_cdroms: Vec<Option<Image>>,
     /// The running task about it, if any.
     pub task: Option<Task>,
     /// The newest machine type its host has; absent while that does not tell.

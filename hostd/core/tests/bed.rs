@@ -155,6 +155,7 @@ pub fn plain(name: &str) -> CreateVm {
         autostart: false,
         disks: Vec::new(),
         cdrom: None,
+        more_cdroms: Vec::new(),
         nics: Vec::new(),
         filing: NewFiling::default(),
         options: VmOptions::default(),

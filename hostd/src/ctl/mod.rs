@@ -29,6 +29,7 @@ mod specification;
 mod task;
 mod vm;
 mod vm_device;
+mod vm_drives;
 mod vm_options;
 mod vm_spec;
 mod volume;

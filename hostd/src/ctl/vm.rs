@@ -208,6 +208,8 @@ async fn show(session: &Session, name: &str) -> Result<(), Stop> {
         ("Autostart", if vm.spec.autostart { "yes" } else { "no" }.into()),
         ("CD-ROM", detail["cdrom"]["spec"]["name"].as_str().unwrap_or("empty").into()),
     ]);
+    let drives = detail["more_cdroms"].as_array().into_iter().flatten();
+    output::facts(drives.map(|image| ("CD-ROM", image["spec"]["name"].as_str().unwrap_or("empty").into())));
     output::facts(disks.iter().map(|v| ("Disk", disk(v))));
     output::facts(nics.iter().map(|n| ("Card", nic(n))));
     let device = |device: &HostDevice| format!("{} ({})", device.name, device.id);

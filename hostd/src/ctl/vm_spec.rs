@@ -1,7 +1,7 @@
 //! `qx vm create` and `qx vm edit`: what a machine is to be.
 
 use super::lookup::{host, id, typed_id};
-use super::{Session, Stop, customize, filing, follow, output, size, vm_device, vm_options};
+use super::{Session, Stop, customize, filing, follow, output, size, vm_device, vm_drives, vm_options};
 use crate::http::body::Placed;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -77,9 +77,9 @@ pub struct Create {
     /// An unattached volume (may be repeated)
     #[arg(long = "volume")]
     volumes: Vec<String>,
-    /// ISO in the CD-ROM drive
-    #[arg(long)]
-    cdrom: Option<String>,
+    /// ISO in a CD-ROM drive (may be repeated, for a drive each)
+    #[arg(long = "cdrom")]
+    cdroms: Vec<String>,
     /// A card on this network (may be repeated)
     #[arg(long = "network")]
     networks: Vec<String>,
@@ -145,6 +145,8 @@ pub struct Edit {
     /// Empty the CD-ROM drive
     #[arg(long)]
     eject: bool,
+    #[command(flatten)]
+    drives: vm_drives::Drives,
 }
 
 pub async fn make(session: &Session, given: Create) -> Result<(), Stop> {
@@ -172,10 +174,11 @@ pub async fn make(session: &Session, given: Create) -> Result<(), Stop> {
         let network = typed_id(session, "networks", network).await?;
         nics.push(NewNic { network, mac: None, model, options: NicOptions::default() });
     }
-    let cdrom = match &given.cdrom {
-        Some(image) => Some(typed_id(session, "images", image).await?),
-        None => None,
-    };
+    let mut isos = Vec::with_capacity(given.cdroms.len());
+    for image in &given.cdroms {
+        isos.push(typed_id(session, "images", image).await?);
+    }
+    let mut isos = isos.into_iter();
     let boot: Vec<BootDevice> = given.boot.iter().map(|b| boot_device(*b)).collect();
     let name = given.name;
     let (mut customization, typed) = given.guest.read().await?;
@@ -203,7 +206,8 @@ pub async fn make(session: &Session, given: Create) -> Result<(), Stop> {
         boot: if boot.is_empty() { default_boot() } else { boot },
         autostart: given.autostart,
         disks,
-        cdrom,
+        cdrom: isos.next(),
+        more_cdroms: isos.map(Some).collect(),
         nics,
         filing: given.filing.read(session).await?,
         start: given.start,
@@ -225,8 +229,9 @@ pub async fn change(session: &Session, given: Edit) -> Result<(), Stop> {
         (None, true) => Some(CdromChange::Eject),
         (None, false) => None,
     };
-    let boot: Vec<BootDevice> = given.boot.iter().map(|b| boot_device(*b)).collect();
     let path = format!("/api/v1/vms/{}", id(session, "vms", &given.id).await?);
+    let (cdrom, more_cdroms) = given.drives.wanted(session, &path, cdrom).await?;
+    let boot: Vec<BootDevice> = given.boot.iter().map(|b| boot_device(*b)).collect();
     let headroom = given.room.wanted(session, &path).await?;
     let options = given.options.wanted(session, &path).await?;
     let edit = EditVm {
@@ -245,6 +250,7 @@ pub async fn change(session: &Session, given: Edit) -> Result<(), Stop> {
         autostart: given.autostart,
         options,
         cdrom,
+        more_cdroms,
     };
     let vm: Value = session.client.ask(Method::PATCH, &path, Some(&edit)).await?;
     if session.json {

@@ -130,6 +130,7 @@ impl Belongings {
             for vm in &mut self.vms {
                 (vm.spec.guest_os, vm.spec.scheduled_at) = (GuestOs::default(), None);
                 vm.spec.customization = None;
+                vm.spec.more_cdroms.clear();
                 vm.spec.filing = Filing::default();
                 vm.spec.lineage = Lineage::default();
                 crate::forget_devices(vm);

@@ -10,6 +10,8 @@ use utoipa::ToSchema;
 pub const MEMORY_MIN_MIB: u64 = 16;
 /// Most virtual CPUs of one machine.
 pub const CPUS_MAX: u32 = 255;
+/// Most CD-ROM drives of one machine beside the first, which every machine has.
+pub const MORE_CDROMS_MAX: usize = 3;
 /// Seconds a guest has to shut down before the task fails (the machine keeps running).
 pub const SHUTDOWN_DEADLINE_S: u32 = 120;
 
@@ -197,6 +199,9 @@ pub struct VmSpec {
     pub disks: Vec<VmDisk>,
     /// Image in the CD-ROM drive; the drive is always there.
     pub cdrom: Option<ImageId>,
+    /// Images in its further CD-ROM drives, which are there, empty or not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more_cdroms: Vec<Option<ImageId>>,
     /// Network cards, in order.
     pub nics: Vec<VmNic>,
     /// How its guest sets itself up at its first boot.
@@ -324,6 +329,13 @@ pub struct VmStatus {
 resource! {
     /// A virtual machine.
     Vm, VmId, VmSpec, VmStatus, Kind::Vm
+}
+
+impl VmSpec {
+    /// The images in its CD-ROM drives.
+    pub fn media(&self) -> impl Iterator<Item = ImageId> {
+        self.cdrom.into_iter().chain(self.more_cdroms.iter().flatten().copied())
+    }
 }
 
 impl Vm {

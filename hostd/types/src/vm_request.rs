@@ -136,6 +136,9 @@ pub struct CreateVm {
     /// ISO in the CD-ROM drive.
     #[serde(default)]
     pub cdrom: Option<ImageId>,
+    /// Further CD-ROM drives, three at most: each with the ISO in it, or null for an empty one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more_cdroms: Vec<Option<ImageId>>,
     /// Network cards.
     #[serde(default)]
     pub nics: Vec<NewNic>,
@@ -157,6 +160,10 @@ pub struct CreateVm {
 }
 
 impl CreateVm {
+    /// The ISOs for its CD-ROM drives.
+    pub fn media(&self) -> impl Iterator<Item = ImageId> {
+        self.cdrom.into_iter().chain(self.more_cdroms.iter().flatten().copied())
+    }
     /// It asks for something that came with [`crate::HARDWARE`].
     pub(crate) fn has_hardware(&self) -> bool {
         !self.cpu_mode.is_default() || !self.topology.is_default() || self.machine_type.is_some()
@@ -169,6 +176,7 @@ impl CreateVm {
             || !self.filing.is_default()
             || !self.headroom.is_default()
             || !is_default(&self.options)
+            || !self.more_cdroms.is_empty()
             || self.firmware == Firmware::UefiSecure
             || self.disks.iter().any(NewDisk::has_life)
             || self.nics.iter().any(NewNic::has_life)
@@ -186,6 +194,7 @@ impl EditVm {
             || self.customization.is_some()
             || self.headroom.is_some()
             || self.options.is_some()
+            || self.more_cdroms.is_some()
             || self.firmware == Some(Firmware::UefiSecure)
     }
 }
@@ -238,6 +247,10 @@ pub struct EditVm {
     /// CD-ROM: `{"eject": true}` or `{"image": id}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cdrom: Option<CdromChange>,
+    /// The further CD-ROM drives as a whole, each with the ISO in it or null for an empty one. What is in the drives it
+    /// has changes at once; another number of drives applies at its next power-off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub more_cdroms: Option<Vec<Option<ImageId>>>,
     /// TPM, watchdog, ports, screen and the rest, as a whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub options: Option<VmOptions>,

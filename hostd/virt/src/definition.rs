@@ -3,7 +3,7 @@
 use crate::domain_xml::{NAMESPACE, SEED_FILE, seen_host_devices};
 use crate::element::Element;
 use crate::facets;
-use crate::plan::{Consoles, DomainShape, SeenDisk, SeenNic};
+use crate::plan::{Consoles, DomainShape, SeenDisk, SeenDrive, SeenNic};
 use hostd_types::{BootDevice, CpuMode, CpuTopology, Firmware};
 use std::path::PathBuf;
 
@@ -49,6 +49,7 @@ pub fn read(xml: &str) -> Result<Definition, String> {
         boot: boot(devices),
         disks: drives("disk").filter(|drive| !is_seed(drive)).filter_map(disk).collect(),
         cdrom: drives("cdrom").find(|drive| !is_seed(drive)).and_then(source_of),
+        more_cdroms: drives("cdrom").filter(|drive| !is_seed(drive)).skip(1).map(drive).collect(),
         nics: devices.all("interface").map(card).collect(),
         facets: facets::facets(&domain),
         host_devices: seen_host_devices(devices),
@@ -105,9 +106,16 @@ fn is_seed(drive: &Element) -> bool {
     source_of(drive).is_some_and(|file| file.ends_with(SEED_FILE))
 }
 
-fn disk(drive: &Element) -> Option<SeenDisk> {
-    let target = drive.child("target").and_then(|target| target.get("dev")).unwrap_or_default().into();
-    source_of(drive).map(|path| SeenDisk { path, target })
+fn name_of(drive: &Element) -> String {
+    drive.child("target").and_then(|target| target.get("dev")).unwrap_or_default().into()
+}
+
+fn disk(disk: &Element) -> Option<SeenDisk> {
+    source_of(disk).map(|path| SeenDisk { path, target: name_of(disk) })
+}
+
+fn drive(drive: &Element) -> SeenDrive {
+    SeenDrive { target: name_of(drive), file: source_of(drive) }
 }
 
 /// The kinds of devices that have a place in the firmware's list, in its order.
@@ -203,6 +211,7 @@ mod tests {
                 SeenDisk { path: "pool/image".into(), target: String::new() },
             ],
             cdrom: None,
+            more_cdroms: Vec::new(),
             nics: vec![SeenNic { mac: "52:54:00:aa:00:01".into(), bridge: "default".into(), plugged: false }],
             facets: seen.shape.facets.clone(),
             host_devices: Vec::new(),

@@ -4,6 +4,7 @@
 //! drift.
 
 use crate::domain_xml::{boot_order, shown_cpu, target};
+use crate::drives::{MediumChange, media_changes};
 use crate::facets::{self, Difference, differences};
 use crate::observe::SeenDomain;
 use crate::plan::{DiskSource, DomainPlan, DomainShape, HostSource, SeenDisk};
@@ -29,7 +30,7 @@ pub fn drift(plan: &DomainPlan, domain: &SeenDomain) -> Vec<String> {
     for disk in seen.disks.iter().filter(|disk| !known(disk)) {
         found.push(format!("disk {} is attached, not wanted", file(&disk.path)));
     }
-    medium(plan, seen, &mut found);
+    found.extend(media_changes(plan, seen).iter().map(MediumChange::told));
     for nic in plan.nics.iter().filter(|nic| !nic.changing) {
         match seen.nics.iter().find(|card| card.mac.eq_ignore_ascii_case(&nic.mac)) {
             None if nic.model.hot_plugs() => found.push(format!("network card {} is missing", nic.mac)),
@@ -152,7 +153,7 @@ fn different(plan: &DomainPlan, seen: &DomainShape) -> Vec<String> {
     for disk in seen.disks.iter().filter(|seen| !plan.disks.iter().any(|d| d.path == seen.path)) {
         found.push(format!("disk {} is attached, not wanted", file(&disk.path)));
     }
-    medium(plan, seen, &mut found);
+    found.extend(media_changes(plan, seen).iter().map(MediumChange::told));
     if plan.seed.is_some() != seen.seed {
         let told = if plan.seed.is_some() {
             "the customization drive is missing"
@@ -246,6 +247,9 @@ fn settings(plan: &DomainPlan, seen: &DomainShape) -> Vec<Setting> {
     if seen.memory_mib == plan.memory_mib || most > plan.memory_mib {
         add("most memory", "memory is at most", mib(seen.memory_max_mib), mib(most));
     }
+    let drives = |further: usize| (further + 1).to_string();
+    let (now, wanted) = (drives(seen.more_cdroms.len()), drives(plan.more_cdroms.len()));
+    add("CD-ROM drives", "CD-ROM drives are", now, wanted);
     add("firmware", "the firmware is", called(seen.firmware).into(), called(plan.firmware).into());
     add("boot order", "the boot order is", listed(&seen.boot), listed(&boot(plan)));
     found.extend(differences(plan, &seen.facets).into_iter().map(|Difference { title, seen, wanted }| {
@@ -266,7 +270,7 @@ fn boot(plan: &DomainPlan) -> Vec<BootDevice> {
         places.iter().flatten().map(|place| (*place, kind)).collect()
     };
     let mut all = of(BootDevice::Disk, &order.disks);
-    all.extend(of(BootDevice::Cdrom, &[order.cdrom]));
+    all.extend(of(BootDevice::Cdrom, &order.cdroms));
     all.extend(of(BootDevice::Network, &order.nics));
     all.sort_by_key(|(place, _)| *place);
     let mut kinds: Vec<BootDevice> = all.into_iter().map(|(_, kind)| kind).collect();
@@ -285,17 +289,6 @@ fn listed(order: &[BootDevice]) -> String {
 
 fn has(seen: &DomainShape, disk: &DiskSource) -> bool {
     seen.disks.iter().any(|there| there.path == disk.path)
-}
-
-fn medium(plan: &DomainPlan, seen: &DomainShape, found: &mut Vec<String>) {
-    if plan.cdrom != seen.cdrom {
-        let medium = |path: &Option<std::path::PathBuf>| match path {
-            Some(path) => format!("holds {}", file(path)),
-            None => "is empty".to_owned(),
-        };
-        let wanted = plan.cdrom.as_deref().map_or_else(|| "nothing".to_owned(), file);
-        found.push(format!("the CD-ROM drive {}, wanted {wanted}", medium(&seen.cdrom)));
-    }
 }
 
 const fn cable(plugged: bool) -> &'static str {

@@ -1,7 +1,7 @@
 //! Tables of differences.
 
 use super::*;
-use crate::plan::{HostParts, NicSource, SeenNic};
+use crate::plan::{HostParts, NicSource, SeenDrive, SeenNic};
 use hostd_types::{
     CpuMode, CpuModel, DiskBus, DiskFormat, GuestOs, Headroom, HostDevice, KnownBy, NicModel, VmId, VmState,
     VolumeId, default_boot,
@@ -35,6 +35,7 @@ fn plan() -> DomainPlan {
             changing: false,
         }],
         cdrom: None,
+        more_cdroms: Vec::new(),
         nics: vec![NicSource {
             bridge: "qx0".into(),
             mac: "52:54:00:AA:bb:01".into(),
@@ -70,6 +71,7 @@ fn same() -> DomainShape {
         boot: default_boot(),
         disks: vec![disk("/pool/a.qcow2")],
         cdrom: None,
+        more_cdroms: Vec::new(),
         nics: vec![SeenNic { mac: "52:54:00:aa:bb:01".into(), bridge: "qx0".into(), plugged: true }],
         facets: Default::default(),
         host_devices: Vec::new(),
@@ -133,6 +135,27 @@ fn an_ejected_medium_is_told() {
     let wanted = DomainPlan { cdrom: Some("/i/a.iso".into()), ..plan() };
     let told = drift_of(&wanted, same(), VmState::Running);
     assert_eq!(told, ["the CD-ROM drive is empty, wanted a.iso"]);
+}
+
+#[test]
+fn drives_come_and_go_at_a_power_off_and_their_media_at_once() {
+    let none: Vec<String> = Vec::new();
+    let drive =
+        |target: &str, file: Option<&str>| SeenDrive { target: target.into(), file: file.map(Into::into) };
+    let wanted = DomainPlan { more_cdroms: vec![Some("/i/a.iso".into()), Some("/i/b.iso".into())], ..plan() };
+    let one = DomainShape { more_cdroms: vec![drive("sdb", Some("/i/b.iso"))], ..same() };
+    let waits = ["CD-ROM drives: 3 (now 2)"];
+    assert_eq!(pending(&wanted, &domain(&wanted, one.clone(), VmState::Running)), waits);
+    let holds = "the CD-ROM drive 2 holds b.iso, wanted a.iso";
+    assert_eq!(drift_of(&wanted, one.clone(), VmState::Running), [holds]);
+    assert_eq!(drift_of(&wanted, one.clone(), VmState::Off), ["CD-ROM drives are 2, wanted 3", holds]);
+    let changes = media_changes(&plan(), &one);
+    let targets: Vec<_> =
+        changes.iter().map(|change| (change.target.as_str(), change.wanted.clone())).collect();
+    assert_eq!(targets, [("sdb", None)], "one that goes is emptied before");
+    let leaving = DomainShape { more_cdroms: vec![drive("sdb", None)], ..same() };
+    assert_eq!(drift_of(&plan(), leaving.clone(), VmState::Running), none);
+    assert_eq!(pending(&plan(), &domain(&plan(), leaving, VmState::Running)), ["CD-ROM drives: 1 (now 2)"]);
 }
 
 #[test]

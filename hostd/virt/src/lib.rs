@@ -17,6 +17,7 @@ mod diagnosis;
 pub mod disk;
 mod domain_xml;
 mod drift;
+mod drives;
 mod dump;
 pub mod element;
 mod error;
@@ -45,6 +46,7 @@ pub use connection::Link;
 pub use diagnosis::DomainXml;
 pub use diagnosis::log_end;
 pub use drift::{disk_is_limited, drift, nic_is_limited, outdated, pending, shares_differ};
+pub use drives::{MediumChange, media_changes};
 pub use dump::DUMP_DIR;
 pub use error::VirtError;
 pub use event::{DomainEvent, Told};
@@ -56,7 +58,7 @@ pub use observe::SeenDomain;
 pub use offers::{Offer, Offers};
 pub use plan::{
     Consoles, DiskSource, DomainPlan, DomainShape, HostParts, HostSource, NicSource, SeedDrive, SeenDisk,
-    SeenNic, VirtSettings,
+    SeenDrive, SeenNic, VirtSettings,
 };
 
 use connection::{Connector, Shared};

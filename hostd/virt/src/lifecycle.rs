@@ -137,12 +137,12 @@ impl Hypervisor {
         remove(tokio::fs::remove_dir_all(self.shared.run_dir(vm)).await)
     }
 
-    /// Changes the medium of a running machine, even if the guest locked the drive; none ejects.
+    /// Changes the medium in the drive `target` of a running machine, even if the guest locked the drive; none ejects.
     ///
     /// # Errors
     /// When the domain is not running or the file can't be opened.
-    pub async fn set_cdrom(&self, vm: VmId, image: Option<&Path>) -> Result<(), VirtError> {
-        let xml = domain_xml::cdrom(image, None).to_xml();
+    pub async fn set_cdrom(&self, vm: VmId, target: &str, image: Option<&Path>) -> Result<(), VirtError> {
+        let xml = domain_xml::cdrom(target, image, None).to_xml();
         let flags = sys::VIR_DOMAIN_AFFECT_LIVE | sys::VIR_DOMAIN_DEVICE_MODIFY_FORCE;
         let change =
             move |_: &_, domain: &virt::domain::Domain| domain.update_device_flags(&xml, flags).map(drop);

@@ -145,6 +145,7 @@ fn bare() -> DomainPlan {
         kvm: false,
         disks: Vec::new(),
         cdrom: None,
+        more_cdroms: Vec::new(),
         nics: Vec::new(),
         leaving_disks: Vec::new(),
         leaving_nics: Vec::new(),

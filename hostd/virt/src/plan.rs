@@ -130,6 +130,8 @@ pub struct DomainPlan {
     pub disks: Vec<DiskSource>,
     /// File in the CD-ROM drive.
     pub cdrom: Option<PathBuf>,
+    /// Files in its further CD-ROM drives.
+    pub more_cdroms: Vec<Option<PathBuf>>,
     /// Network cards, in order.
     pub nics: Vec<NicSource>,
     /// Disks that are not its own any more; a machine that runs may still have them.
@@ -147,6 +149,15 @@ pub struct SeenDisk {
     pub path: PathBuf,
     /// Its name on its bus: `vda`.
     pub target: String,
+}
+
+/// A further CD-ROM drive of a definition.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SeenDrive {
+    /// Its name on its bus: `sdb`.
+    pub target: String,
+    /// The file in it.
+    pub file: Option<PathBuf>,
 }
 
 /// A network card of a definition.
@@ -193,6 +204,8 @@ pub struct DomainShape {
     pub disks: Vec<SeenDisk>,
     /// File in its first CD-ROM drive.
     pub cdrom: Option<PathBuf>,
+    /// Its further CD-ROM drives.
+    pub more_cdroms: Vec<SeenDrive>,
     /// Its network cards.
     pub nics: Vec<SeenNic>,
     /// Options of its hardware, by name.

@@ -68,6 +68,7 @@ impl Bed {
                 changing: false,
             }],
             cdrom: None,
+            more_cdroms: Vec::new(),
             nics: Vec::new(),
             leaving_disks: Vec::new(),
             leaving_nics: Vec::new(),

@@ -112,11 +112,11 @@ async fn a_machine_is_changed_renamed_and_its_drift_is_told() {
     hypervisor.start_domain(vm).await.expect("start");
     let loads = hypervisor.loads().await.expect("loads");
     assert_eq!(loads.iter().map(|l| (l.vm, l.cpus)).collect::<Vec<_>>(), [(vm, 2)]);
-    hypervisor.set_cdrom(vm, None).await.expect("eject");
+    hypervisor.set_cdrom(vm, "sda", None).await.expect("eject");
     assert_eq!(bed.seen(vm).await.shape.cdrom, None);
-    hypervisor.set_cdrom(vm, Some(&iso)).await.expect("insert");
+    hypervisor.set_cdrom(vm, "sda", Some(&iso)).await.expect("insert");
     assert_eq!(bed.seen(vm).await.shape.cdrom, Some(iso));
-    let missing = hypervisor.set_cdrom(vm, Some("/nonexistent.iso".as_ref())).await;
+    let missing = hypervisor.set_cdrom(vm, "sda", Some("/nonexistent.iso".as_ref())).await;
     assert!(matches!(missing, Err(VirtError::Call { .. })), "{missing:?}");
 
     // libvirt renames nothing that runs: it keeps its name there until it is off, and takes everything else.

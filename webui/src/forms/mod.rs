@@ -8,6 +8,7 @@ pub(crate) mod cpu;
 pub(crate) mod customize;
 pub(crate) mod device;
 pub(crate) mod disk;
+pub(crate) mod drives;
 pub(crate) mod filing;
 pub(crate) mod host_device;
 pub(crate) mod link;

@@ -7,6 +7,7 @@ use super::cpu::CpuForm;
 use super::customize::{CardForm, CustomizeForm};
 use super::device::RoomForm;
 use super::disk::DiskForm;
+use super::drives::DrivesForm;
 use super::filing::FilingForm;
 use super::options::OptionsForm;
 use super::tuning::NicOptionsForm;
@@ -57,6 +58,7 @@ pub(crate) struct VmForm {
     /// When it is made, in UTC as browsers write it (`2027-01-31T20:00`); empty: now.
     pub(crate) at: String,
     pub(crate) cdrom: String,
+    pub(crate) drives: DrivesForm,
     pub(crate) disks: Vec<DiskForm>,
     pub(crate) nics: Vec<NicForm>,
     pub(crate) customize: CustomizeForm,
@@ -84,6 +86,7 @@ impl VmForm {
             start: true,
             at: String::new(),
             cdrom: String::new(),
+            drives: DrivesForm::default(),
             disks: vec![DiskForm::default()],
             nics: vec![NicForm::on(network)],
             customize: CustomizeForm::fresh(),
@@ -116,6 +119,7 @@ impl VmForm {
             start: fields.ticked("start"),
             at: fields.text("at"),
             cdrom: fields.text("cdrom"),
+            drives: DrivesForm::read(fields, DrivesForm::default()),
             disks: (0..rows("disks")).map(|index| DiskForm::read(fields, index)).collect(),
             nics: (0..rows("nics")).map(nic).collect(),
             customize: CustomizeForm::read(fields, "/customization", rows("nics")),
@@ -135,6 +139,7 @@ impl VmForm {
                 if let Some(host) = other.strip_prefix("host-") {
                     self.host = host.to_owned();
                     self.cdrom.clear();
+                    self.drives.eject();
                     self.disks.iter_mut().for_each(|disk| {
                         disk.image.clear();
                         disk.volume.clear();
@@ -219,6 +224,7 @@ impl VmForm {
             autostart: self.autostart,
             disks,
             cdrom,
+            more_cdroms: self.drives.cdroms(&mut reading),
             nics,
             filing,
             start: self.start,

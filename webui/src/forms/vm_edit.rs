@@ -3,6 +3,7 @@
 use super::choice::{boot_order, firmware, firmware_value, guest_os, plain_breaks};
 use super::cpu::CpuForm;
 use super::device::RoomForm;
+use super::drives::DrivesForm;
 use super::options::OptionsForm;
 use crate::fields::{Fields, Reading};
 use crate::wording::boot_value;
@@ -27,6 +28,7 @@ pub(crate) struct EditForm {
     pub(crate) boot: [String; 3],
     pub(crate) autostart: bool,
     pub(crate) cdrom: String,
+    pub(crate) drives: DrivesForm,
     /// The generation of the machine that the form was filled from.
     pub(crate) generation: u64,
 }
@@ -51,6 +53,7 @@ impl EditForm {
             boot: [boot(0), boot(1), boot(2)],
             autostart: vm.spec.autostart,
             cdrom: vm.spec.cdrom.map(|i| i.to_string()).unwrap_or_default(),
+            drives: DrivesForm::of(&vm.spec),
             generation: vm.meta.generation,
         }
     }
@@ -74,6 +77,7 @@ impl EditForm {
             boot: [or("boot0", boot0), or("boot1", boot1), or("boot2", boot2)],
             autostart: fields.ticked("autostart"),
             cdrom: fields.text("cdrom"),
+            drives: DrivesForm::read(fields, now.drives),
             generation: fields.parsed("generation").unwrap_or(now.generation),
         }
     }
@@ -88,6 +92,7 @@ impl EditForm {
         };
         let (cpu_mode, topology) = self.cpu.cpu(&mut reading);
         let room = self.room.headroom(&mut reading);
+        let drives = self.drives.cdroms(&mut reading);
         let options = self.options.options(&mut reading);
         let description = plain_breaks(&self.description);
         let (firmware, boot) = (firmware(&self.firmware), boot_order(&self.boot));
@@ -106,6 +111,7 @@ impl EditForm {
             options: (options != vm.spec.options).then_some(options),
             boot: (boot != vm.spec.boot).then_some(boot),
             autostart: (self.autostart != vm.spec.autostart).then_some(self.autostart),
+            more_cdroms: (drives != vm.spec.more_cdroms).then_some(drives),
             cdrom: (cdrom != vm.spec.cdrom)
                 .then(|| cdrom.map_or(CdromChange::Eject, |image| CdromChange::Insert { image })),
         };

@@ -31,6 +31,8 @@ fn a_whole_form_becomes_a_machine() {
         ("boot2", "cdrom"),
         ("start", "on"),
         ("cdrom", &i),
+        ("cdrom2", "empty"),
+        ("cdrom3", &i),
         ("disks", "3"),
         ("disk0_from", "blank"),
         ("disk0_size", "20"),
@@ -59,6 +61,7 @@ fn a_whole_form_becomes_a_machine() {
     assert_eq!(machine.boot, [BootDevice::Cdrom, BootDevice::Disk]);
     assert!(machine.start && !machine.autostart);
     assert_eq!(machine.cdrom, Some(image));
+    assert_eq!(machine.more_cdroms, [None, Some(image)], "drives have no gap between them");
     let size_bytes = 20 << 30;
     assert_eq!(
         machine.disks,
@@ -91,12 +94,21 @@ fn each_wrong_field_gets_its_own_message() {
     form.cpu.sockets = "two".into();
     form.memory = "-1".into();
     form.cdrom = "no-id".into();
+    form.drives.more[1] = "no-id".into();
     form.disks = vec![
         DiskForm { size: "x".into(), ..DiskForm::default() },
         DiskForm { from: "image".into(), ..DiskForm::default() },
     ];
     let problem = form.machine().expect_err("a bad form");
-    for pointer in ["/cpus", "/topology", "/memory_mib", "/cdrom", "/disks/0/size_bytes", "/disks/1/image"] {
+    for pointer in [
+        "/cpus",
+        "/topology",
+        "/memory_mib",
+        "/cdrom",
+        "/more_cdroms/1",
+        "/disks/0/size_bytes",
+        "/disks/1/image",
+    ] {
         assert!(problem.at(pointer).is_some(), "{pointer}");
     }
     assert_eq!(problem.kind, ProblemKind::Invalid);

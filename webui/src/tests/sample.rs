@@ -92,6 +92,7 @@ pub(crate) fn vm(name: &str, state: VmState) -> Vm {
                 options: DiskOptions::default(),
             }],
             cdrom: Some(ImageId::new()),
+            more_cdroms: Vec::new(),
             nics: vec![VmNic {
                 network: NetworkId::new(),
                 mac: "52:54:00:12:34:56".into(),
@@ -270,6 +271,7 @@ pub(crate) fn detail(name: &str, state: VmState) -> VmDetail {
             network: Some(view.network),
         }],
         cdrom: Some(image(name, ImageKind::Iso).image),
+        more_cdroms: Vec::new(),
         task: None,
         warnings: Vec::new(),
         newest_machine_type: Some("pc-q35-10.0".into()),

@@ -6,6 +6,11 @@ use super::{Done, Step};
 use hostd_types::command::ImageCommand;
 use hostd_types::*;
 
+/// Machines with an image in one of their CD-ROM drives.
+const IN_DRIVES: &str = "SELECT name FROM vm WHERE cdrom = ?1
+    OR json_extract(spec, '$.more_cdroms') IS NOT NULL
+        AND EXISTS (SELECT 1 FROM json_each(spec, '$.more_cdroms') WHERE value = ?1) ORDER BY name";
+
 pub(crate) fn apply(scope: &mut Scope<'_>, command: &ImageCommand) -> Step<Done> {
     match command {
         ImageCommand::Create { id, host, name, description, announced_bytes, expected_sha256 } => {
@@ -90,10 +95,10 @@ fn delete(scope: &mut Scope<'_>, id: ImageId) -> Step<Done> {
         );
         return Err(Problem::new(ProblemKind::Conflict, detail).into());
     }
-    let drives = scope.names("SELECT name FROM vm WHERE cdrom = ?1 ORDER BY name", id)?;
+    let drives = scope.names(IN_DRIVES, id)?;
     if !drives.is_empty() {
         let detail =
-            format!("The image is in the CD-ROM drive of {}. Eject it there first.", enumerate(&drives));
+            format!("The image is in a CD-ROM drive of {}. Eject it there first.", enumerate(&drives));
         return Err(Problem::new(ProblemKind::Conflict, detail).into());
     }
     image.spec.task = scope.entry.task;

@@ -44,7 +44,7 @@ pub(crate) fn clone(
     let Source { vm: from, spec, .. } = &source;
     let host = from.spec.host;
     scope.known_host(host)?;
-    if let Some(image) = spec.cdrom {
+    for image in spec.media() {
         scope.usable_image(image, ImageKind::Iso, host, "")?;
     }
     let filing = asked.filing.clone().unwrap_or_else(|| NewFiling {

@@ -15,6 +15,11 @@ pub(crate) fn create(scope: &mut Scope<'_>, id: VmId, host: HostId, asked: &Crea
     if let Some(image) = asked.cdrom {
         scope.usable_image(image, ImageKind::Iso, host, "/cdrom")?;
     }
+    for (index, image) in asked.more_cdroms.iter().enumerate() {
+        if let Some(image) = image {
+            scope.usable_image(*image, ImageKind::Iso, host, &format!("/more_cdroms/{index}"))?;
+        }
+    }
     if asked.filing.folder.is_some() {
         folder::path(scope, asked.filing.folder, "/filing/folder")?;
     }
@@ -56,6 +61,7 @@ pub(crate) fn create(scope: &mut Scope<'_>, id: VmId, host: HostId, asked: &Crea
         autostart: asked.autostart,
         disks,
         cdrom: asked.cdrom,
+        more_cdroms: asked.more_cdroms.clone(),
         nics,
         snapshots: VmSnapshots::default(),
         options: asked.options.clone(),

@@ -27,6 +27,7 @@ pub(crate) fn edit(scope: &mut Scope<'_>, id: VmId, expect: Option<u64>, edit: &
         autostart,
         options,
         cdrom,
+        more_cdroms,
         customization,
     } = edit;
     let spec = &mut vm.spec;
@@ -50,6 +51,7 @@ pub(crate) fn edit(scope: &mut Scope<'_>, id: VmId, expect: Option<u64>, edit: &
         Some(CdromChange::Eject) => spec.cdrom = None,
         Some(CdromChange::Insert { image }) => spec.cdrom = Some(*image),
     }
+    set(&mut spec.more_cdroms, more_cdroms.as_ref());
 
     if let Some(change) = customization {
         vm_customize::change(&mut vm, change)?;
@@ -70,6 +72,12 @@ pub(crate) fn edit(scope: &mut Scope<'_>, id: VmId, expect: Option<u64>, edit: &
         && before.cdrom != vm.spec.cdrom
     {
         scope.usable_image(image, ImageKind::Iso, vm.spec.host, "/cdrom/image")?;
+    }
+    for (index, image) in vm.spec.more_cdroms.iter().enumerate() {
+        if let Some(image) = image.filter(|image| !before.more_cdroms.contains(&Some(*image))) {
+            let pointer = format!("/more_cdroms/{index}");
+            scope.usable_image(image, ImageKind::Iso, vm.spec.host, &pointer)?;
+        }
     }
     let subject = vm.subject();
     if changed.is_empty() {
@@ -111,6 +119,8 @@ fn differences(before: &VmSpec, after: &VmSpec) -> Vec<(&'static str, bool)> {
         ("options", false, before.options != after.options),
         ("autostart", false, before.autostart != after.autostart),
         ("CD-ROM", false, before.cdrom != after.cdrom),
+        ("CD-ROM drives", true, before.more_cdroms.len() != after.more_cdroms.len()),
+        ("further CD-ROMs", false, before.more_cdroms != after.more_cdroms),
         ("customization", false, before.customization != after.customization),
     ];
     all.into_iter().filter(|(_, _, differs)| *differs).map(|(field, off, _)| (field, off)).collect()

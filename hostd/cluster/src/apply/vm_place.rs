@@ -59,7 +59,7 @@ fn check_portable(scope: &Scope<'_>, vm: &Vm) -> Step {
     for nic in &vm.spec.nics {
         parts.push(scope.get::<Network>(nic.network)?.spec.name);
     }
-    if let Some(image) = vm.spec.cdrom {
+    for image in vm.spec.media() {
         parts.push(scope.get::<Image>(image)?.spec.name);
     }
     parts.extend(vm.spec.hardware.host_devices.iter().map(HostDevice::described));

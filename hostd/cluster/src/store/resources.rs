@@ -109,9 +109,11 @@ impl Store {
         self.all("host = ?", host.to_string()).await
     }
 
-    /// Machines with this image in the CD-ROM drive.
+    /// Machines with this image in one of their CD-ROM drives.
     pub async fn vms_with_cdrom(&self, image: ImageId) -> Result<Vec<Vm>, Problem> {
-        self.all("cdrom = ?", image.to_string()).await
+        let condition = "cdrom = ?1 OR json_extract(spec, '$.more_cdroms') IS NOT NULL \
+            AND EXISTS (SELECT 1 FROM json_each(spec, '$.more_cdroms') WHERE value = ?1)";
+        self.all(condition, image.to_string()).await
     }
 
     /// One network.
@@ -140,9 +142,14 @@ impl Store {
         self.counted("SELECT image, count(*) FROM volume WHERE image IS NOT NULL GROUP BY image").await
     }
 
-    /// Number of machines with each image in the CD-ROM drive; images without are absent.
+    /// Number of machines with each image in a CD-ROM drive; images without are absent.
     pub async fn vms_by_cdrom(&self) -> Result<BTreeMap<ImageId, u64>, Problem> {
-        self.counted("SELECT cdrom, count(*) FROM vm WHERE cdrom IS NOT NULL GROUP BY cdrom").await
+        let sql = "SELECT image, count(*) FROM (
+            SELECT cdrom AS image, id AS vm FROM vm WHERE cdrom IS NOT NULL
+            UNION SELECT drive.value, vm.id FROM vm, json_each(vm.spec, '$.more_cdroms') AS drive
+                WHERE json_extract(vm.spec, '$.more_cdroms') IS NOT NULL AND drive.value IS NOT NULL)
+            GROUP BY image";
+        self.counted(sql).await
     }
 
     /// Ids with a number each.

@@ -112,6 +112,7 @@ pub fn create(vm: VmId, host: HostId, name: String) -> Command {
         autostart: false,
         disks: vec![],
         cdrom: None,
+        more_cdroms: Vec::new(),
         nics: vec![],
         filing: NewFiling::default(),
         options: VmOptions::default(),

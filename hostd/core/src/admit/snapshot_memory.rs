@@ -43,6 +43,8 @@ fn changed(now: &VmSpec, then: &VmSpec) -> Vec<String> {
     let hardware = |spec: &VmSpec| {
         let mut spec = spec.clone();
         spec.hardware.changes.clear();
+        // What is in the drives may change; their number is the machine's.
+        spec.more_cdroms.fill(None);
         // A place that was only written down is the one it had.
         let (disks, nics) = (disk_slots(&spec.disks), nic_slots(&spec.nics));
         spec.disks.iter_mut().zip(disks).for_each(|(disk, slot)| disk.slot = Some(slot));

@@ -46,6 +46,7 @@ pub(super) fn create(vm: &CreateVm, now: &Snapshot) -> Result<(), Problem> {
     if let Some(image) = vm.cdrom {
         wrong.check("/cdrom", check_iso(image, now));
     }
+    check_drives(&mut wrong, &vm.more_cdroms, &[], now);
     check_nics(&mut wrong, vm, now);
     wrong.check("/firmware", options::check_firmware(vm.firmware, now));
     options::check(&mut wrong, &vm.options, None, now);
@@ -79,6 +80,7 @@ pub(super) fn edit(id: VmId, edit: &EditVm, now: &Snapshot) -> Result<(), Proble
         autostart: _,
         options,
         cdrom,
+        more_cdroms,
         customization,
     } = edit;
     // A form sends every field; only what differs counts as a change.
@@ -120,6 +122,9 @@ pub(super) fn edit(id: VmId, edit: &EditVm, now: &Snapshot) -> Result<(), Proble
         && vm.spec.cdrom != Some(*image)
     {
         wrong.check("/cdrom/image", check_iso(*image, now));
+    }
+    if let Some(drives) = more_cdroms {
+        check_drives(&mut wrong, drives, &vm.spec.more_cdroms, now);
     }
     if let Some(change) = customization {
         crate::customize::check_edit(&mut wrong, change, vm);
@@ -304,6 +309,20 @@ fn check_free(id: VolumeId, now: &Snapshot) -> Result<(), String> {
         (Phase::Ready, Some(fault)) => Err(format!("{name} can't be used: {fault}.")),
         (Phase::Creating, _) => Err(format!("{name} is still being made.")),
         (Phase::Deleting, _) => Err(format!("{name} is being deleted.")),
+    }
+}
+
+/// Further CD-ROM drives; what is in one of those it `has` stays whatever became of it.
+fn check_drives(wrong: &mut Fields, drives: &[Option<ImageId>], has: &[Option<ImageId>], now: &Snapshot) {
+    if drives.len() > MORE_CDROMS_MAX {
+        let most = MORE_CDROMS_MAX + 1;
+        wrong.add("/more_cdroms", format!("A machine has at most {most} CD-ROM drives, the first included."));
+        return;
+    }
+    for (index, image) in drives.iter().enumerate().filter(|(_, image)| !has.contains(image)) {
+        if let Some(image) = image {
+            wrong.check(&format!("/more_cdroms/{index}"), check_iso(*image, now));
+        }
     }
 }
 

@@ -104,6 +104,7 @@ pub(super) async fn judge(domain: &ForeignDomain, around: &Around, taken: &BTree
         autostart: domain.autostart,
         disks: new,
         cdrom: None,
+        more_cdroms: Vec::new(),
         nics: Vec::new(),
         customization: None,
         filing: NewFiling::default(),

@@ -78,6 +78,13 @@ impl Core {
             Some(image) => self.store().image(image).await?,
             None => None,
         };
+        let mut more_cdroms = Vec::with_capacity(vm.spec.more_cdroms.len());
+        for drive in &vm.spec.more_cdroms {
+            more_cdroms.push(match drive {
+                Some(image) => self.store().image(*image).await?,
+                None => None,
+            });
+        }
         let mut running = self.0.isolated_vms.tasks();
         running.retain(|task| task.state == TaskState::Running);
         running.extend(self.store().running_tasks_on(vm.spec.host).await?);
@@ -113,6 +120,7 @@ impl Core {
             disks,
             nics,
             cdrom,
+            more_cdroms,
             task,
             newest_machine_type,
             newer_machine_types,

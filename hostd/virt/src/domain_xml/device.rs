@@ -92,24 +92,44 @@ pub fn serial_number(volume: VolumeId) -> String {
     volume.uuid().simple().to_string()[12..].to_owned()
 }
 
-/// The CD-ROM drive, which every machine has, empty or not. The same element changes its medium later.
-pub fn cdrom(image: Option<&Path>, order: Option<u32>) -> Element {
+/// The name of the CD-ROM drive that every machine has.
+pub const FIRST_DRIVE: &str = "sda";
+
+/// The plan's CD-ROM drives. The further ones are behind the disks, so that none of them gets another name by one.
+pub fn cdroms(plan: &DomainPlan, order: &[Option<u32>]) -> Vec<Element> {
+    let names = (behind(plan)..).map(|slot| target(DiskBus::Sata, slot));
+    let further = names.zip(plan.more_cdroms.iter().map(Option::as_deref));
+    let first = (FIRST_DRIVE.to_owned(), plan.cdrom.as_deref());
+    let made = |(index, (target, image)): (usize, (String, Option<&Path>))| {
+        cdrom(&target, image, order.get(index).copied().flatten())
+    };
+    std::iter::once(first).chain(further).enumerate().map(made).collect()
+}
+
+/// The first place on the SATA bus behind all disks.
+fn behind(plan: &DomainPlan) -> u32 {
+    let all = plan.disks.iter().chain(&plan.leaving_disks).filter(|disk| disk.bus == DiskBus::Sata);
+    all.map(|disk| disk.slot.saturating_add(1)).max().unwrap_or(0)
+}
+
+/// One CD-ROM drive, empty or not. The same element changes its medium later.
+pub fn cdrom(target: &str, image: Option<&Path>, order: Option<u32>) -> Element {
     element("disk")
         .with("type", "file")
         .with("device", "cdrom")
         .holding(element("driver").with("name", "qemu").with("type", "raw"))
         .holding_all(image.map(|path| element("source").with("file", path.display())))
-        .holding(element("target").with("dev", "sda").with("bus", "sata"))
+        .holding(element("target").with("dev", target).with("bus", "sata"))
         .holding(element("readonly"))
         .holding_all(order.map(|o| element("boot").with("order", o)))
 }
 
-/// The drive that the customization is read from; behind the disks, so that none of them gets another name by it. One on
+/// The drive that the customization is read from; behind the disks and drives, so that none of them gets another name by it. One on
 /// virtio is where no disk that is plugged in later goes.
 pub fn seed(plan: &DomainPlan, drive: SeedDrive, file: &Path) -> Element {
     const FAR: u32 = 25;
-    let all = plan.disks.iter().chain(&plan.leaving_disks).filter(|disk| disk.bus == DiskBus::Sata);
-    let behind = all.map(|disk| disk.slot.saturating_add(1)).max().unwrap_or(0);
+    let drives = u32::try_from(plan.more_cdroms.len()).unwrap_or(0);
+    let behind = behind(plan).saturating_add(drives);
     let (device, bus, target) = match drive {
         SeedDrive::Cdrom => ("cdrom", "sata", target(DiskBus::Sata, behind)),
         SeedDrive::Virtio => ("disk", "virtio", target(DiskBus::Virtio, FAR)),

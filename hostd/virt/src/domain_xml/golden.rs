@@ -47,6 +47,7 @@ fn plan(kvm: bool) -> DomainPlan {
         kvm,
         disks: vec![disk(1, DiskFormat::Qcow2, DiskBus::Virtio), disk(2, DiskFormat::Raw, DiskBus::Sata)],
         cdrom: Some("/data/pools/local/images/i.img".into()),
+        more_cdroms: Vec::new(),
         nics: vec![nic("52:54:00:00:00:01", NicModel::Virtio), nic("52:54:00:00:00:02", NicModel::E1000)],
         leaving_disks: Vec::new(),
         leaving_nics: Vec::new(),
@@ -193,6 +194,7 @@ fn the_xml_is_as_agreed() {
         boot: Vec::new(),
         disks: Vec::new(),
         cdrom: None,
+        more_cdroms: Vec::new(),
         nics: Vec::new(),
         ..plan(false)
     };
@@ -244,6 +246,7 @@ proptest! {
     ) {
         let mut plan = DomainPlan { name: name.clone(), description: description.clone(), ..plan(false) };
         plan.disks[0].path = Path::new("/data").join(&file);
+        plan.more_cdroms = vec![None, Some(Path::new("/iso").join(&file))];
         let xml = domain_xml(&plan, &around(&plan));
         let tree = Element::parse(&xml).expect("well-formed");
         let text = |tag: &str| tree.child(tag).map(|e| e.text.clone()).unwrap_or_default();

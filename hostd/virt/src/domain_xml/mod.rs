@@ -13,7 +13,7 @@ use crate::plan::DomainPlan;
 use hostd_types::{BootDevice, CpuMode, CpuModel, CpuTopology, Firmware, default_boot};
 use std::path::{Path, PathBuf};
 
-pub use device::{card, cdrom, disk, scsi_controller, target};
+pub use device::{FIRST_DRIVE, card, cdrom, disk, scsi_controller, target};
 pub use host_device::{host_device, seen as seen_host_devices};
 pub use options::{CPU_PERIOD, limit_values, quota};
 
@@ -233,7 +233,7 @@ fn devices(plan: &DomainPlan, around: &Surroundings) -> Element {
     element("devices")
         .holding_all(device::controllers(plan, STANDARD_PORTS + SPARE_PORTS + host_device::ports(plan)))
         .holding_all(disks)
-        .holding(device::cdrom(plan.cdrom.as_deref(), order.cdrom))
+        .holding_all(device::cdroms(plan, &order.cdroms))
         .holding_all(plan.seed.map(|drive| device::seed(plan, drive, &around.seed())))
         .holding_all(device::nics(plan, &order.nics))
         .holding_all(display::serial(around))
@@ -251,14 +251,17 @@ fn devices(plan: &DomainPlan, around: &Surroundings) -> Element {
 /// The place of each device in the firmware's list; none: never tried.
 pub struct BootOrder {
     pub disks: Vec<Option<u32>>,
-    pub cdrom: Option<u32>,
+    pub cdroms: Vec<Option<u32>>,
     pub nics: Vec<Option<u32>>,
 }
 
 /// Devices with a place of their own come first, in its order; then the kinds of the boot order.
 pub fn boot_order(plan: &DomainPlan) -> BootOrder {
-    let mut order =
-        BootOrder { disks: vec![None; plan.disks.len()], cdrom: None, nics: vec![None; plan.nics.len()] };
+    let mut order = BootOrder {
+        disks: vec![None; plan.disks.len()],
+        cdroms: vec![None; plan.more_cdroms.len() + 1],
+        nics: vec![None; plan.nics.len()],
+    };
     let disks = plan.disks.iter().enumerate().map(|(index, disk)| (disk.options.boot, false, index));
     let nics = plan.nics.iter().enumerate().map(|(index, nic)| (nic.options.boot, true, index));
     let mut own: Vec<_> = disks.chain(nics).filter(|(place, ..)| place.is_some()).collect();
@@ -273,7 +276,7 @@ pub fn boot_order(plan: &DomainPlan) -> BootOrder {
     for class in wanted {
         let places: &mut [Option<u32>] = match class {
             BootDevice::Disk => &mut order.disks,
-            BootDevice::Cdrom => std::slice::from_mut(&mut order.cdrom),
+            BootDevice::Cdrom => &mut order.cdroms,
             BootDevice::Network => &mut order.nics,
         };
         for place in places.iter_mut().filter(|p| p.is_none()) {

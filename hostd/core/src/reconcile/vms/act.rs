@@ -10,7 +10,7 @@ use crate::pool::Pool;
 use crate::reconcile::volumes::remove_files;
 use hostd_types::command::{TaskEnd, VmCommand};
 use hostd_types::*;
-use hostd_virt::{DomainPlan, VirtError};
+use hostd_virt::{DomainPlan, MediumChange, VirtError};
 use std::time::{Duration, Instant};
 
 /// One machine being worked on.
@@ -19,6 +19,8 @@ pub(super) struct Work {
     pub vm: Vm,
     /// What its domain is made from; absent when a part of it is gone.
     pub plan: Option<DomainPlan>,
+    /// Drives that do not hold what they should.
+    pub media: Vec<MediumChange>,
     /// Task of its creation, while that runs.
     pub creation: Option<TaskId>,
     /// libvirt had it already.
@@ -268,12 +270,15 @@ impl Work {
     }
 
     async fn change_medium(&self) -> Result<(), Later> {
-        let medium = self.domain_plan()?.cdrom.clone();
-        let changed = self.core.0.hypervisor.set_cdrom(self.vm.id, medium.as_deref()).await;
-        if changed.is_err() {
-            self.waits.stuck(self.vm.id, self.fault.clone());
+        for change in &self.media {
+            let set =
+                self.core.0.hypervisor.set_cdrom(self.vm.id, &change.target, change.wanted.as_deref()).await;
+            if let Err(error) = set {
+                self.waits.stuck(self.vm.id, self.fault.clone());
+                return Err(virt(&format!("Changing the CD of {}", self.vm.spec.name), error));
+            }
         }
-        changed.map_err(|error| virt(&format!("Changing the CD of {}", self.vm.spec.name), error))
+        Ok(())
     }
 
     async fn start(&self, define: bool) -> Result<(), Later> {

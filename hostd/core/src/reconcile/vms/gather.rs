@@ -125,6 +125,12 @@ impl Wanted {
             kvm: self.kvm,
             disks: disks.map(|(disk, slot)| source(disk, slot)).collect::<Option<_>>()?,
             cdrom: vm.spec.cdrom.map(|image| pool.image(image)),
+            more_cdroms: vm
+                .spec
+                .more_cdroms
+                .iter()
+                .map(|drive| drive.map(|image| pool.image(image)))
+                .collect(),
             nics: vm.spec.nics.iter().map(card).collect::<Option<_>>()?,
             leaving_disks,
             leaving_nics,

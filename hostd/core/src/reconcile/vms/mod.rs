@@ -115,10 +115,11 @@ impl Vms {
             (Some(plan), Some(domain)) => hostd_virt::outdated(plan, domain),
             (Some(_) | None, _) => false,
         };
-        let medium_differs = match (&plan_of, domain) {
-            (Some(plan), Some(domain)) => plan.cdrom != domain.shape.cdrom,
-            (Some(_) | None, _) => false,
+        let media = match (&plan_of, domain) {
+            (Some(plan), Some(domain)) => hostd_virt::media_changes(plan, &domain.shape),
+            (Some(_) | None, _) => Vec::new(),
         };
+        let medium_differs = !media.is_empty();
         let generation = domain.map(|domain| (domain.persistent, domain.generation));
         let fault = format!("{generation:?} {drift:?} {kept_differs}");
         if generation == Some((true, Some(vm.meta.generation))) && drift.is_empty() && !kept_differs {
@@ -132,6 +133,7 @@ impl Vms {
             core: self.core.clone(),
             vm: vm.clone(),
             plan: plan_of,
+            media,
             creation: wanted.creation_of(vm.id),
             adopting: wanted.is_adopting(vm.id),
             waits: self.waits.clone(),
