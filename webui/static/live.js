@@ -6,8 +6,7 @@ const PAUSE_MS = 1000;
 const VOLATILE_MS = 5000;
 // Nobody acted when a page reads itself again: the session's idle time runs on.
 const headers = { accept: "text/html", "x-quantix-refresh": "1" };
-let stream;
-let timer;
+let stream, timer;
 let last = 0;
 let missed = false, parsing = false;
 

@@ -221,6 +221,8 @@ async fn every_field_of_the_form_arrives() {
     }
     let mut iso = vec![0; 1 << 20];
     iso[32768..32774].copy_from_slice(b"\x01CD001");
+    // One more in each list, so that what is shown as chosen is not what stands there last.
+    assert_eq!(bed.upload("other-iso", iso.clone()).await.status, 201);
     let iso = bed.upload("iso", iso).await.json().unwrap()["id"].as_str().unwrap().to_owned();
     let image = bed.boot_image("disk", "hello").await;
     let volume = bed.post("volumes", json!({"name": "spare", "size_bytes": 1 << 20})).await;

@@ -63,8 +63,10 @@ mod tests {
                 .expect("a time");
         }
         prune(dir.path(), "web", 2).expect("pruned");
-        let mut left: Vec<_> =
-            std::fs::read_dir(dir.path()).expect("dumps").map(|e| e.expect("a dump").file_name()).collect();
+        let mut left: Vec<_> = std::fs::read_dir(dir.path())
+            .expect("dumps")
+            .map(|e| e.expect("a dump").file_name().to_string_lossy().into_owned())
+            .collect();
         left.sort();
         let mut stay = vec![own(2), own(3), "4-web-2026-12-01-10:00:04".into()];
         stay.extend(others);
