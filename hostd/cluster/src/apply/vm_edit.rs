@@ -68,17 +68,7 @@ pub(crate) fn edit(scope: &mut Scope<'_>, id: VmId, expect: Option<u64>, edit: &
     if !before.name.eq_ignore_ascii_case(&vm.spec.name) {
         scope.free_name::<Vm>(&vm.spec.name)?;
     }
-    if let Some(image) = vm.spec.cdrom
-        && before.cdrom != vm.spec.cdrom
-    {
-        scope.usable_image(image, ImageKind::Iso, vm.spec.host, "/cdrom/image")?;
-    }
-    for (index, image) in vm.spec.more_cdroms.iter().enumerate() {
-        if let Some(image) = image.filter(|image| !before.more_cdroms.contains(&Some(*image))) {
-            let pointer = format!("/more_cdroms/{index}");
-            scope.usable_image(image, ImageKind::Iso, vm.spec.host, &pointer)?;
-        }
-    }
+    check_media(scope, &before, &vm.spec)?;
     let subject = vm.subject();
     if changed.is_empty() {
         scope.accepted(&subject, "nothing changed")?;
@@ -89,6 +79,20 @@ pub(crate) fn edit(scope: &mut Scope<'_>, id: VmId, expect: Option<u64>, edit: &
     let fields: Vec<&str> = changed.iter().map(|(field, _)| *field).collect();
     scope.accepted(&subject, format!("changed {}", fields.join(", ")))?;
     Ok(Done::about(subject))
+}
+
+/// What was not in a drive before must be an ISO of the machine's host.
+fn check_media(scope: &mut Scope<'_>, before: &VmSpec, after: &VmSpec) -> Step<()> {
+    if let Some(image) = after.cdrom.filter(|image| before.cdrom != Some(*image)) {
+        scope.usable_image(image, ImageKind::Iso, after.host, "/cdrom/image")?;
+    }
+    for (index, image) in after.more_cdroms.iter().enumerate() {
+        if let Some(image) = image.filter(|image| !before.more_cdroms.contains(&Some(*image))) {
+            let pointer = format!("/more_cdroms/{index}");
+            scope.usable_image(image, ImageKind::Iso, after.host, &pointer)?;
+        }
+    }
+    Ok(())
 }
 
 fn only_off(name: &str, state: VmState, fields: &[&str]) -> Problem {

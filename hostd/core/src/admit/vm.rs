@@ -118,14 +118,7 @@ pub(super) fn edit(id: VmId, edit: &EditVm, now: &Snapshot) -> Result<(), Proble
         options::check(&mut wrong, options, Some(id), now);
     }
     memory::check_edit(&mut wrong, &vm.spec, edit, now);
-    if let Some(CdromChange::Insert { image }) = cdrom
-        && vm.spec.cdrom != Some(*image)
-    {
-        wrong.check("/cdrom/image", check_iso(*image, now));
-    }
-    if let Some(drives) = more_cdroms {
-        check_drives(&mut wrong, drives, &vm.spec.more_cdroms, now);
-    }
+    check_media(&mut wrong, &vm.spec, cdrom.as_ref(), more_cdroms.as_deref(), now);
     if let Some(change) = customization {
         crate::customize::check_edit(&mut wrong, change, vm);
     }
@@ -144,6 +137,24 @@ pub(super) fn edit(id: VmId, edit: &EditVm, now: &Snapshot) -> Result<(), Proble
         (boot.is_some(), "boot order"),
     ];
     only_while_off(vm, needs_off.into_iter().filter(|(changed, _)| *changed).map(|(_, word)| word))
+}
+
+/// What is put into drives that did not have it.
+fn check_media(
+    wrong: &mut Fields,
+    has: &VmSpec,
+    cdrom: Option<&CdromChange>,
+    more: Option<&[Option<ImageId>]>,
+    now: &Snapshot,
+) {
+    if let Some(CdromChange::Insert { image }) = cdrom
+        && has.cdrom != Some(*image)
+    {
+        wrong.check("/cdrom/image", check_iso(*image, now));
+    }
+    if let Some(drives) = more {
+        check_drives(wrong, drives, &has.more_cdroms, now);
+    }
 }
 
 /// What can grow, beside what is asked for of CPUs, topology, memory and headroom itself.
