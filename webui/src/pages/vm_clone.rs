@@ -115,7 +115,7 @@ pub(crate) async fn test(Path(id): Path<String>, submission: Submission) -> Resp
         start: true,
         ..CloneVm::default()
     };
-    let said = format!("{} is being made and started, with no cable plugged in.", copy.name);
+    let said = format!("{} is being made and started, on isolated networks of its own.", copy.name);
     match submission
         .submit(Command::Vm(VmCommand::Clone { id, source, copy, first: None, inherits: false }))
         .await

@@ -234,18 +234,14 @@ impl Work {
     async fn revert(&self, revert: &Revert) -> Result<(), Later> {
         let vm = self.vm.id;
         let doing = format!("Taking {} back to a snapshot", self.vm.spec.name);
-        if revert.resume
-            && !self
-                .core
-                .0
-                .hypervisor
-                .is_whole(&self.core.0.pool.memory(revert.snapshot))
-                .await
-                .unwrap_or(false)
-        {
-            // The machine is left as it is.
-            let detail = "The memory of this snapshot can't be read whole; go back to its disks alone.";
-            return self.not_reverted(Problem::wrong_state(detail)).await;
+        if revert.resume {
+            let file = self.core.0.pool.memory(revert.snapshot);
+            let whole = self.core.0.hypervisor.is_whole(&file).await.map_err(|error| virt(&doing, error))?;
+            if !whole {
+                // The machine is left as it is.
+                let detail = "The memory of this snapshot can't be read whole; go back to its disks alone.";
+                return self.not_reverted(Problem::wrong_state(detail)).await;
+            }
         }
         match self.core.0.hypervisor.destroy(vm).await {
             Ok(()) | Err(VirtError::NoDomain(_)) => {}
