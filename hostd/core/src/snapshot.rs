@@ -125,6 +125,7 @@ impl Snapshot {
                 self.add_specification(core, copy.customization.as_ref()).await?;
                 self.vm = core.store().vm(*source).await?.map(|vm| core.0.isolated_vms.over(vm));
                 self.snapshots = core.store().snapshots_of(*source).await?;
+                self.vms = core.store().vms_on(core.host()).await?;
                 Ok(())
             }
             VmCommand::Adopt { id, asked, .. } => {
