@@ -39,7 +39,7 @@ impl Hypervisor {
             let all = disks_in(&domain.xml_desc(0)?).unwrap_or_default();
             domain.create_snapshot_xml(&switch_xml(&all, &to, Some(&file)), flags).map(drop)
         };
-        let done = self.shared.on_domain("keep the memory", vm, LONG, keep).await;
+        let done = self.shared.long_on_domain("keep the memory", vm, LONG, keep).await;
         self.shared.forget(vm);
         done
     }
@@ -121,7 +121,7 @@ impl Hypervisor {
                 )
             })
         };
-        let done = self.shared.on_domain("go on from the kept memory", vm, LONG, start).await;
+        let done = self.shared.long_on_domain("go on from the kept memory", vm, LONG, start).await;
         self.shared.forget(vm);
         done
     }
