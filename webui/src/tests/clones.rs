@@ -20,6 +20,7 @@ fn with_lineage(name: &str, state: VmState, template: bool) -> VmDetail {
         name: name.into(),
         snapshot: Some(name.into()),
         mode: CloneMode::Test,
+        left_out: vec![name.into()],
     };
     detail.vm.spec.lineage = Lineage { template, source: (!template).then_some(source) };
     detail

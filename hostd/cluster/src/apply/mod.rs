@@ -31,6 +31,7 @@ mod unknown;
 mod vm;
 mod vm_adopt;
 mod vm_clone;
+mod vm_clone_gone;
 mod vm_create;
 mod vm_customize;
 mod vm_device;

@@ -4,7 +4,6 @@ use super::lookup::refuse;
 use super::scope::Scope;
 use super::volume::POOL;
 use super::{Done, Step, folder};
-use crate::clash::suffixed;
 use hostd_types::*;
 use rusqlite::params;
 
@@ -146,7 +145,7 @@ pub(super) fn attach(scope: &mut Scope<'_>, new: &NewVolume<'_>, disk: &NewDisk)
     };
     scope.fresh::<Volume>(new.id)?;
     let spec = VolumeSpec {
-        name: volume_name(scope, new.named_after, new.index)?,
+        name: scope.numbered::<Volume>(new.named_after, &format!("-disk{}", new.index))?,
         host: new.host,
         pool: POOL.into(),
         format,
@@ -161,20 +160,6 @@ pub(super) fn attach(scope: &mut Scope<'_>, new: &NewVolume<'_>, disk: &NewDisk)
     let volume = Volume { id: new.id, meta: scope.created(), spec, status: VolumeStatus::default() };
     scope.insert(&volume)?;
     Ok(VmDisk { volume: new.id, bus, slot: None, options })
-}
-
-/// `<vm>-disk<index>`, with a number behind it when that is taken; a long machine name is shortened to fit.
-pub(super) fn volume_name(scope: &Scope<'_>, vm: &str, index: usize) -> Step<String> {
-    let mut suffix = format!("-disk{index}");
-    let mut next = 2_u64;
-    loop {
-        let name = suffixed(vm, &suffix);
-        if !scope.name_taken::<Volume>(&name)? {
-            return Ok(name);
-        }
-        suffix = format!("-disk{index}-{next}");
-        next += 1;
-    }
 }
 
 /// Refuses a network that a card with the address `mac` can't be plugged into; `at` is the card in the request.

@@ -145,7 +145,7 @@ mod tests {
         };
         assert!(delete(&vm).expect_err("a new machine").detail.contains("wait for it"));
         vm.spec.lineage.source =
-            Some(CloneSource { vm: VmId::new(), name: "web".into(), snapshot: None, mode: CloneMode::Full });
+            Some(CloneSource { vm: VmId::new(), name: "web".into(), snapshot: None, mode: CloneMode::Full, left_out: Vec::new() });
         delete(&vm).expect("the copy stops");
         vm.spec.deleting = Some(Deletion { disks: true, task: TaskId::new() });
         assert!(delete(&vm).is_err(), "once");
