@@ -48,7 +48,8 @@ pub(super) fn snapshots(name: &str, vm: &Vm) -> SnapshotsView {
             stopped: phase == Phase::Deleting,
         };
         let snapshot = Snapshot { id: SnapshotId::new(), meta: meta(), spec, status };
-        SnapshotView { gone: vec![snapshot.spec.name.clone()], snapshot, size_bytes: Some(731 << 20), depth }
+        let named = vec![snapshot.spec.name.clone()];
+        SnapshotView { gone: named.clone(), detaches: named, snapshot, size_bytes: Some(731 << 20), depth }
     };
     let root = snapshot(0, None, Phase::Ready);
     let left = snapshot(1, Some(root.snapshot.id), Phase::Ready);

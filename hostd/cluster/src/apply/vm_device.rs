@@ -6,7 +6,7 @@
 use super::scope::Scope;
 use super::vm::{check_generation, check_not_deleting, release};
 use super::vm_create::{NewVolume, attach, free_socket};
-use super::{Done, Step, vm_clone, vm_host_device};
+use super::{Done, Step, vm_clone, vm_device_held, vm_host_device};
 use hostd_types::*;
 
 pub(crate) fn change(
@@ -23,13 +23,7 @@ pub(crate) fn change(
         let detail = format!("{} is still being made; wait until it is ready.", vm.spec.name);
         return Err(Problem::wrong_state(detail).into());
     }
-    if change.is_about_disks() && !scope.snapshots_of(id)?.is_empty() {
-        let name = &vm.spec.name;
-        let detail = format!(
-            "{name} has snapshots, which keep its disks as they are. Delete them before changing its disks."
-        );
-        return Err(Problem::new(ProblemKind::Conflict, detail).into());
-    }
+    vm_device_held::check(scope, &vm, change)?;
     keep_places(&mut vm.spec);
     let (work, detail) = match change {
         DeviceChange::AttachDisk { id, disk } => attach_disk(scope, &mut vm, *id, disk)?,

@@ -61,7 +61,9 @@ impl Core {
         let mut ordered = Vec::with_capacity(snapshots.len());
         for (depth, snapshot) in in_order(snapshots) {
             let gone = self.gone(&snapshot.spec.machine).await?;
-            ordered.push(SnapshotView { size_bytes: size(&snapshot), depth, gone, snapshot });
+            let name = |disk: &VmDisk| volumes.iter().find(|v| v.id == disk.volume).map(|v| v.spec.name.clone());
+            let detaches = vm.disks_added_since(&snapshot).filter_map(name).collect();
+            ordered.push(SnapshotView { size_bytes: size(&snapshot), depth, gone, detaches, snapshot });
         }
         Ok(SnapshotsView {
             chain: volumes.iter().map(depth).max().unwrap_or(1),
