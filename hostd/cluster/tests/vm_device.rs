@@ -83,6 +83,11 @@ async fn disks_keep_their_places_and_a_detached_one_its_volume_until_it_is_out()
     f.ok(changed(id, out.task, later)).await;
     assert!(has_failed(&f, out.task).await);
     assert_eq!(volume().await.spec.vm, Some(id));
+    let kept = SnapshotCommand::Create { vm: id, new: crate::snapshot::new(id, "kept") };
+    let refused = f.refused(Command::Snapshot(kept)).await.detail;
+    let name = volume().await.spec.name;
+    assert!(refused.starts_with(&format!("Detaching the disk {name} waits for the next power-off")), "{refused}");
+    assert!(refused.contains("Shut web down"), "the way out: {refused}");
     f.ok(changed(id, out.task, ChangeEnd::Done)).await;
     assert_eq!(volume().await.spec.vm, None);
     assert!(has_failed(&f, out.task).await, "a task ends once");

@@ -37,6 +37,7 @@ mod vm_create;
 mod vm_customize;
 mod vm_device;
 mod vm_device_held;
+mod vm_device_open;
 mod vm_edit;
 mod vm_host_device;
 mod vm_place;

@@ -3,7 +3,7 @@
 use super::lookup::refuse;
 use super::scope::Scope;
 use super::vm::{check_not_deleting, replace_pending};
-use super::{Done, Step, snapshot_added, snapshot_delete, vm_clone, volume_layers};
+use super::{Done, Step, snapshot_added, snapshot_delete, vm_clone, vm_device_open, volume_layers};
 use hostd_types::command::{NewSnapshot, SnapshotCommand};
 use hostd_types::*;
 
@@ -55,10 +55,7 @@ pub(super) fn check_free(scope: &Scope<'_>, vm: &Vm) -> Step {
         let detail = format!("{name} is going back to a snapshot; wait until it has.");
         return Err(Problem::wrong_state(detail).into());
     }
-    if !vm.spec.hardware.changes.is_empty() {
-        let detail = format!("A device of {name} is being changed; wait until that has ended.");
-        return Err(Problem::wrong_state(detail).into());
-    }
+    vm_device_open::check(scope, vm)?;
     let all = scope.snapshots_of(vm.id)?;
     if let Some(making) = all.iter().find(|snapshot| snapshot.status.phase == Phase::Creating) {
         let detail = format!("The snapshot {} of {name} is being taken; wait for it.", making.spec.name);
