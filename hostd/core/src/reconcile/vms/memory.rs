@@ -170,7 +170,8 @@ impl Work {
             .map(|put| (put.volume.id, self.core.0.pool.layer(&put.volume, put.next).path))
             .collect();
         let file = self.core.0.pool.memory(snapshot.id);
-        if let Err(error) = hypervisor.go_on_from(self.vm.id, file, active).await {
+        let now = self.domain_plan().map_err(|problem| (false, problem))?.clone();
+        if let Err(error) = hypervisor.go_on_from(self.vm.id, file, active, now).await {
             if !error.retryable() {
                 // Half a machine does not stay.
                 match hypervisor.destroy(self.vm.id).await {
