@@ -42,6 +42,7 @@ mod vm_edit;
 mod vm_host_device;
 mod vm_place;
 mod vm_report;
+mod vm_room;
 mod volume;
 mod volume_layers;
 

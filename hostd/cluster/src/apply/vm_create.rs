@@ -3,7 +3,7 @@
 use super::lookup::refuse;
 use super::scope::Scope;
 use super::volume::POOL;
-use super::{Done, Step, folder};
+use super::{Done, Step, folder, vm_room};
 use hostd_types::*;
 use rusqlite::params;
 
@@ -11,6 +11,7 @@ pub(crate) fn create(scope: &mut Scope<'_>, id: VmId, host: HostId, asked: &Crea
     scope.fresh::<Vm>(id)?;
     scope.known_host(host)?;
     scope.free_name::<Vm>(&asked.name)?;
+    vm_room::check_reservation(scope, id, host, &asked.options.cpu_share)?;
     if let Some(image) = asked.cdrom {
         scope.usable_image(image, ImageKind::Iso, host, "/cdrom")?;
     }
