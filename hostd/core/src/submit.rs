@@ -14,7 +14,7 @@ impl Core {
     /// # Errors
     /// The refusal, `Conflict` when the request's id was used for something else, or that the state can't be written.
     pub async fn submit(&self, ctx: &Ctx, mut command: Command) -> Result<Outcome, Problem> {
-        if let Err(problem) = self.seal_passwords(&mut command).await {
+        if let Err(problem) = self.seal_passwords(ctx.request_id(), &mut command).await {
             self.audit_refusal(ctx, command.name(), subject_of(&command), &problem).await;
             return Err(problem);
         }
