@@ -63,7 +63,6 @@ struct Place {
     /// Its place in a lane.
     permit: Option<OwnedSemaphorePermit>,
     /// It is late.
-    #[expect(dead_code, reason = "it is there to be dropped")]
     late: Option<Late>,
 }
 
@@ -194,7 +193,7 @@ mod tests {
             for _ in 0..2 {
                 let (go, waits) = channel::<()>();
                 let hang = move |_: &Connect| {
-                    drop(waits.recv());
+                    let _ = waits.recv();
                     Ok(())
                 };
                 let late = shared.call_about(&shared.control, "ask", Some(vm), moment, hang).await;

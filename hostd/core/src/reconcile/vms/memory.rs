@@ -71,7 +71,7 @@ impl Work {
                 Ok(Some(job)) => self.measure(snapshot, Progress { done: job.done, total: job.total }),
                 Ok(None) => {}
                 // QEMU hangs: others need not wait for it.
-                Err(_) => room = None,
+                Err(_) => drop(room.take()),
             }
             if !cancelled && self.is_cancelled(snapshot).await.unwrap_or(false) {
                 cancelled = true;
