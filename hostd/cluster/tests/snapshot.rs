@@ -124,7 +124,10 @@ async fn a_disk_that_a_snapshot_does_not_know_comes_and_leaves_with_all_it_holds
         DeviceChange::GrowDisk { volume: held, size_bytes: 2 * GIB },
     ] {
         let refused = f.refused(change(change_)).await.detail;
-        assert!(refused.contains("the snapshot one holds") && refused.contains("delete it first"), "{refused}");
+        assert!(
+            refused.contains("the snapshot one holds") && refused.contains("delete it first"),
+            "{refused}"
+        );
     }
     let (disk, options) = (VolumeId::new(), DiskOptions::default());
     let blank = NewDisk::Blank { size_bytes: GIB, format: DiskFormat::Raw, bus: DiskBus::Virtio, options };
@@ -144,13 +147,16 @@ async fn a_disk_that_a_snapshot_does_not_know_comes_and_leaves_with_all_it_holds
     f.ok(revert(Some(first.clone()))).await;
     let busy = f.refused(change(DeviceChange::DetachDisk { volume: disk, delete: true })).await;
     assert!(busy.detail.contains("is going back"), "{busy}");
-    let taken =
-        SnapshotCommand::Taken { id: first.id, running: false, quiesced: false, memory_bytes: None };
+    let taken = SnapshotCommand::Taken { id: first.id, running: false, quiesced: false, memory_bytes: None };
     f.ok(Command::Snapshot(taken)).await;
     let before = f.vm(vm).await.meta.generation;
     f.ok(Command::Snapshot(SnapshotCommand::Reverted { vm })).await;
     let now = f.vm(vm).await;
-    assert!(now.spec.disks.len() == 2 && now.spec.disks.iter().all(|there| there.volume != disk), "{:?}", now.spec.disks);
+    assert!(
+        now.spec.disks.len() == 2 && now.spec.disks.iter().all(|there| there.volume != disk),
+        "{:?}",
+        now.spec.disks
+    );
     assert!(now.meta.generation > before, "its definition is another one");
     let volume = f.cluster.store().volume(disk).await.unwrap().expect("it stays");
     assert_eq!((volume.spec.vm, volume.status.phase, volume.spec.task), (None, Phase::Ready, None));
@@ -164,7 +170,10 @@ async fn a_disk_that_a_snapshot_does_not_know_comes_and_leaves_with_all_it_holds
     let taken = SnapshotCommand::Taken { id: all.id, running: false, quiesced: false, memory_bytes: None };
     f.ok(Command::Snapshot(taken)).await;
     let refused = f.refused(revert(None)).await.detail;
-    assert!(refused.contains("was attached after one") && refused.contains("the snapshot all holds"), "{refused}");
+    assert!(
+        refused.contains("was attached after one") && refused.contains("the snapshot all holds"),
+        "{refused}"
+    );
 }
 
 #[tokio::test]
@@ -192,6 +201,10 @@ async fn a_cancelled_deletion_leaves_the_snapshot_where_it_was_or_waits_to_be_en
     assert!(half.status.stopped && half.status.phase == Phase::Deleting);
     let twice = f.refused(Command::Snapshot(SnapshotCommand::Stopped { id: two.id, kept: true })).await;
     assert_eq!(twice.kind, ProblemKind::WrongState);
+    let (first, next) = (None, new(vm, "").next);
+    let back = SnapshotCommand::Revert { id: two.id, next, first, start: false, resume: false };
+    let refused = f.refused(Command::Snapshot(back)).await.detail;
+    assert!(refused.contains("Delete it again"), "the way out: {refused}");
     let again = f.ok(Command::Snapshot(SnapshotCommand::Delete { id: two.id })).await.task;
     assert_eq!(f.task_state(again).await, "running");
     assert!(!row(&f, two.id).await.status.stopped);

@@ -247,7 +247,10 @@ async fn a_copy_does_without_media_and_networks_that_are_gone() {
     let of_then = CloneVm { snapshot: Some(then.id), ..named("web2", CloneMode::Linked) };
     f.ok(command(copy, vm, of_then, None)).await;
     let spec = f.vm(copy).await.spec;
-    assert_eq!((spec.cdrom, spec.nics[0].network, spec.nics[0].unplugged), (None, derived_network(copy, 0), true));
+    assert_eq!(
+        (spec.cdrom, spec.nics[0].network, spec.nics[0].unplugged),
+        (None, derived_network(copy, 0), true)
+    );
     let said = spec.lineage.source.expect("a source").left_out;
     assert!(said[0].contains("drive 1 is empty") && said[1].contains("web2-net0"), "{said:?}");
     assert!(f.events(copy).await.iter().any(|event| event.contains("drive 1 is empty")), "the trail says it");

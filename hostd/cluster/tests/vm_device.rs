@@ -86,7 +86,10 @@ async fn disks_keep_their_places_and_a_detached_one_its_volume_until_it_is_out()
     let kept = SnapshotCommand::Create { vm: id, new: crate::snapshot::new(id, "kept") };
     let refused = f.refused(Command::Snapshot(kept)).await.detail;
     let name = volume().await.spec.name;
-    assert!(refused.starts_with(&format!("Detaching the disk {name} waits for the next power-off")), "{refused}");
+    assert!(
+        refused.starts_with(&format!("Detaching the disk {name} waits for the next power-off")),
+        "{refused}"
+    );
     assert!(refused.contains("Shut web down"), "the way out: {refused}");
     f.ok(changed(id, out.task, ChangeEnd::Done)).await;
     assert_eq!(volume().await.spec.vm, None);

@@ -26,7 +26,9 @@ impl PowerAction {
             (Shutdown | Reboot | Reset | Pause, VmState::Off | VmState::Crashed) => Err("start it first"),
             (Pause, VmState::Paused) => Err("it is frozen already"),
             (Shutdown | Reboot, VmState::Paused) => Err("resume it first, or force it off"),
-            (Shutdown | Reboot | Reset | Pause, VmState::Starting) => Err("wait until it runs, or force it off"),
+            (Shutdown | Reboot | Reset | Pause, VmState::Starting) => {
+                Err("wait until it runs, or force it off")
+            }
             (Shutdown | Reboot | Reset | Pause, VmState::Stopping) => {
                 Err("wait until it is off, or force it off")
             }

@@ -126,7 +126,8 @@ impl Shared {
         let hangs = vm.is_some_and(|vm| self.hanging.is(vm));
         let lane = if hangs && !Arc::ptr_eq(lane, &self.long) { &self.doubtful } else { lane };
         let permit = timeout_at(end, Arc::clone(&lane.permits).acquire_owned()).await.map_err(|_| late())?;
-        let place = Arc::new(Mutex::new(permit.ok().map(|permit| Place { permit: Some(permit), late: None })));
+        let place =
+            Arc::new(Mutex::new(permit.ok().map(|permit| Place { permit: Some(permit), late: None })));
         let (own, held) = (Arc::clone(lane), Arc::clone(&place));
         let mut job: JoinHandle<Result<T, Error>> = spawn_blocking(move || {
             let _ends = Ends(held);

@@ -147,11 +147,7 @@ fn kept_definition(connect: &Connect, file: &Path) -> Result<String, Error> {
 
 /// The name in a definition, and the definition with other files for its disks, and the networks, cables and limits of `now`. A
 /// medium that is not there any more is taken out of its drive.
-fn as_now(
-    xml: &str,
-    active: &[(VolumeId, PathBuf)],
-    now: &DomainPlan,
-) -> Result<(String, String), String> {
+fn as_now(xml: &str, active: &[(VolumeId, PathBuf)], now: &DomainPlan) -> Result<(String, String), String> {
     let mut domain = Element::parse(xml)?;
     let name = domain.child("name").map(|name| name.text.clone()).unwrap_or_default();
     let devices = domain.children.iter_mut().find(|child| child.name == "devices");
@@ -173,7 +169,8 @@ fn as_now(
         let file = active.iter().find(|(id, _)| Some(id.to_string().as_str()) == volume);
         match file {
             Some((id, file)) => {
-                let limits = now.disks.iter().find(|disk| disk.volume == *id).map(|disk| &disk.options.limits);
+                let limits =
+                    now.disks.iter().find(|disk| disk.volume == *id).map(|disk| &disk.options.limits);
                 disk.children.retain(|child| child.name != "iotune");
                 disk.children.extend(limits.and_then(domain_xml::disk_limits));
                 for child in &mut disk.children {

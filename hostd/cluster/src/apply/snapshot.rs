@@ -287,6 +287,12 @@ pub(super) fn check_ready(snapshot: &Snapshot) -> Step {
         Phase::Creating => {
             Err(Problem::wrong_state(format!("The snapshot {name} is being taken; wait for it.")).into())
         }
+        Phase::Deleting if snapshot.status.stopped => {
+            let detail = format!(
+                "The merge of {name} was stopped when it had begun: it can't be gone back to or cloned. Delete it again to merge the rest."
+            );
+            Err(Problem::wrong_state(detail).into())
+        }
         Phase::Deleting => {
             Err(Problem::wrong_state(format!("The snapshot {name} is being deleted already.")).into())
         }

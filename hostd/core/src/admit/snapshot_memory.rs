@@ -143,7 +143,11 @@ mod tests {
         vm.spec.disks[0].options.boot = Some(2);
         vm.spec.disks[0].options.io = Some(DiskIo::Threads);
         vm.spec.disks.push(disk(DiskBus::Virtio));
-        assert_eq!(no_resume(&vm, &snapshot), None, "limits, networks, cables, and disks that going back detaches");
+        assert_eq!(
+            no_resume(&vm, &snapshot),
+            None,
+            "limits, networks, cables, and disks that going back detaches"
+        );
         vm.spec.memory_mib *= 2;
         vm.spec.nics.clear();
         vm.spec.disks[0].bus = DiskBus::Sata;

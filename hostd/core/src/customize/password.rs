@@ -86,7 +86,8 @@ impl Core {
             match &windows.administrator_password {
                 Some(GuestPassword::Plain(typed)) => match check(typed.reveal()) {
                     Ok(()) => {
-                        let sealed = self.identity()?.secret().seal_guest(typed.reveal(), request.uuid().as_bytes());
+                        let sealed =
+                            self.identity()?.secret().seal_guest(typed.reveal(), request.uuid().as_bytes());
                         let sealed = sealed.map_err(|e| internal("The password can't be sealed", e))?;
                         windows.administrator_password = Some(GuestPassword::Sealed(sealed));
                     }

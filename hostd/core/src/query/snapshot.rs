@@ -61,7 +61,8 @@ impl Core {
         let mut ordered = Vec::with_capacity(snapshots.len());
         for (depth, snapshot) in in_order(snapshots) {
             let gone = self.gone(&snapshot.spec.machine).await?;
-            let name = |disk: &VmDisk| volumes.iter().find(|v| v.id == disk.volume).map(|v| v.spec.name.clone());
+            let name =
+                |disk: &VmDisk| volumes.iter().find(|v| v.id == disk.volume).map(|v| v.spec.name.clone());
             let detaches = vm.disks_added_since(&snapshot).filter_map(name).collect();
             ordered.push(SnapshotView { size_bytes: size(&snapshot), depth, gone, detaches, snapshot });
         }

@@ -101,6 +101,10 @@ mod tests {
         jobs.start(2, async {});
         jobs.start_now(3, async {});
         bell.notified().await;
-        assert_eq!(jobs.busy(), HashSet::from([1, 2]), "the second waits for the first, the third for nobody");
+        assert_eq!(
+            jobs.busy(),
+            HashSet::from([1, 2]),
+            "the second waits for the first, the third for nobody"
+        );
     }
 }
