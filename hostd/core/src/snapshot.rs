@@ -238,7 +238,7 @@ impl Snapshot {
     }
 
     async fn load_parts(&mut self, core: &Core, vm: &CreateVm) -> Result<(), Problem> {
-        for disk in vm.disks.iter().take(crate::admit::DISKS_MAX + 1) {
+        for disk in vm.disks.iter().take(DISKS_MAX + 1) {
             match disk {
                 NewDisk::Blank { .. } => {}
                 NewDisk::Image { image, .. } => self.add_image(core, *image).await?,
@@ -248,7 +248,7 @@ impl Snapshot {
         for image in vm.media().take(MORE_CDROMS_MAX + 1) {
             self.add_image(core, image).await?;
         }
-        for nic in vm.nics.iter().take(crate::admit::NICS_MAX + 1) {
+        for nic in vm.nics.iter().take(NICS_MAX + 1) {
             self.add_network(core, nic.network).await?;
         }
         if !vm.nics.is_empty() || vm.options.cpu_share.reservation_percent.is_some() {

@@ -14,7 +14,7 @@ impl Core {
     /// # Errors
     /// The refusal, `Conflict` when the request's id was used for something else, or that the state can't be written.
     pub async fn submit(&self, ctx: &Ctx, mut command: Command) -> Result<Outcome, Problem> {
-        if let Err(problem) = self.seal_passwords(&mut command).await {
+        if let Err(problem) = self.seal_passwords(ctx.request_id(), &mut command).await {
             self.audit_refusal(ctx, command.name(), subject_of(&command), &problem).await;
             return Err(problem);
         }
@@ -253,13 +253,15 @@ fn fill(command: &mut Command, now: &Snapshot) {
         }
         Command::Snapshot(SnapshotCommand::Create { new, .. }) => fill_layers(new, now),
         Command::Snapshot(SnapshotCommand::Revert { next, first, .. }) => {
-            if let Some(first) = first {
-                fill_layers(first, now);
-            }
             let held = now.snapshot.as_ref().map(|snapshot| &snapshot.spec.layers);
             let held = |volume: &VolumeId| held.is_some_and(|layers| layers.contains_key(volume));
             let all = now.vm.iter().flat_map(|vm| &vm.spec.disks).map(|disk| disk.volume);
-            *next = all.filter(held).map(|volume| (volume, LayerId::new())).collect();
+            let all: Vec<VolumeId> = all.filter(held).collect();
+            let fresh = || all.iter().map(|volume| (*volume, LayerId::new())).collect();
+            *next = fresh();
+            if let Some(first) = first {
+                first.next = fresh();
+            }
         }
         Command::Volume(VolumeCommand::Create { volume, .. }) => {
             volume.size_bytes = sectors(volume.size_bytes);
