@@ -271,11 +271,6 @@ pub(crate) fn bus_of(vm: &Vm, index: &usize) -> Option<&'static str> {
     vm.spec.disks.get(*index).map(|disk| disk_bus(&disk.bus))
 }
 
-/// The options of a machine's disk, as its form shows them.
-pub(crate) fn disk_options(vm: &Vm, index: &usize) -> Option<crate::forms::tuning::DiskOptionsForm> {
-    vm.spec.disks.get(*index).map(|disk| crate::forms::tuning::DiskOptionsForm::of(&disk.options))
-}
-
 /// The first message beside the list of channels.
 pub(crate) fn channel_error(refusal: &crate::page::Refusal) -> &str {
     let errors = refusal.0.iter().flat_map(|problem| &problem.errors);

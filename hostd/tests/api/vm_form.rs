@@ -77,7 +77,7 @@ fn machine_case(name: &str, things: &Things) -> Option<Case> {
         "huge_pages" => unused(),
         "numa_nodes" => spec("2", "/vm/spec/options/memory/numa_nodes", json!(2)),
         "tpm" => spec("on", "/vm/spec/options/tpm", json!(true)),
-        "watchdog" => spec("pause", "/vm/spec/options/watchdog/action", json!("pause")),
+        "watchdog" => spec("dump", "/vm/spec/options/watchdog/action", json!("dump")),
         "watchdog_model" => spec("i6300esb", "/vm/spec/options/watchdog/model", json!("i6300esb")),
         "on_crash" => spec("restart", "/vm/spec/options/on_crash", json!("restart")),
         "video" => spec("qxl", "/vm/spec/options/video/model", json!("qxl")),
@@ -96,6 +96,9 @@ fn machine_case(name: &str, things: &Things) -> Option<Case> {
         "boot2" => spec("disk", "/vm/spec/boot/2", json!("disk")),
         "autostart" => spec("on", "/vm/spec/autostart", json!(true)),
         "start" => new("on", "/vm/spec/power/action", json!("start")),
+        // Both devices of the host are ticked; the second one is followed otherwise than by itself.
+        "host_device" => new(CARD, "/vm/spec/hardware/host_devices/0/id", json!(CARD)),
+        "follow_usb-1-2" => new("port", "/vm/spec/hardware/host_devices/1/id", json!("usb-1-2")),
         _ => None,
     }
 }
@@ -198,6 +201,7 @@ fn guest_case(name: &str, things: &Things) -> Option<Case> {
     }
 }
 
+const CARD: &str = "pci-0000:07:00.0";
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDk8mUt4c2rQbq1qJ2XzJ5JrJj3p7R1b9wM5mD0hJz0T ada";
 
 async fn page(browser: &mut Http, method: Method, path: &str, fields: &[(String, String)]) -> Form {
@@ -237,6 +241,7 @@ async fn every_field_of_the_form_arrives() {
         folder: folder["id"].as_str().unwrap().to_owned(),
     };
 
+    let _buses = super::host_devices::Buses::over(&bed);
     let (mut browser, _) = bed.log_in().await;
     let two = [("disks", "2"), ("nics", "1"), ("users", "0"), ("rows", "disk+")];
     let three = [("disks", "3"), ("nics", "1"), ("users", "0"), ("rows", "user+")];
@@ -255,6 +260,7 @@ async fn every_field_of_the_form_arrives() {
         }
         cases.push((name.to_owned(), case));
     }
+    sent.extend(pairs(&[("host_device", "usb-1-2")]));
     let body: Vec<String> = sent.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
     let answer = browser.send_bytes(Method::POST, "/vms", FORM, body.join("&").into()).await.unwrap();
     let said = Form::read(&answer.text()).errors;

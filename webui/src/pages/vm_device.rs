@@ -36,7 +36,7 @@ async fn add(
         Err(problem) => problem,
     };
     let detail = visit.core.vm_detail(id).await.or_page(visit)?;
-    let choices = Choices::with_devices(visit, detail.vm.spec.host).await?;
+    let choices = Choices::load(visit, detail.vm.spec.host).await?;
     let form = EditForm::of(&detail.vm);
     Ok(answer(&HardwarePage { devices, ..page_of(visit, detail, form, choices, Some(problem)) }))
 }
