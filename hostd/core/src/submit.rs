@@ -185,7 +185,10 @@ fn changes(command: &Command) -> Option<VmId> {
 /// It gives a machine devices of this host.
 fn gives_host_devices(command: &Command) -> bool {
     let new = matches!(command, Command::Vm(VmCommand::Create { vm, .. }) if !vm.host_devices.is_empty());
-    new || matches!(command, Command::Vm(VmCommand::Change { change: DeviceChange::AttachHostDevice { .. }, .. }))
+    new || matches!(
+        command,
+        Command::Vm(VmCommand::Change { change: DeviceChange::AttachHostDevice { .. }, .. })
+    )
 }
 
 /// Whether a command leads to more than a line of its own on the disk: not accepted while there is no room.

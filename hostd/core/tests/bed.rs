@@ -182,7 +182,8 @@ pub async fn ask(core: &Core, command: Command) -> TaskId {
 
 pub async fn create(core: &Core, vm: CreateVm) -> (VmId, TaskId) {
     let id = VmId::new();
-    let task = ask(core, Command::Vm(VmCommand::Create { id, host: core.host(), vm, found: Vec::new() })).await;
+    let task =
+        ask(core, Command::Vm(VmCommand::Create { id, host: core.host(), vm, found: Vec::new() })).await;
     (id, task)
 }
 

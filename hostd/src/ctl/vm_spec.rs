@@ -1,7 +1,9 @@
 //! `qx vm create` and `qx vm edit`: what a machine is to be.
 
 use super::lookup::{host, id, typed_id};
-use super::{Session, Stop, customize, filing, follow, host_device, output, size, vm_device, vm_drives, vm_options};
+use super::{
+    Session, Stop, customize, filing, follow, host_device, output, size, vm_device, vm_drives, vm_options,
+};
 use crate::http::body::Placed;
 use anyhow::Context;
 use clap::{Args, ValueEnum};

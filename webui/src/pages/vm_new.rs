@@ -12,7 +12,7 @@ use askama::Template;
 use axum::extract::Query;
 use hostd_core::{HostView, ImageView, NetworkView, SpecificationView, VolumeView};
 use hostd_types::command::VmCommand;
-use hostd_types::{Command, GuestOs, ImageKind, ListParams, PAGE_MAX, Phase, Problem, ProblemKind, VmId};
+use hostd_types::{Command, GuestOs, ImageKind, Problem, ProblemKind, VmId};
 use hostd_types::{HostDevices, HostId};
 use serde::Deserialize;
 
@@ -42,16 +42,9 @@ impl Choices {
     }
     /// Everything on `host` that is ready to be used now.
     pub(crate) async fn load(visit: &Visit, host: HostId) -> Result<Self, crate::error::PageError> {
-        let all = ListParams { limit: Some(PAGE_MAX), ..ListParams::default() };
-        let mut images = visit.core.images(&all).await.or_page(visit)?.items;
-        images.retain(|i| i.image.spec.host == host);
+        let images = visit.core.images_on(host).await.or_page(visit)?;
         let of = |kind| move |i: &ImageView| i.image.status.content.as_ref().is_some_and(|c| c.kind == kind);
         let (isos, rest): (Vec<_>, Vec<_>) = images.into_iter().partition(of(ImageKind::Iso));
-        let free = |v: &VolumeView| {
-            v.volume.spec.host == host && v.volume.spec.vm.is_none() && v.volume.status.phase == Phase::Ready
-        };
-        let mut networks = visit.core.networks(&all).await.or_page(visit)?.items;
-        networks.retain(|n| n.network.spec.host == host);
         let (devices, devices_unknown) = match visit.core.host_devices(host).await {
             Ok(devices) => (devices, String::new()),
             Err(problem) => (HostDevices::default(), problem.detail),
@@ -59,8 +52,8 @@ impl Choices {
         Ok(Self {
             disks: rest.into_iter().filter(of(ImageKind::Disk)).collect(),
             isos,
-            volumes: visit.core.volumes(&all).await.or_page(visit)?.items.into_iter().filter(free).collect(),
-            networks,
+            volumes: visit.core.free_volumes_on(host).await.or_page(visit)?,
+            networks: visit.core.networks_on(host).await.or_page(visit)?,
             folders: crate::forms::filing::options(&visit.core.folders().await.or_page(visit)?),
             specifications: visit
                 .core

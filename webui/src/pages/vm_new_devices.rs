@@ -116,11 +116,11 @@ mod tests {
         assert!(!rows.open());
 
         let chosen = |device: &str| HostDeviceForm { device: device.into(), follow: "port".into() };
-        let form = HostDevicesForm {
-            chosen: ["usb-9-9", "pci-0000:02:00.0", "usb-1-2.3"].map(chosen).into(),
-        };
+        let form =
+            HostDevicesForm { chosen: ["usb-9-9", "pci-0000:02:00.0", "usb-1-2.3"].map(chosen).into() };
         let error = |pointer: &str| FieldError { pointer: pointer.into(), detail: "Refused.".into() };
-        let errors = ["/host_devices/0/device", "/host_devices/1/device", "/host_devices/2/follow"].map(error);
+        let errors =
+            ["/host_devices/0/device", "/host_devices/1/device", "/host_devices/2/follow"].map(error);
         let rows = DeviceRows::of(&devices, &form, &Refusal(Some(Problem::invalid(errors.into()))));
         assert_eq!(rows.lost, ["usb-9-9: Refused."]);
         let wrong: Vec<&str> =

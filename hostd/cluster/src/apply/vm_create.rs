@@ -4,7 +4,6 @@ use super::lookup::refuse;
 use super::scope::Scope;
 use super::volume::POOL;
 use super::{Done, Step, folder, vm_host_device, vm_room};
-use crate::clash::suffixed;
 use hostd_types::*;
 use rusqlite::params;
 

@@ -52,7 +52,12 @@ pub(super) fn listed(devices: &[HostDevice]) -> String {
 }
 
 /// The device at `at` of the request, when no machine of its host has it.
-fn free<'a>(scope: &Scope<'_>, host: HostId, found: Option<&'a HostDevice>, at: &str) -> Step<&'a HostDevice> {
+fn free<'a>(
+    scope: &Scope<'_>,
+    host: HostId,
+    found: Option<&'a HostDevice>,
+    at: &str,
+) -> Step<&'a HostDevice> {
     let pointer = format!("{at}/device");
     let Some(device) = found else {
         return Err(Problem::field(&pointer, "The host has no such device.").into());
