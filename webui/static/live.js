@@ -131,14 +131,6 @@ setInterval(() => {
   if (!document.hidden && document.querySelector("[data-every-second]")) refresh();
 }, 1000);
 
-// A dialog that was refused stands open; where scripts run it is one like the others.
-for (const dialog of document.querySelectorAll(".dialog.open")) {
-  dialog.popover = "auto";
-  dialog.classList.remove("open");
-  dialog.showPopover();
-  dialog.querySelector(".wrong :is(input, select, textarea)")?.focus();
-}
-
 // A link that is shown as a path becomes one of this host.
 for (const field of document.querySelectorAll("[data-here]")) field.value = location.origin + field.value;
 

@@ -178,7 +178,7 @@ async fn a_machine_has_devices_of_its_host_and_does_not_start_without_them() {
     let wrong = ["0/device", "1/device", "2/device", "2/follow"].map(|at| format!("/host_devices/{at}"));
     assert_eq!(pointers(&problem), wrong, "{problem:#}");
     assert!(page("/vms/new").await.contains("born has it. Detach it there first."));
-    let answer = bed.delete(&format!("vms/{born}")).await;
+    let answer = bed.delete(&format!("vms/{born}?disks=true")).await;
     bed.done(&answer).await;
     let made = ["vm", "create", "typed", "--host-device", "usb-1-2", "--follow", "port"];
     assert!(bed.qx(&made).status.success());

@@ -204,6 +204,13 @@ fn guest_case(name: &str, things: &Things) -> Option<Case> {
 const CARD: &str = "pci-0000:07:00.0";
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDk8mUt4c2rQbq1qJ2XzJ5JrJj3p7R1b9wM5mD0hJz0T ada";
 
+/// Sends a form; answers the status and what the page says.
+async fn send(browser: &mut Http, path: &str, fields: &[(&str, &str)]) -> (u16, String) {
+    let body: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
+    let answer = browser.send_bytes(Method::POST, path, FORM, body.join("&").into()).await.unwrap();
+    (answer.status.as_u16(), answer.text())
+}
+
 async fn page(browser: &mut Http, method: Method, path: &str, fields: &[(String, String)]) -> Form {
     let body: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
     let kind = (method == Method::POST).then_some(FORM).flatten();
@@ -328,4 +335,42 @@ async fn what_the_host_lacks_is_told_beside_its_field() {
     let mut parts = number.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
     let older = (parts.next(), parts.next()) < (Some(11), Some(5));
     assert_eq!(errors.contains("NVMe disks"), older, "{number}: {errors}");
+}
+
+#[tokio::test]
+async fn a_refused_dialog_stands_open_with_what_was_typed() {
+    let Some(mut bed) = Bed::start().await else { return };
+    let disks = json!([{"from": "blank", "size_bytes": 1 << 30}]);
+    let vm = bed.create_vm("web", json!({"disks": disks})).await;
+    let row = bed.get(&format!("vms/{vm}")).await["vm"].clone();
+    let disk = row["spec"]["disks"][0]["volume"].as_str().unwrap().to_owned();
+    let now = row["meta"]["generation"].to_string();
+    let (mut browser, _) = bed.log_in().await;
+    let path = |what: &str| format!("/vms/{vm}/{what}");
+    let open = "id=\"grow-0\" class=\"dialog open\"";
+
+    // At its field, with what was typed.
+    let smaller = [("size", "0.5"), ("unit", "gib"), ("generation", now.as_str())];
+    let (status, text) = send(&mut browser, &path(&format!("disks/{disk}/grow")), &smaller).await;
+    assert_eq!(status, 422, "{text}");
+    let dialog = text.split(open).nth(1).unwrap_or_else(|| panic!("it is open: {text}"));
+    let dialog = dialog.split("</form>").next().unwrap();
+    assert!(dialog.contains("value=\"0.5\"") && dialog.contains("id=\"grow-0-size-error\""), "{dialog}");
+    let (status, text) =
+        send(&mut browser, &path("nics"), &[("network", ""), ("mac", "zz"), ("model", "virtio")]).await;
+    assert_eq!(status, 422, "{text}");
+    let form = text.split("id=\"add-nic\" open").nth(1).unwrap_or_else(|| panic!("it is open: {text}"));
+    assert!(form.contains("value=\"zz\"") && form.contains("id=\"new-network-error\""), "{form}");
+
+    // Changed meanwhile: what is asked for was meant for another machine.
+    let ask = [("disk0_read_iops", "7"), ("generation", "0")];
+    let (status, text) = send(&mut browser, &path(&format!("disks/{disk}/options")), &ask).await;
+    assert_eq!(status, 409, "{text}");
+    let dialog = text.split("id=\"options-0\" class=\"dialog open\"").nth(1).expect("it is open");
+    assert!(dialog.contains("Somebody changed web meanwhile"), "{dialog}");
+    assert!(
+        dialog.contains(&format!("name=\"generation\" value=\"{now}\"")),
+        "it can be sent again: {dialog}"
+    );
+    assert_eq!(bed.get(&format!("vms/{vm}")).await["vm"]["spec"], row["spec"], "nothing was changed");
 }
