@@ -372,5 +372,15 @@ async fn a_refused_dialog_stands_open_with_what_was_typed() {
         dialog.contains(&format!("name=\"generation\" value=\"{now}\"")),
         "it can be sent again: {dialog}"
     );
+    let ask = [("volume", "delete"), ("generation", "0")];
+    let (status, text) = send(&mut browser, &path(&format!("disks/{disk}/detach")), &ask).await;
+    assert_eq!(status, 303, "{text}");
     assert_eq!(bed.get(&format!("vms/{vm}")).await["vm"]["spec"], row["spec"], "nothing was changed");
+
+    // Before machines are deleted, the page tells what goes with those that are there.
+    let gone = "0192c1d4-7b1e-7c3a-9d3e-2f6a1b0c4d5e";
+    let ask = [("id", gone), ("id", vm.as_str()), ("action", "delete")];
+    let (status, text) = send(&mut browser, "/vms/batch", &ask).await;
+    assert_eq!(status, 200, "{text}");
+    assert!(text.contains("web") && text.contains("1 GiB") && !text.contains(gone), "{text}");
 }

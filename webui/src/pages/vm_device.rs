@@ -87,7 +87,8 @@ async fn take_out(
     };
     match read(&submission.fields) {
         Ok(change) => {
-            let command = Command::Vm(VmCommand::Change { id, expect: None, change });
+            let expect = submission.fields.text("generation").parse().ok();
+            let command = Command::Vm(VmCommand::Change { id, expect, change });
             submission.act(command, &hardware(id), said).await
         }
         Err(problem) => submission.refused(&hardware(id), problem),

@@ -28,6 +28,11 @@ impl Store {
         self.one("id", id.to_string()).await
     }
 
+    /// Some machines; one that is not there is left out.
+    pub async fn vms_among(&self, ids: &BTreeSet<VmId>) -> Result<Vec<Vm>, Problem> {
+        self.all("id IN (SELECT value FROM json_each(?))", json_array(ids)).await
+    }
+
     /// The machine of this name, letter case ignored.
     pub async fn vm_named(&self, name: &str) -> Result<Option<Vm>, Problem> {
         self.one("name", name.into()).await
@@ -121,6 +126,11 @@ impl Store {
     /// The volumes that belong to a machine.
     pub async fn volumes_of(&self, vm: VmId) -> Result<Vec<Volume>, Problem> {
         self.all("vm = ?", vm.to_string()).await
+    }
+
+    /// The volumes that belong to one of these machines.
+    pub async fn volumes_among(&self, vms: &BTreeSet<VmId>) -> Result<Vec<Volume>, Problem> {
+        self.all("vm IN (SELECT value FROM json_each(?))", json_array(vms)).await
     }
 
     /// The volumes layered over an image.

@@ -171,13 +171,22 @@ impl Core {
     /// # Errors
     /// When the state can't be read.
     pub async fn vms_with_disks(&self, ids: &[VmId]) -> Result<Vec<(Vm, Vec<VolumeView>)>, Problem> {
-        let mut all = Vec::with_capacity(ids.len());
-        for id in ids {
-            let Some(vm) = self.store().vm(*id).await? else { continue };
-            let disks = self.volume_views(self.store().volumes_of(*id).await?).await?;
-            all.push((shown(self.0.isolated_vms.over(vm)), disks));
+        let chosen = ids.iter().copied().collect();
+        let mut disks: BTreeMap<VmId, Vec<VolumeView>> = BTreeMap::new();
+        for disk in self.volume_views(self.store().volumes_among(&chosen).await?).await? {
+            if let Some(vm) = disk.volume.spec.vm {
+                disks.entry(vm).or_default().push(disk);
+            }
         }
-        Ok(all)
+        let vms = self.store().vms_among(&chosen).await?;
+        let mut vms: BTreeMap<VmId, Vm> = vms.into_iter().map(|vm| (vm.id, vm)).collect();
+        let vms = ids.iter().filter_map(|id| vms.remove(id));
+        Ok(vms
+            .map(|vm| {
+                let disks = disks.remove(&vm.id).unwrap_or_default();
+                (shown(self.0.isolated_vms.over(vm)), disks)
+            })
+            .collect())
     }
 
     /// Number of templates.
