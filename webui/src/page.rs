@@ -70,6 +70,36 @@ impl Refusal {
     }
 }
 
+/// A dialog, or another part of a page with a form of its own, that was sent and refused: it stands open when the page is
+/// shown again, with its messages.
+#[derive(Debug, Default)]
+pub(crate) struct Dialog {
+    id: String,
+    refusal: Refusal,
+}
+
+/// Nothing is wrong.
+static FINE: Refusal = Refusal(None);
+
+impl Dialog {
+    /// The one whose element has this id was refused.
+    pub(crate) fn refused(id: impl Into<String>, problem: hostd_types::Problem) -> Self {
+        Self { id: id.into(), refusal: Refusal(Some(problem)) }
+    }
+    /// It is this one.
+    pub(crate) fn is(&self, id: &str) -> bool {
+        !self.id.is_empty() && self.id == id
+    }
+    /// What is wrong in the one with this id.
+    pub(crate) fn of(&self, id: &str) -> &Refusal {
+        if self.is(id) { &self.refusal } else { &FINE }
+    }
+    /// The status of the page that shows it.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.refusal.status()
+    }
+}
+
 /// Declares that a template struct with a field `layout` is a page.
 macro_rules! page {
     ($name:ident) => {
@@ -86,6 +116,19 @@ macro_rules! page {
             }
             fn status(&self) -> axum::http::StatusCode {
                 self.refusal.status()
+            }
+        }
+    };
+    ($name:ident, refusal, dialog) => {
+        impl $crate::page::Page for $name {
+            fn layout(&self) -> &$crate::visit::Layout {
+                &self.layout
+            }
+            fn status(&self) -> axum::http::StatusCode {
+                match self.refusal.0 {
+                    Some(_) => self.refusal.status(),
+                    None => self.dialog.status(),
+                }
             }
         }
     };

@@ -263,12 +263,17 @@ pub(crate) fn disk_bus(bus: &DiskBus) -> &'static str {
 
 /// How disk `index` of a machine is attached.
 pub(crate) fn bus_of(vm: &Vm, index: &usize) -> Option<&'static str> {
-    vm.spec.disks.get(*index).map(|disk| disk_bus(&disk.bus))
+    disk_at(vm, index).map(|disk| disk_bus(&disk.bus))
 }
 
-/// The options of a machine's disk, as its form shows them.
-pub(crate) fn disk_options(vm: &Vm, index: &usize) -> Option<crate::forms::tuning::DiskOptionsForm> {
-    vm.spec.disks.get(*index).map(|disk| crate::forms::tuning::DiskOptionsForm::of(&disk.options))
+/// Disk `index` of a machine.
+pub(crate) fn disk_at<'a>(vm: &'a Vm, index: &usize) -> Option<&'a VmDisk> {
+    vm.spec.disks.get(*index)
+}
+
+/// The page of a machine's hardware.
+pub(crate) fn hardware_page(vm: &Vm) -> String {
+    format!("/vms/{}/hardware", vm.id)
 }
 
 /// The first message beside the list of channels.

@@ -12,6 +12,9 @@ let long = localStorage.getItem(MODE) === "long";
 
 // What a person sees of a field's value: the chosen option's text, not its value.
 function said(field) {
+  // Of a list to pick from only what is picked, with where it is.
+  const place = field.type === "checkbox" ? field.closest(".pick label")?.querySelector(".sub") : null;
+  if (place) return field.checked ? place.textContent.trim() : null;
   if (field.type === "checkbox") return field.checked ? "Yes" : "No";
   if (field.type === "radio") return field.checked ? field.closest("label").querySelector("b, span").textContent.trim() : null;
   if (field.type === "password") return field.value ? "Set" : "";
@@ -21,7 +24,8 @@ function said(field) {
 
 function label(field) {
   const box = field.closest(".field, [role=radiogroup]");
-  const own = field.type === "checkbox" ? field.closest("label")?.textContent : null;
+  const tick = field.type === "checkbox" ? field.closest("label") : null;
+  const own = (tick?.querySelector("b") ?? tick)?.textContent;
   const text = own ?? field.labels?.[0]?.closest(".choice")?.parentElement.getAttribute("aria-label") ?? box?.querySelector("label:not(.choice), .legend")?.textContent ?? field.getAttribute("aria-label");
   const group = field.closest(".subform")?.getAttribute("aria-label");
   return [group, (text ?? field.name).trim()].filter(Boolean).join(": ");

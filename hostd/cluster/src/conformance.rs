@@ -130,10 +130,12 @@ fn command() -> impl Strategy<Value = Command> {
             cdrom: None,
             more_cdroms: Vec::new(),
             nics: vec![],
+            host_devices: Vec::new(),
             filing: NewFiling::default(),
             options: VmOptions::default(),
             start,
         },
+        found: Vec::new(),
     };
     let status = VmStatus { phase: Phase::Ready, state: VmState::Off, ..VmStatus::default() };
     let volume = |n: u8| VolumeId::from_uuid(id(n, 3));

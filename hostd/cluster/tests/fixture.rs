@@ -164,6 +164,7 @@ pub fn blank_vm(name: &str) -> CreateVm {
         cdrom: None,
         more_cdroms: Vec::new(),
         nics: vec![],
+        host_devices: Vec::new(),
         filing: NewFiling::default(),
         options: VmOptions::default(),
         start: false,
@@ -171,7 +172,7 @@ pub fn blank_vm(name: &str) -> CreateVm {
 }
 
 pub fn create(id: VmId, host: HostId, vm: CreateVm) -> Command {
-    Command::Vm(VmCommand::Create { id, host, vm })
+    Command::Vm(VmCommand::Create { id, host, vm, found: Vec::new() })
 }
 
 pub fn vm_report(id: VmId, status: VmStatus, done: Option<TaskEnd>) -> Command {

@@ -61,6 +61,9 @@ fn all() -> Vec<(String, Entry)> {
             "vm.create.filing".into()
         }
         Command::Vm(VmCommand::Create { vm, .. }) if !vm.more_cdroms.is_empty() => "vm.create.drives".into(),
+        Command::Vm(VmCommand::Create { vm, .. }) if !vm.host_devices.is_empty() => {
+            "vm.create.host_devices".into()
+        }
         Command::Vm(VmCommand::Edit { edit, .. }) if edit.more_cdroms.is_some() => "vm.edit.drives".into(),
         Command::Vm(VmCommand::Create { vm, .. }) if vm.headroom != Headroom::default() => {
             "vm.create.life".into()

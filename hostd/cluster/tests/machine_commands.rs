@@ -81,6 +81,7 @@ fn asked(image: ImageId) -> CreateVm {
             model: NicModel::E1000,
             options: NicOptions::default(),
         }],
+        host_devices: Vec::new(),
         filing: NewFiling::default(),
         options: VmOptions::default(),
         start: true,
@@ -211,12 +212,19 @@ pub fn vm_commands() -> Vec<Command> {
         edit(id, None, customize()),
         create(id, host, CreateVm { more_cdroms: vec![Some(image), None], ..bound.clone() }),
         edit(id, None, EditVm { more_cdroms: Some(vec![None, Some(image)]), ..EditVm::default() }),
+        with_host_devices(id, host, bound.clone()),
         create(id, host, CreateVm { headroom, ..bound }),
         edit(id, None, EditVm { headroom: Some(headroom), ..EditVm::default() }),
         create(id, host, CreateVm { options: options(), ..equipped() }),
         edit(id, None, EditVm { options: Some(options()), ..EditVm::default() }),
         edit(id, None, EditVm { options: Some(memory_options()), ..EditVm::default() }),
     ]
+}
+
+fn with_host_devices(id: VmId, host: HostId, vm: CreateVm) -> Command {
+    let asked = AttachHostDevice { device: "usb-1-2.3".into(), follow: Some(UsbFollow::Port) };
+    let vm = CreateVm { host_devices: vec![asked], ..vm };
+    Command::Vm(VmCommand::Create { id, host, vm, found: vec![host_device()] })
 }
 
 pub fn host_device() -> HostDevice {

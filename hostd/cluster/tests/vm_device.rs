@@ -239,6 +239,27 @@ async fn a_device_of_the_host_is_one_machine_s_until_it_has_let_go() {
     assert_eq!(passed(other).await, [], "it could not be attached");
     let asked = AttachHostDevice { device: "usb-9-9".into(), follow: None };
     f.refused(change(id, DeviceChange::AttachHostDevice { asked, found: None })).await;
+
+    // A new machine has them from its first moment on, made or not.
+    let new = |name: &str, devices: &[&str], found: &[HostDevice]| {
+        let asked = |device: &&str| AttachHostDevice { device: (*device).into(), follow: None };
+        let vm = CreateVm { host_devices: devices.iter().map(asked).collect(), ..blank_vm(name) };
+        Command::Vm(VmCommand::Create { id: VmId::new(), host: f.host, vm, found: found.to_vec() })
+    };
+    let made = f.ok(new("new", &["usb-1-2.3"], std::slice::from_ref(&device))).await;
+    let made = made.subject.expect("the machine").id.parse().expect("its id");
+    assert_eq!(passed(made).await, std::slice::from_ref(&device));
+    for refused in [
+        change(other, pass(&device)),
+        new("next", &["usb-1-2.3"], std::slice::from_ref(&device)),
+        new("next", &["usb-1-2.3", "usb-1-2.3"], &[device.clone(), device.clone()]),
+        new("next", &["usb-9-9"], &[]),
+    ] {
+        let refusal = f.refused(refused).await;
+        assert!(refusal.errors.iter().any(|error| error.pointer.ends_with("/device")), "{refusal}");
+    }
+    f.ok(Command::Vm(VmCommand::CreateFailed { id: made, problem: Problem::wrong_state("no room") })).await;
+    f.ok(new("next", &["usb-1-2.3"], std::slice::from_ref(&device))).await;
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ pub(crate) struct Snapshot {
     pub pool: PoolFacts,
     /// All hosts, for a processor that they are to have in common.
     pub hosts: Vec<Host>,
-    /// Devices of this host, judged for the machine that wants one.
+    /// Devices of this host, judged for the machine that wants some.
     pub devices: HostDevices,
     /// The machine of another's that is to be taken over.
     pub found: Option<crate::discovered::Found>,
@@ -119,6 +119,9 @@ impl Snapshot {
                 self.moment = Some(Timestamp::now());
                 self.load_offers(core).await?;
                 self.add_specification(core, vm.customization.as_ref()).await?;
+                if !vm.host_devices.is_empty() {
+                    self.devices = core.own_devices(None).await?;
+                }
                 self.load_parts(core, vm).await
             }
             VmCommand::Clone { source, copy, .. } => {

@@ -53,6 +53,8 @@ pub(crate) struct Inner {
     pub acceleration: OnceCell<Acceleration>,
     pub clock: Clock,
     pub requests: Requests,
+    /// Held while a device of this host is given to a machine.
+    pub giving: Mutex<()>,
     pub live: Live,
     pub limiter: Limiter,
     pub hasher: Hasher,
@@ -143,6 +145,7 @@ impl Core {
             acceleration: OnceCell::new(),
             clock: Clock::default(),
             requests: Requests::default(),
+            giving: Mutex::default(),
             live: Live::default(),
             limiter: Limiter::default(),
             hasher: Hasher::default(),

@@ -70,6 +70,8 @@ impl Core {
 
     async fn admit(&self, ctx: &Ctx, request: RequestId, mut command: Command) -> Result<Outcome, Problem> {
         self.may_hold(&command)?;
+        // Two machines must not be given one device, or devices of one group, at the same time.
+        let _giving = if gives_host_devices(&command) { Some(self.0.giving.lock().await) } else { None };
         let snapshot = Snapshot::load(self, &command).await?;
         fill(&mut command, &snapshot);
         admit::admit(&command, &snapshot)?;
@@ -180,6 +182,15 @@ fn changes(command: &Command) -> Option<VmId> {
     }
 }
 
+/// It gives a machine devices of this host.
+fn gives_host_devices(command: &Command) -> bool {
+    let new = matches!(command, Command::Vm(VmCommand::Create { vm, .. }) if !vm.host_devices.is_empty());
+    new || matches!(
+        command,
+        Command::Vm(VmCommand::Change { change: DeviceChange::AttachHostDevice { .. }, .. })
+    )
+}
+
 /// Whether a command leads to more than a line of its own on the disk: not accepted while there is no room.
 fn grows(command: &Command) -> bool {
     matches!(
@@ -211,8 +222,9 @@ fn grows(command: &Command) -> bool {
 /// Completes what the caller may leave out: sizes of disks over images, the machine type, addresses' case, deadlines.
 fn fill(command: &mut Command, now: &Snapshot) {
     match command {
-        Command::Vm(VmCommand::Create { id, vm, .. }) => {
+        Command::Vm(VmCommand::Create { id, vm, found, .. }) => {
             *id = with_free_addresses(*id, vm.nics.len(), now);
+            *found = vm.host_devices.iter().filter_map(|asked| devices::find(asked, &now.devices)).collect();
             for disk in &mut vm.disks {
                 fill_disk(disk, now);
             }
@@ -391,7 +403,8 @@ mod tests {
             model: NicModel::Virtio,
             options: NicOptions::default(),
         }];
-        let mut command = Command::Vm(VmCommand::Create { id: VmId::new(), host: HostId::new(), vm });
+        let (id, host, found) = (VmId::new(), HostId::new(), Vec::new());
+        let mut command = Command::Vm(VmCommand::Create { id, host, vm, found });
         fill(&mut command, &now);
         let Command::Vm(VmCommand::Create { vm, .. }) = command else { panic!("another command") };
         assert!(

@@ -157,6 +157,7 @@ pub fn plain(name: &str) -> CreateVm {
         cdrom: None,
         more_cdroms: Vec::new(),
         nics: Vec::new(),
+        host_devices: Vec::new(),
         filing: NewFiling::default(),
         options: VmOptions::default(),
         start: false,
@@ -181,7 +182,8 @@ pub async fn ask(core: &Core, command: Command) -> TaskId {
 
 pub async fn create(core: &Core, vm: CreateVm) -> (VmId, TaskId) {
     let id = VmId::new();
-    let task = ask(core, Command::Vm(VmCommand::Create { id, host: core.host(), vm })).await;
+    let task =
+        ask(core, Command::Vm(VmCommand::Create { id, host: core.host(), vm, found: Vec::new() })).await;
     (id, task)
 }
 

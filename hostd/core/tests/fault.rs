@@ -64,7 +64,7 @@ fn one_name_is_given_once_and_one_request_acts_once() {
     bed.with_core(|core| async move {
         let create = |name: &str| {
             let vm = plain(name);
-            Command::Vm(VmCommand::Create { id: VmId::new(), host: core.host(), vm })
+            Command::Vm(VmCommand::Create { id: VmId::new(), host: core.host(), vm, found: Vec::new() })
         };
         let (one, other) = (console(), console());
         let (a, b) = tokio::join!(core.submit(&one, create("web")), core.submit(&other, create("WEB")));
@@ -98,7 +98,8 @@ fn one_name_is_given_once_and_one_request_acts_once() {
         let memory = core.host_view(core.host()).await.expect("the host").facts.memory_bytes >> 20;
         for memory_mib in [0, memory + 1] {
             let vm = CreateVm { memory_mib, ..plain("big") };
-            let command = Command::Vm(VmCommand::Create { id: VmId::new(), host: core.host(), vm });
+            let command =
+                Command::Vm(VmCommand::Create { id: VmId::new(), host: core.host(), vm, found: Vec::new() });
             let refused = core.submit(&console(), command).await.expect_err("memory");
             assert!(refused.at("/memory_mib").is_some(), "{refused:?}");
         }

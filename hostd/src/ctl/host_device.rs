@@ -1,8 +1,8 @@
-//! `qx host devices`, and `qx vm device`: devices of a host, and the machines that have one for themselves.
+//! `qx host devices`, `qx vm device` and `qx vm create --host-device`: devices of a host, and the machines that have one for themselves.
 
 use super::lookup::{host, id};
 use super::{Session, Stop, follow, output};
-use clap::{Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use hostd_types::{AttachHostDevice, DeviceUsage, HostDevices, UsbFollow};
 use hyper::Method;
 use serde_json::Value;
@@ -13,6 +13,38 @@ pub enum Follow {
     Port,
     /// That one device, in any port
     Serial,
+}
+
+/// Devices of its host that a new machine gets.
+#[derive(Debug, Args)]
+pub struct Given {
+    /// A device of its host, such as pci-0000:01:00.0 or usb-1-2 (`qx host devices` lists them; may be repeated)
+    #[arg(long = "host-device", value_name = "DEVICE")]
+    devices: Vec<String>,
+    /// By what its USB devices are found again; the serial number of each that has one of its own
+    #[arg(long, value_enum, requires = "devices")]
+    follow: Option<Follow>,
+}
+
+impl Given {
+    /// What is asked for. A PCI device is not followed.
+    pub fn asked(self) -> Vec<AttachHostDevice> {
+        let follow = self.follow.map(UsbFollow::from);
+        let asked = |device: String| AttachHostDevice {
+            follow: follow.filter(|_| device.starts_with("usb-")),
+            device,
+        };
+        self.devices.into_iter().map(asked).collect()
+    }
+}
+
+impl From<Follow> for UsbFollow {
+    fn from(follow: Follow) -> Self {
+        match follow {
+            Follow::Port => UsbFollow::Port,
+            Follow::Serial => UsbFollow::Serial,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -38,10 +70,7 @@ pub async fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
     let accepted = match verb {
         Verb::Attach { id: vm, device, follow } => {
             let path = format!("/api/v1/vms/{}/host-devices", id(session, "vms", &vm).await?);
-            let follow = follow.map(|follow| match follow {
-                Follow::Port => UsbFollow::Port,
-                Follow::Serial => UsbFollow::Serial,
-            });
+            let follow = follow.map(UsbFollow::from);
             session.client.ask(Method::POST, &path, Some(&AttachHostDevice { device, follow })).await?
         }
         Verb::Detach { id: vm, device } => {

@@ -49,6 +49,7 @@ enum WatchdogChoice {
     Reset,
     Poweroff,
     Pause,
+    Dump,
     None,
 }
 
@@ -174,6 +175,7 @@ impl Machine {
                 Some(WatchdogChoice::Reset) => dog(WatchdogAction::Reset),
                 Some(WatchdogChoice::Poweroff) => dog(WatchdogAction::Poweroff),
                 Some(WatchdogChoice::Pause) => dog(WatchdogAction::Pause),
+                Some(WatchdogChoice::Dump) => dog(WatchdogAction::Dump),
                 Some(WatchdogChoice::None) => dog(WatchdogAction::None),
             },
             video: VideoDevice {

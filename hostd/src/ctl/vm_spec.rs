@@ -1,7 +1,9 @@
 //! `qx vm create` and `qx vm edit`: what a machine is to be.
 
 use super::lookup::{host, id, typed_id};
-use super::{Session, Stop, customize, filing, follow, output, size, vm_device, vm_drives, vm_options};
+use super::{
+    Session, Stop, customize, filing, follow, host_device, output, size, vm_device, vm_drives, vm_options,
+};
 use crate::http::body::Placed;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -83,6 +85,8 @@ pub struct Create {
     /// A card on this network (may be repeated)
     #[arg(long = "network")]
     networks: Vec<String>,
+    #[command(flatten)]
+    host_devices: host_device::Given,
     #[command(flatten)]
     filing: filing::New,
     /// Start it as soon as it is made
@@ -209,6 +213,7 @@ pub async fn make(session: &Session, given: Create) -> Result<(), Stop> {
         cdrom: isos.next(),
         more_cdroms: isos.map(Some).collect(),
         nics,
+        host_devices: given.host_devices.asked(),
         filing: given.filing.read(session).await?,
         start: given.start,
     };

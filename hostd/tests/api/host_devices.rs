@@ -48,10 +48,10 @@ async fn what_is_on_the_host_s_buses_is_told_and_what_it_needs_is_refused() {
 }
 
 /// Buses with a card that is free and a USB stick, put over those of the host.
-struct Buses(PathBuf);
+pub struct Buses(PathBuf);
 
 impl Buses {
-    fn over(bed: &Bed) -> Self {
+    pub fn over(bed: &Bed) -> Self {
         let buses = Self(bed.scratch().join("buses"));
         buses.device(
             "pci/devices/0000:07:00.0",
@@ -167,6 +167,22 @@ async fn a_machine_has_devices_of_its_host_and_does_not_start_without_them() {
     let answer = bed.delete(&format!("{path}/pci-0000:07:00.0")).await;
     bed.done(&answer).await;
     bed.finds("vms", "nothing waits", |row| row["id"] == *vm && row["status"]["pending"].is_null()).await;
+
+    // A new machine gets them from its first moment on; what it can't have is told at its place in the list.
+    let asked = json!([{"device": "pci-0000:07:00.0"}, {"device": "usb-1-2", "follow": "port"}]);
+    let born = bed.create_vm("born", json!({"host_devices": asked})).await;
+    assert_eq!(aliases(&bed, &born), ["pci-0000-07-00-0", "usb-1-2"]);
+    let asked = json!([{"device": "usb-7-7"}, {"device": "usb-1-2"}, {"device": "pci-0000:07:00.0", "follow": "port"}]);
+    let late = json!({"name": "late", "cpus": 1, "memory_mib": 32, "host_devices": asked});
+    let problem = refused(&bed.post("vms", late).await, 422, "invalid");
+    let wrong = ["0/device", "1/device", "2/device", "2/follow"].map(|at| format!("/host_devices/{at}"));
+    assert_eq!(pointers(&problem), wrong, "{problem:#}");
+    assert!(page("/vms/new").await.contains("born has it. Detach it there first."));
+    let answer = bed.delete(&format!("vms/{born}?disks=true")).await;
+    bed.done(&answer).await;
+    let made = ["vm", "create", "typed", "--host-device", "usb-1-2", "--follow", "port"];
+    assert!(bed.qx(&made).status.success());
+    assert_eq!(devices(&mut bed).await["usb"][0]["machine"], "typed");
 }
 
 async fn bed_post(bed: &mut Bed, path: &str, device: &str) -> lab::http::Answer {

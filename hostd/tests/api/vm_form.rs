@@ -77,7 +77,7 @@ fn machine_case(name: &str, things: &Things) -> Option<Case> {
         "huge_pages" => unused(),
         "numa_nodes" => spec("2", "/vm/spec/options/memory/numa_nodes", json!(2)),
         "tpm" => spec("on", "/vm/spec/options/tpm", json!(true)),
-        "watchdog" => spec("pause", "/vm/spec/options/watchdog/action", json!("pause")),
+        "watchdog" => spec("dump", "/vm/spec/options/watchdog/action", json!("dump")),
         "watchdog_model" => spec("i6300esb", "/vm/spec/options/watchdog/model", json!("i6300esb")),
         "on_crash" => spec("restart", "/vm/spec/options/on_crash", json!("restart")),
         "video" => spec("qxl", "/vm/spec/options/video/model", json!("qxl")),
@@ -96,6 +96,9 @@ fn machine_case(name: &str, things: &Things) -> Option<Case> {
         "boot2" => spec("disk", "/vm/spec/boot/2", json!("disk")),
         "autostart" => spec("on", "/vm/spec/autostart", json!(true)),
         "start" => new("on", "/vm/spec/power/action", json!("start")),
+        // Both devices of the host are ticked; the second one is followed otherwise than by itself.
+        "host_device" => new(CARD, "/vm/spec/hardware/host_devices/0/id", json!(CARD)),
+        "follow_usb-1-2" => new("port", "/vm/spec/hardware/host_devices/1/id", json!("usb-1-2")),
         _ => None,
     }
 }
@@ -198,7 +201,15 @@ fn guest_case(name: &str, things: &Things) -> Option<Case> {
     }
 }
 
+const CARD: &str = "pci-0000:07:00.0";
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDk8mUt4c2rQbq1qJ2XzJ5JrJj3p7R1b9wM5mD0hJz0T ada";
+
+/// Sends a form; answers the status and what the page says.
+async fn send(browser: &mut Http, path: &str, fields: &[(&str, &str)]) -> (u16, String) {
+    let body: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
+    let answer = browser.send_bytes(Method::POST, path, FORM, body.join("&").into()).await.unwrap();
+    (answer.status.as_u16(), answer.text())
+}
 
 async fn page(browser: &mut Http, method: Method, path: &str, fields: &[(String, String)]) -> Form {
     let body: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
@@ -237,6 +248,7 @@ async fn every_field_of_the_form_arrives() {
         folder: folder["id"].as_str().unwrap().to_owned(),
     };
 
+    let _buses = super::host_devices::Buses::over(&bed);
     let (mut browser, _) = bed.log_in().await;
     let two = [("disks", "2"), ("nics", "1"), ("users", "0"), ("rows", "disk+")];
     let three = [("disks", "3"), ("nics", "1"), ("users", "0"), ("rows", "user+")];
@@ -255,6 +267,7 @@ async fn every_field_of_the_form_arrives() {
         }
         cases.push((name.to_owned(), case));
     }
+    sent.extend(pairs(&[("host_device", "usb-1-2")]));
     let body: Vec<String> = sent.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
     let answer = browser.send_bytes(Method::POST, "/vms", FORM, body.join("&").into()).await.unwrap();
     let said = Form::read(&answer.text()).errors;
@@ -322,4 +335,52 @@ async fn what_the_host_lacks_is_told_beside_its_field() {
     let mut parts = number.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
     let older = (parts.next(), parts.next()) < (Some(11), Some(5));
     assert_eq!(errors.contains("NVMe disks"), older, "{number}: {errors}");
+}
+
+#[tokio::test]
+async fn a_refused_dialog_stands_open_with_what_was_typed() {
+    let Some(mut bed) = Bed::start().await else { return };
+    let disks = json!([{"from": "blank", "size_bytes": 1 << 30}]);
+    let vm = bed.create_vm("web", json!({"disks": disks})).await;
+    let row = bed.get(&format!("vms/{vm}")).await["vm"].clone();
+    let disk = row["spec"]["disks"][0]["volume"].as_str().unwrap().to_owned();
+    let now = row["meta"]["generation"].to_string();
+    let (mut browser, _) = bed.log_in().await;
+    let path = |what: &str| format!("/vms/{vm}/{what}");
+    let open = "id=\"grow-0\" class=\"dialog open\"";
+
+    // At its field, with what was typed.
+    let smaller = [("size", "0.5"), ("unit", "gib"), ("generation", now.as_str())];
+    let (status, text) = send(&mut browser, &path(&format!("disks/{disk}/grow")), &smaller).await;
+    assert_eq!(status, 422, "{text}");
+    let dialog = text.split(open).nth(1).unwrap_or_else(|| panic!("it is open: {text}"));
+    let dialog = dialog.split("</form>").next().unwrap();
+    assert!(dialog.contains("value=\"0.5\"") && dialog.contains("id=\"grow-0-size-error\""), "{dialog}");
+    let (status, text) =
+        send(&mut browser, &path("nics"), &[("network", ""), ("mac", "zz"), ("model", "virtio")]).await;
+    assert_eq!(status, 422, "{text}");
+    let form = text.split("id=\"add-nic\" open").nth(1).unwrap_or_else(|| panic!("it is open: {text}"));
+    assert!(form.contains("value=\"zz\"") && form.contains("id=\"new-network-error\""), "{form}");
+
+    // Changed meanwhile: what is asked for was meant for another machine.
+    let ask = [("disk0_read_iops", "7"), ("generation", "0")];
+    let (status, text) = send(&mut browser, &path(&format!("disks/{disk}/options")), &ask).await;
+    assert_eq!(status, 409, "{text}");
+    let dialog = text.split("id=\"options-0\" class=\"dialog open\"").nth(1).expect("it is open");
+    assert!(dialog.contains("Somebody changed web meanwhile"), "{dialog}");
+    assert!(
+        dialog.contains(&format!("name=\"generation\" value=\"{now}\"")),
+        "it can be sent again: {dialog}"
+    );
+    let ask = [("volume", "delete"), ("generation", "0")];
+    let (status, text) = send(&mut browser, &path(&format!("disks/{disk}/detach")), &ask).await;
+    assert_eq!(status, 303, "{text}");
+    assert_eq!(bed.get(&format!("vms/{vm}")).await["vm"]["spec"], row["spec"], "nothing was changed");
+
+    // Before machines are deleted, the page tells what goes with those that are there.
+    let gone = "0192c1d4-7b1e-7c3a-9d3e-2f6a1b0c4d5e";
+    let ask = [("id", gone), ("id", vm.as_str()), ("action", "delete")];
+    let (status, text) = send(&mut browser, "/vms/batch", &ask).await;
+    assert_eq!(status, 200, "{text}");
+    assert!(text.contains("web") && text.contains("1 GiB") && !text.contains(gone), "{text}");
 }

@@ -185,10 +185,10 @@ pub enum UsbFollow {
     Serial,
 }
 
-/// Body of `POST /api/v1/vms/{id}/host-devices`.
+/// Body of `POST /api/v1/vms/{id}/host-devices`; a new machine is given several at once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AttachHostDevice {
-    /// Its id among the devices of the machine's host.
+    /// Its id among the devices of the machine's host, such as `pci-0000:01:00.0` or `usb-1-2`.
     pub device: String,
     /// By what a USB device is found again; its serial number when it has one of its own, its port otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -105,6 +105,8 @@ pub enum WatchdogAction {
     Poweroff,
     /// Freeze it, to be looked at.
     Pause,
+    /// Write its memory to a file of the host, then let it go on.
+    Dump,
     /// Only tell.
     None,
 }
@@ -174,7 +176,7 @@ pub(crate) use words;
 
 words! {
     WatchdogModel { I6300esb = "i6300esb", Itco = "itco" }
-    WatchdogAction { Reset = "reset", Poweroff = "poweroff", Pause = "pause", None = "none" }
+    WatchdogAction { Reset = "reset", Poweroff = "poweroff", Pause = "pause", Dump = "dump", None = "none" }
     VideoModel { Vga = "vga", Virtio = "virtio", Qxl = "qxl", None = "none" }
     OnCrash { Off = "off", Restart = "restart", Keep = "keep", Dump = "dump" }
 }

@@ -142,6 +142,9 @@ pub struct CreateVm {
     /// Network cards.
     #[serde(default)]
     pub nics: Vec<NewNic>,
+    /// Devices of its host that it gets for itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub host_devices: Vec<AttachHostDevice>,
     /// TPM, watchdog, ports, screen and the rest.
     #[serde(default, skip_serializing_if = "is_default")]
     pub options: VmOptions,
@@ -177,6 +180,7 @@ impl CreateVm {
             || !self.headroom.is_default()
             || !is_default(&self.options)
             || !self.more_cdroms.is_empty()
+            || !self.host_devices.is_empty()
             || self.firmware == Firmware::UefiSecure
             || self.disks.iter().any(NewDisk::has_life)
             || self.nics.iter().any(NewNic::has_life)

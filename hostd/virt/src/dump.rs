@@ -1,4 +1,4 @@
-//! Dumps of guests' memory that libvirt writes when a guest panics. There is room for a few.
+//! Dumps of guests' memory that libvirt writes when a guest panics or its watchdog fires. There is room for a few.
 
 use crate::Hypervisor;
 use std::path::Path;

@@ -4,6 +4,7 @@ use super::disk::DiskForm;
 use super::host_device::HostDeviceForm;
 use super::tuning::{DiskOptionsForm, NicOptionsForm};
 use crate::fields::{Fields, Reading};
+use crate::page::Dialog;
 use hostd_types::*;
 
 /// Limits, as typed; empty: none beyond what the machine has.
@@ -77,35 +78,78 @@ impl NewNicForm {
     }
 }
 
-/// What the page of a machine's hardware offers to add, as typed.
+/// What the page of a machine's hardware offers to add, and what its dialogs change, as typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DeviceForms {
     pub(crate) disk: DiskForm,
     pub(crate) nic: NewNicForm,
     pub(crate) host_device: HostDeviceForm,
-    /// Which of them was sent and refused: `disk`, `nic` or `host-device`.
-    pub(crate) open: &'static str,
+    pub(crate) grow: GrowForm,
+    /// Of a disk that is there.
+    pub(crate) options: DiskOptionsForm,
+    /// Of a card that is there.
+    pub(crate) edit: EditNicForm,
+}
+
+/// A new size of a disk, as typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct GrowForm {
+    pub(crate) size: String,
+    pub(crate) unit: String,
+}
+
+impl Default for GrowForm {
+    fn default() -> Self {
+        Self { size: String::new(), unit: "gib".into() }
+    }
+}
+
+/// What can change about a card, as typed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct EditNicForm {
+    pub(crate) network: String,
+    pub(crate) plugged: bool,
+    pub(crate) options: NicOptionsForm,
+}
+
+impl EditNicForm {
+    /// Filled from what is there.
+    pub(crate) fn of(nic: &VmNic) -> Self {
+        let options = NicOptionsForm::of(&nic.options);
+        Self { network: nic.network.to_string(), plugged: !nic.unplugged, options }
+    }
 }
 
 impl Default for DeviceForms {
     fn default() -> Self {
         let nic = NewNicForm { model: "virtio".into(), ..NewNicForm::default() };
-        Self { disk: DiskForm::default(), nic, host_device: HostDeviceForm::default(), open: "" }
+        Self {
+            disk: DiskForm::default(),
+            nic,
+            host_device: HostDeviceForm::default(),
+            grow: GrowForm::default(),
+            options: DiskOptionsForm::default(),
+            edit: EditNicForm::default(),
+        }
     }
 }
 
 impl DeviceForms {
-    /// The message beside a field of `form`, if that was the one refused.
-    pub(crate) fn error<'a>(&self, form: &str, refusal: &'a crate::page::Refusal, pointer: &str) -> &'a str {
-        if self.open == form { refusal.at(pointer) } else { "" }
+    /// The size that is typed in the dialog `id`.
+    pub(crate) fn grow_in(&self, id: &str, dialog: &Dialog) -> GrowForm {
+        if dialog.is(id) { self.grow.clone() } else { GrowForm::default() }
     }
-    /// Where errors of `form` are pointed at; nowhere, if it was not the one refused.
-    pub(crate) fn at(&self, form: &str) -> &'static str {
-        if self.open == form { "" } else { "-" }
+    /// The options of a disk in the dialog `id`: as typed, or as they are.
+    pub(crate) fn options_in(&self, id: &str, dialog: &Dialog, disk: &VmDisk) -> DiskOptionsForm {
+        if dialog.is(id) { self.options.clone() } else { DiskOptionsForm::of(&disk.options) }
+    }
+    /// The same of a card.
+    pub(crate) fn nic_in(&self, id: &str, dialog: &Dialog, nic: &VmNic) -> EditNicForm {
+        if dialog.is(id) { self.edit.clone() } else { EditNicForm::of(nic) }
     }
     /// The disk that was asked for.
     pub(crate) fn disk(&mut self, fields: &Fields) -> Result<DeviceChange, Problem> {
-        (self.open, self.disk) = ("disk", DiskForm::read(fields, 0));
+        self.disk = DiskForm::read(fields, 0);
         let mut reading = Reading::default();
         let disk = self.disk.disk(&mut reading, "");
         let disk = reading.done(disk)?;
@@ -114,38 +158,41 @@ impl DeviceForms {
     }
     /// The card that was asked for.
     pub(crate) fn nic(&mut self, fields: &Fields) -> Result<DeviceChange, Problem> {
-        (self.open, self.nic) = ("nic", NewNicForm::read(fields));
+        self.nic = NewNicForm::read(fields);
         Ok(DeviceChange::AttachNic { nic: self.nic.nic()? })
     }
     /// The device of the host that was asked for.
     pub(crate) fn host_device(&mut self, fields: &Fields) -> Result<DeviceChange, Problem> {
-        (self.open, self.host_device) = ("host-device", HostDeviceForm::read(fields));
+        self.host_device = HostDeviceForm::read(fields);
         self.host_device.change()
     }
-}
-
-/// The new size of a disk.
-pub(crate) fn grown(fields: &Fields, volume: VolumeId) -> Result<DeviceChange, Problem> {
-    let mut reading = Reading::default();
-    let size_bytes = reading.bytes("/size_bytes", &fields.text("size"), &fields.text("unit"));
-    reading.done(DeviceChange::GrowDisk { volume, size_bytes })
-}
-
-/// How a disk is to behave: all fields are always sent.
-pub(crate) fn tuned(fields: &Fields, volume: VolumeId) -> Result<DeviceChange, Problem> {
-    let mut reading = Reading::default();
-    let options = DiskOptionsForm::read(fields, "disk0", DiskOptionsForm::default());
-    let options = options.options(&mut reading, "");
-    reading.done(DeviceChange::EditDisk { volume, options })
-}
-
-/// What changes about a card: all fields are always sent.
-pub(crate) fn edited(fields: &Fields, mac: &str) -> Result<DeviceChange, Problem> {
-    let mut reading = Reading::default();
-    let network = reading.chosen("/network", &fields.text("network"), "a network");
-    let options = NicOptionsForm::read(fields, "nic").options(&mut reading, "");
-    let edit = EditNic { network, plugged: Some(fields.ticked("plugged")), options: Some(options) };
-    reading.done(DeviceChange::EditNic { mac: mac.to_owned(), edit })
+    /// The new size of a disk.
+    pub(crate) fn grown(&mut self, fields: &Fields, volume: VolumeId) -> Result<DeviceChange, Problem> {
+        self.grow = GrowForm { size: fields.text("size"), unit: fields.text("unit") };
+        let mut reading = Reading::default();
+        let size_bytes = reading.bytes("/size_bytes", &self.grow.size, &self.grow.unit);
+        reading.done(DeviceChange::GrowDisk { volume, size_bytes })
+    }
+    /// How a disk is to behave: all fields are always sent.
+    pub(crate) fn tuned(&mut self, fields: &Fields, volume: VolumeId) -> Result<DeviceChange, Problem> {
+        self.options = DiskOptionsForm::read(fields, "disk0", DiskOptionsForm::default());
+        let mut reading = Reading::default();
+        let options = self.options.options(&mut reading, "");
+        reading.done(DeviceChange::EditDisk { volume, options })
+    }
+    /// What changes about a card: all fields are always sent.
+    pub(crate) fn edited(&mut self, fields: &Fields, mac: &str) -> Result<DeviceChange, Problem> {
+        self.edit = EditNicForm {
+            network: fields.text("network"),
+            plugged: fields.ticked("plugged"),
+            options: NicOptionsForm::read(fields, "nic"),
+        };
+        let mut reading = Reading::default();
+        let network = reading.chosen("/network", &self.edit.network, "a network");
+        let options = self.edit.options.options(&mut reading, "");
+        let edit = EditNic { network, plugged: Some(self.edit.plugged), options: Some(options) };
+        reading.done(DeviceChange::EditNic { mac: mac.to_owned(), edit })
+    }
 }
 
 #[cfg(test)]
@@ -177,9 +224,9 @@ mod tests {
         };
         assert_eq!(forms.nic(&fields(&sent)), Ok(wanted));
         let volume = VolumeId::new();
-        let grow = grown(&fields(&[("size", "1.5"), ("unit", "gib")]), volume);
+        let grow = forms.grown(&fields(&[("size", "1.5"), ("unit", "gib")]), volume);
         assert_eq!(grow, Ok(DeviceChange::GrowDisk { volume, size_bytes: 3 << 29 }));
-        let edit = edited(&fields(&[("network", &network.to_string())]), "52:54:00:00:00:01");
+        let edit = forms.edited(&fields(&[("network", &network.to_string())]), "52:54:00:00:00:01");
         let wanted =
             EditNic { network: Some(network), plugged: Some(false), options: Some(NicOptions::default()) };
         assert_eq!(edit, Ok(DeviceChange::EditNic { mac: "52:54:00:00:00:01".into(), edit: wanted }));
@@ -190,7 +237,7 @@ mod tests {
         let mut forms = DeviceForms::default();
         let problem =
             forms.disk(&fields(&[("disk0_from", "blank"), ("disk0_size", "x")])).expect_err("no size");
-        assert!(problem.at("/size_bytes").is_some() && forms.open == "disk");
+        assert!(problem.at("/size_bytes").is_some() && forms.disk.size == "x");
         assert!(forms.nic(&fields(&[])).expect_err("no network").at("/network").is_some());
         let mut reading = Reading::default();
         let room = RoomForm { cpus_max: "many".into(), ..RoomForm::default() };

@@ -1,4 +1,4 @@
-//! The form of one more device of the host.
+//! Devices of the host: one more of a machine, or those of a new one.
 
 use crate::fields::Fields;
 use hostd_types::{AttachHostDevice, DeviceChange, Problem, UsbFollow};
@@ -24,6 +24,9 @@ impl HostDeviceForm {
         if self.device.is_empty() {
             return Err(Problem::field("/device", "Choose a device."));
         }
+        Ok(DeviceChange::AttachHostDevice { asked: self.asked(), found: None })
+    }
+    fn asked(&self) -> AttachHostDevice {
         // A PCI device is not followed, whatever the list beside it says.
         let usb = self.device.starts_with("usb-");
         let follow = match self.follow.as_str() {
@@ -31,8 +34,28 @@ impl HostDeviceForm {
             "serial" if usb => Some(UsbFollow::Serial),
             _ => None,
         };
-        let asked = AttachHostDevice { device: self.device.clone(), follow };
-        Ok(DeviceChange::AttachHostDevice { asked, found: None })
+        AttachHostDevice { device: self.device.clone(), follow }
+    }
+}
+
+/// Devices for a new machine, as ticked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct HostDevicesForm {
+    pub(crate) chosen: Vec<HostDeviceForm>,
+}
+
+impl HostDevicesForm {
+    /// What was sent.
+    pub(crate) fn read(fields: &Fields) -> Self {
+        let one = |device: &str| HostDeviceForm {
+            device: device.trim().to_owned(),
+            follow: fields.text(&format!("follow_{device}")),
+        };
+        Self { chosen: fields.all("host_device").map(one).collect() }
+    }
+    /// What it means.
+    pub(crate) fn asked(&self) -> Vec<AttachHostDevice> {
+        self.chosen.iter().map(HostDeviceForm::asked).collect()
     }
 }
 
@@ -55,6 +78,10 @@ mod tests {
         assert_eq!(sent("usb-1-2", "port"), wanted("usb-1-2", Some(UsbFollow::Port)));
         assert_eq!(sent("usb-1-2", ""), wanted("usb-1-2", None));
         assert_eq!(sent("pci-0000:01:00.0", "port"), wanted("pci-0000:01:00.0", None));
+        let pairs = [("host_device", "usb-1-2"), ("follow_usb-1-2", "port"), ("follow_usb-1-3", "serial")];
+        let fields = Fields::new(pairs.map(|(n, v)| (n.to_owned(), v.to_owned())).into());
+        let asked = AttachHostDevice { device: "usb-1-2".into(), follow: Some(UsbFollow::Port) };
+        assert_eq!(HostDevicesForm::read(&fields).asked(), [asked], "what is not ticked is not asked for");
         assert!(sent("", "").expect_err("none was chosen").at("/device").is_some());
     }
 }

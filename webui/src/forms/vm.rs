@@ -9,6 +9,7 @@ use super::device::RoomForm;
 use super::disk::DiskForm;
 use super::drives::DrivesForm;
 use super::filing::FilingForm;
+use super::host_device::HostDevicesForm;
 use super::options::OptionsForm;
 use super::tuning::NicOptionsForm;
 use crate::fields::{Fields, Reading};
@@ -61,6 +62,7 @@ pub(crate) struct VmForm {
     pub(crate) drives: DrivesForm,
     pub(crate) disks: Vec<DiskForm>,
     pub(crate) nics: Vec<NicForm>,
+    pub(crate) host_devices: HostDevicesForm,
     pub(crate) customize: CustomizeForm,
     pub(crate) filing: FilingForm,
 }
@@ -89,6 +91,7 @@ impl VmForm {
             drives: DrivesForm::default(),
             disks: vec![DiskForm::default()],
             nics: vec![NicForm::on(network)],
+            host_devices: HostDevicesForm::default(),
             customize: CustomizeForm::fresh(),
             filing: FilingForm::default(),
         }
@@ -122,12 +125,13 @@ impl VmForm {
             drives: DrivesForm::read(fields, DrivesForm::default()),
             disks: (0..rows("disks")).map(|index| DiskForm::read(fields, index)).collect(),
             nics: (0..rows("nics")).map(nic).collect(),
+            host_devices: HostDevicesForm::read(fields),
             customize: CustomizeForm::read(fields, "/customization", rows("nics")),
             filing: FilingForm::read(fields),
         }
     }
     /// Adds or removes a row, when a button for that was pressed: `disk+`, `disk-1`, `nic+`, `nic-0`; or takes
-    /// another host (`host-ID`), which has other images, volumes and networks.
+    /// another host (`host-ID`), which has other images, volumes, networks and devices.
     pub(crate) fn change(&mut self, button: &str) {
         match button {
             "disk+" if self.disks.len() < ROWS_MAX => self.disks.push(DiskForm::default()),
@@ -140,6 +144,7 @@ impl VmForm {
                     self.host = host.to_owned();
                     self.cdrom.clear();
                     self.drives.eject();
+                    self.host_devices = HostDevicesForm::default();
                     self.disks.iter_mut().for_each(|disk| {
                         disk.image.clear();
                         disk.volume.clear();
@@ -226,6 +231,7 @@ impl VmForm {
             cdrom,
             more_cdroms: self.drives.cdroms(&mut reading),
             nics,
+            host_devices: self.host_devices.asked(),
             filing,
             start: self.start,
             scheduled_at: moment(&mut reading, &self.at),

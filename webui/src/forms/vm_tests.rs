@@ -32,6 +32,9 @@ fn a_whole_form_becomes_a_machine() {
         ("start", "on"),
         ("cdrom", &i),
         ("cdrom2", "empty"),
+        ("host_device", "pci-0000:01:00.0"),
+        ("host_device", "usb-1-2"),
+        ("follow_usb-1-2", "port"),
         ("cdrom3", &i),
         ("disks", "3"),
         ("disk0_from", "blank"),
@@ -62,6 +65,9 @@ fn a_whole_form_becomes_a_machine() {
     assert!(machine.start && !machine.autostart);
     assert_eq!(machine.cdrom, Some(image));
     assert_eq!(machine.more_cdroms, [None, Some(image)], "drives have no gap between them");
+    let asked = |device: &str, follow| AttachHostDevice { device: device.into(), follow };
+    let given = [asked("pci-0000:01:00.0", None), asked("usb-1-2", Some(UsbFollow::Port))];
+    assert_eq!(machine.host_devices, given);
     let size_bytes = 20 << 30;
     assert_eq!(
         machine.disks,

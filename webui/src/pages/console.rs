@@ -136,7 +136,10 @@ pub(crate) struct Pane {
 pub(crate) struct DockPage {
     pub(crate) layout: Layout,
     pub(crate) panes: Vec<Pane>,
+    /// What can be added, by name.
     pub(crate) all: Vec<Vm>,
+    /// How many more there are.
+    pub(crate) left: u64,
 }
 
 impl Page for DockPage {
@@ -211,7 +214,7 @@ pub(crate) async fn dock(visit: Visit, Query(Shown { vms, add }): Query<Shown>) 
     }
     let params =
         ListParams { limit: Some(hostd_types::PAGE_MAX), sort: Some("name".into()), ..ListParams::default() };
-    let all = visit.core.vms(&params).await.or_page(&visit)?.items;
+    let all = visit.core.vms(&params).await.or_page(&visit)?;
     let mut panes = Vec::new();
     for (id, serial) in shown {
         // One that was deleted meanwhile is left out.
@@ -222,7 +225,8 @@ pub(crate) async fn dock(visit: Visit, Query(Shown { vms, add }): Query<Shown>) 
     }
     let watched: Vec<String> = panes.iter().map(|pane| format!("vm:{}", pane.vm.id)).collect();
     let layout = visit.layout("consoles", Section::Vms, "Consoles").watching(watched.join(" "));
-    Ok(answer(&DockPage { layout, panes, all }))
+    let left = all.total - all.items.len() as u64;
+    Ok(answer(&DockPage { layout, panes, all: all.items, left }))
 }
 
 /// What a link shows: nothing, until its secret, which the server does not see here, is redeemed.

@@ -9,9 +9,8 @@ use crate::visit::{Layout, OrPage, Section, Theme, Visit};
 use askama::Template;
 use axum::extract::Path;
 use hostd_types::command::VmCommand;
-use hostd_types::{
-    AdoptVm, Command, DiscoveredView, DiscoveredVm, HostId, ListParams, Network, PAGE_MAX, Problem, VmId,
-};
+use hostd_types::{AdoptVm, Command, DiscoveredView, DiscoveredVm, HostId, Network, Problem, VmId};
+use std::collections::BTreeSet;
 
 /// The page.
 #[derive(Template)]
@@ -38,9 +37,12 @@ impl DiscoveredPage {
 
 async fn respond(visit: &Visit, problem: Option<Problem>) -> Answer {
     let view = visit.core.discovered().await.or_page(visit)?;
-    let all = ListParams { limit: Some(PAGE_MAX), ..ListParams::default() };
-    let networks = visit.core.networks(&all).await.or_page(visit)?.items;
-    let networks = networks.into_iter().map(|view| view.network).collect();
+    let hosts: BTreeSet<HostId> = view.items.iter().map(|vm| vm.host).collect();
+    let mut networks = Vec::new();
+    for host in hosts {
+        let there = visit.core.networks_on(host).await.or_page(visit)?;
+        networks.extend(there.into_iter().map(|view| view.network));
+    }
     let layout = visit.layout("discovered", Section::Vms, "Discovered machines").watching("vm");
     Ok(answer(&DiscoveredPage { layout, refusal: Refusal(problem), view, networks }))
 }

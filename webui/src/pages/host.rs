@@ -13,10 +13,7 @@ use axum::response::Response;
 use hostd_core::watchdog::Watchdog;
 use hostd_core::{ClusterHealth, HostView, MemberView};
 use hostd_types::command::HostCommand;
-use hostd_types::{
-    Acceleration, Command, HostDevices, HostId, HostRole, ListParams, NicFacts, PAGE_MAX, Problem,
-    ProblemKind, Vm,
-};
+use hostd_types::{Acceleration, Command, HostDevices, HostId, HostRole, NicFacts, Problem, ProblemKind, Vm};
 
 /// The page.
 #[derive(Template)]
@@ -106,15 +103,9 @@ async fn respond(visit: Visit, id: HostId) -> Answer {
 async fn silent(visit: &Visit, id: HostId, problem: Problem) -> Answer {
     let member = visit.cluster()?.members.iter().find(|member| member.host.id == id).cloned();
     let member = member.ok_or_else(|| visit.failed(Problem::not_found("host", id)))?;
-    let all = ListParams { limit: Some(PAGE_MAX), ..ListParams::default() };
-    let vms = visit.core.vms(&all).await.or_page(visit)?.items;
+    let vms = visit.core.vms_on(id).await.or_page(visit)?;
     let layout = visit.layout("host", Section::Cluster, &member.host.spec.name).watching("host vm");
-    Ok(answer(&SilentHostPage {
-        layout,
-        member,
-        problem,
-        vms: vms.into_iter().filter(|vm| vm.spec.host == id).collect(),
-    }))
+    Ok(answer(&SilentHostPage { layout, member, problem, vms }))
 }
 
 /// `POST /host/rename`: the host named in the form, this one when none is.

@@ -27,6 +27,7 @@ pub(crate) mod vm_diagnosis;
 pub(crate) mod vm_filing;
 pub(crate) mod vm_hardware;
 pub(crate) mod vm_new;
+pub(crate) mod vm_new_devices;
 pub(crate) mod vm_snapshots;
 pub(crate) mod vms;
 pub(crate) mod volumes;

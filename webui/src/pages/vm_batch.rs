@@ -113,13 +113,8 @@ fn tags(set: &str, unset: &str) -> Result<EditFiling, String> {
 }
 
 async fn confirm(visit: &Visit, ids: &[VmId], disks: String, problem: Option<Problem>) -> Answer {
-    let mut vms = Vec::with_capacity(ids.len());
-    for id in ids {
-        // One that is gone meanwhile needs no question.
-        if let Ok(detail) = visit.core.vm_detail(*id).await {
-            vms.push((detail.vm, detail.disks));
-        }
-    }
+    // One that is gone meanwhile needs no question.
+    let vms = visit.core.vms_with_disks(ids).await.or_page(visit)?;
     let layout = visit.layout("vm-batch-delete", Section::Vms, "Delete machines");
     Ok(answer(&BatchDeletePage { layout, refusal: Refusal(problem), vms, disks }))
 }

@@ -3,77 +3,104 @@
 use super::Answer;
 use super::vm_hardware::{HardwarePage, page_of};
 use super::vm_new::Choices;
+use crate::fields::Fields;
 use crate::flash::Flash;
-use crate::forms::device::{DeviceForms, edited, grown, tuned};
+use crate::forms::device::DeviceForms;
 use crate::forms::vm_edit::EditForm;
-use crate::page::answer;
+use crate::page::{Dialog, answer};
 use crate::submission::Submission;
 use crate::visit::OrPage;
 use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use hostd_types::command::VmCommand;
-use hostd_types::{Command, DeviceChange, Problem, VmId, VolumeId};
+use hostd_types::{Command, DeviceChange, Problem, Vm, VmId, VolumeId};
 
-fn command(id: VmId, change: DeviceChange) -> Command {
-    Command::Vm(VmCommand::Change { id, expect: None, change })
+fn hardware(id: VmId) -> String {
+    format!("/vms/{id}/hardware")
 }
 
-/// Adds a device; a refused form is shown again with its errors.
-async fn add(
+/// Submits what the form in the page's element `dialog` asks for. A refused one is shown again with what was typed and its
+/// messages; `None` for `dialog` when what it is about is not there any more.
+async fn fill_in(
     submission: Submission,
     id: &str,
     said: &str,
-    read: impl FnOnce(&mut DeviceForms, &Submission) -> Result<DeviceChange, Problem>,
+    dialog: impl FnOnce(&Vm) -> Option<String>,
+    read: impl FnOnce(&mut DeviceForms, &Fields) -> Result<DeviceChange, Problem>,
 ) -> Answer {
     let visit = &submission.visit;
     let id: VmId = visit.id("machine", id)?;
     let mut devices = DeviceForms::default();
-    let problem = match read(&mut devices, &submission) {
-        Ok(change) => match submission.submit(command(id, change)).await {
+    let expect = submission.fields.text("generation").parse().ok();
+    let problem = match read(&mut devices, &submission.fields) {
+        Ok(change) => match submission.submit(Command::Vm(VmCommand::Change { id, expect, change })).await {
             Ok(outcome) => return Ok(Flash::accepted(said, &outcome).then(&hardware(id))),
             Err(problem) => problem,
         },
         Err(problem) => problem,
     };
     let detail = visit.core.vm_detail(id).await.or_page(visit)?;
-    let choices = Choices::with_devices(visit, detail.vm.spec.host).await?;
+    let Some(dialog) = dialog(&detail.vm) else { return Ok(submission.refused(&hardware(id), problem)) };
+    let choices = Choices::load(visit, detail.vm.spec.host).await?;
     let form = EditForm::of(&detail.vm);
-    Ok(answer(&HardwarePage { devices, ..page_of(visit, detail, form, choices, Some(problem)) }))
+    let dialog = Dialog::refused(dialog, problem);
+    Ok(answer(&HardwarePage { devices, dialog, ..page_of(visit, detail, form, choices, None) }))
 }
 
-fn hardware(id: VmId) -> String {
-    format!("/vms/{id}/hardware")
+/// Adds a device by the form `dialog`.
+async fn add(
+    submission: Submission,
+    id: &str,
+    said: &str,
+    dialog: &str,
+    read: impl FnOnce(&mut DeviceForms, &Fields) -> Result<DeviceChange, Problem>,
+) -> Answer {
+    fill_in(submission, id, said, |_| Some(dialog.to_owned()), read).await
 }
 
 /// `POST /vms/{id}/disks`
 pub(crate) async fn attach_disk(Path(id): Path<String>, submission: Submission) -> Answer {
-    add(submission, &id, "The disk is being attached.", |forms, sent| forms.disk(&sent.fields)).await
+    add(submission, &id, "The disk is being attached.", "add-disk", DeviceForms::disk).await
 }
 
 /// `POST /vms/{id}/nics`
 pub(crate) async fn attach_nic(Path(id): Path<String>, submission: Submission) -> Answer {
-    add(submission, &id, "The network card is being attached.", |forms, sent| forms.nic(&sent.fields)).await
+    add(submission, &id, "The network card is being attached.", "add-nic", DeviceForms::nic).await
 }
 
 /// `POST /vms/{id}/host-devices`
 pub(crate) async fn attach_host_device(Path(id): Path<String>, submission: Submission) -> Answer {
-    add(submission, &id, "The device is being attached.", |forms, sent| forms.host_device(&sent.fields)).await
+    let said = "The device is being attached.";
+    add(submission, &id, said, "add-host-device", DeviceForms::host_device).await
 }
 
-/// Changes what is there: back to the page with what was said, or with the refusal.
-async fn change(
+/// Takes out what is there: back to the page with what was said, or with the refusal.
+async fn take_out(
     submission: Submission,
     id: &str,
     said: &str,
-    read: impl FnOnce(&Submission) -> Result<DeviceChange, Problem>,
+    read: impl FnOnce(&Fields) -> Result<DeviceChange, Problem>,
 ) -> Response {
     let id: VmId = match submission.visit.id("machine", id) {
         Ok(id) => id,
         Err(error) => return error.into_response(),
     };
-    match read(&submission) {
-        Ok(change) => submission.act(command(id, change), &hardware(id), said).await,
+    match read(&submission.fields) {
+        Ok(change) => {
+            let expect = submission.fields.text("generation").parse().ok();
+            let command = Command::Vm(VmCommand::Change { id, expect, change });
+            submission.act(command, &hardware(id), said).await
+        }
         Err(problem) => submission.refused(&hardware(id), problem),
+    }
+}
+
+/// The dialog `name` of a disk: they are numbered like the disks.
+fn of_disk(name: &str, disk: &str) -> impl FnOnce(&Vm) -> Option<String> {
+    let (name, disk) = (name.to_owned(), disk.parse().ok());
+    move |vm| {
+        let at = vm.spec.disks.iter().position(|held| Some(held.volume) == disk)?;
+        Some(format!("{name}-{at}"))
     }
 }
 
@@ -82,15 +109,27 @@ fn volume(text: &str) -> Result<VolumeId, Problem> {
 }
 
 /// `POST /vms/{id}/disks/{volume}/options`
-pub(crate) async fn tune_disk(Path((id, disk)): Path<(String, String)>, submission: Submission) -> Response {
-    let read = |sent: &Submission| tuned(&sent.fields, volume(&disk)?);
-    change(submission, &id, "The disk’s options are being changed.", read).await
+pub(crate) async fn tune_disk(Path((id, disk)): Path<(String, String)>, submission: Submission) -> Answer {
+    let (said, dialog) = ("The disk’s options are being changed.", of_disk("options", &disk));
+    let read = |forms: &mut DeviceForms, sent: &Fields| forms.tuned(sent, volume(&disk)?);
+    fill_in(submission, &id, said, dialog, read).await
 }
 
 /// `POST /vms/{id}/disks/{volume}/grow`
-pub(crate) async fn grow_disk(Path((id, disk)): Path<(String, String)>, submission: Submission) -> Response {
-    let read = |sent: &Submission| grown(&sent.fields, volume(&disk)?);
-    change(submission, &id, "The disk is being made larger.", read).await
+pub(crate) async fn grow_disk(Path((id, disk)): Path<(String, String)>, submission: Submission) -> Answer {
+    let (said, dialog) = ("The disk is being made larger.", of_disk("grow", &disk));
+    let read = |forms: &mut DeviceForms, sent: &Fields| forms.grown(sent, volume(&disk)?);
+    fill_in(submission, &id, said, dialog, read).await
+}
+
+/// `POST /vms/{id}/nics/{mac}/edit`
+pub(crate) async fn edit_nic(Path((id, mac)): Path<(String, String)>, submission: Submission) -> Answer {
+    let dialog = |vm: &Vm| {
+        let at = vm.spec.nics.iter().position(|nic| nic.mac == mac)?;
+        Some(format!("nic-{at}"))
+    };
+    let read = |forms: &mut DeviceForms, sent: &Fields| forms.edited(sent, &mac);
+    fill_in(submission, &id, "The network card is being changed.", dialog, read).await
 }
 
 /// `POST /vms/{id}/disks/{volume}/detach`
@@ -98,23 +137,17 @@ pub(crate) async fn detach_disk(
     Path((id, disk)): Path<(String, String)>,
     submission: Submission,
 ) -> Response {
-    let read = |sent: &Submission| {
-        let delete = sent.fields.text("volume") == "delete";
+    let read = |sent: &Fields| {
+        let delete = sent.text("volume") == "delete";
         Ok(DeviceChange::DetachDisk { volume: volume(&disk)?, delete })
     };
-    change(submission, &id, "The disk is being detached.", read).await
-}
-
-/// `POST /vms/{id}/nics/{mac}/edit`
-pub(crate) async fn edit_nic(Path((id, mac)): Path<(String, String)>, submission: Submission) -> Response {
-    change(submission, &id, "The network card is being changed.", |sent| edited(&sent.fields, &mac)).await
+    take_out(submission, &id, "The disk is being detached.", read).await
 }
 
 /// `POST /vms/{id}/nics/{mac}/detach`
 pub(crate) async fn detach_nic(Path((id, mac)): Path<(String, String)>, submission: Submission) -> Response {
-    let mac = mac.clone();
-    change(submission, &id, "The network card is being taken out.", |_| Ok(DeviceChange::DetachNic { mac }))
-        .await
+    let said = "The network card is being taken out.";
+    take_out(submission, &id, said, |_| Ok(DeviceChange::DetachNic { mac })).await
 }
 
 /// `POST /vms/{id}/host-devices/{device}/detach`
@@ -122,6 +155,6 @@ pub(crate) async fn detach_host_device(
     Path((id, device)): Path<(String, String)>,
     submission: Submission,
 ) -> Response {
-    let read = |_: &Submission| Ok(DeviceChange::DetachHostDevice { device });
-    change(submission, &id, "The device is being detached.", read).await
+    let said = "The device is being detached.";
+    take_out(submission, &id, said, |_| Ok(DeviceChange::DetachHostDevice { device })).await
 }

@@ -6,7 +6,7 @@ use crate::filters;
 use crate::flash::Flash;
 use crate::forms::device::DeviceForms;
 use crate::forms::vm_edit::EditForm;
-use crate::page::{Refusal, answer, page};
+use crate::page::{Dialog, Refusal, answer, page};
 use crate::submission::Submission;
 use crate::visit::{Layout, OrPage, Section, Theme, Visit};
 use askama::Template;
@@ -28,8 +28,9 @@ pub(crate) struct HardwarePage {
     pub(crate) form: EditForm,
     pub(crate) choices: Choices,
     pub(crate) devices: DeviceForms,
+    pub(crate) dialog: Dialog,
 }
-page!(HardwarePage, refusal);
+page!(HardwarePage, refusal, dialog);
 
 impl HardwarePage {
     /// It runs: some settings wait for its power-off.
@@ -48,8 +49,8 @@ pub(super) fn page_of(
     let title = format!("{} · Hardware", detail.vm.spec.name);
     let layout =
         visit.layout("vm-hardware", Section::Vms, title).watching(super::vm::watch(visit, &detail.vm));
-    let devices = DeviceForms::default();
-    HardwarePage { layout, refusal: Refusal(problem), detail, form, choices, devices }
+    let (devices, dialog) = (DeviceForms::default(), Dialog::default());
+    HardwarePage { layout, refusal: Refusal(problem), detail, form, choices, devices, dialog }
 }
 
 /// `GET /vms/{id}/hardware`
@@ -57,7 +58,7 @@ pub(crate) async fn show(visit: Visit, Path(id): Path<String>) -> Answer {
     let id = visit.id("machine", &id)?;
     let detail = visit.core.vm_detail(id).await.or_page(&visit)?;
     let form = EditForm::of(&detail.vm);
-    let choices = Choices::with_devices(&visit, detail.vm.spec.host).await?;
+    let choices = Choices::load(&visit, detail.vm.spec.host).await?;
     Ok(answer(&page_of(&visit, detail, form, choices, None)))
 }
 
@@ -85,6 +86,6 @@ pub(crate) async fn edit(Path(id): Path<String>, submission: Submission) -> Answ
         }
         Err(problem) => problem,
     };
-    let choices = Choices::with_devices(visit, detail.vm.spec.host).await?;
+    let choices = Choices::load(visit, detail.vm.spec.host).await?;
     Ok(answer(&page_of(visit, detail, form, choices, Some(problem))))
 }

@@ -1,6 +1,7 @@
 //! A new machine.
 
 use super::Answer;
+use super::vm_new_devices::DeviceRows;
 use crate::filters;
 use crate::flash::Flash;
 use crate::forms::vm::VmForm;
@@ -11,7 +12,7 @@ use askama::Template;
 use axum::extract::Query;
 use hostd_core::{HostView, ImageView, NetworkView, SpecificationView, VolumeView};
 use hostd_types::command::VmCommand;
-use hostd_types::{Command, GuestOs, ImageKind, ListParams, PAGE_MAX, Phase, Problem, ProblemKind, VmId};
+use hostd_types::{Command, GuestOs, ImageKind, Problem, ProblemKind, VmId};
 use hostd_types::{HostDevices, HostId};
 use serde::Deserialize;
 
@@ -25,8 +26,10 @@ pub(crate) struct Choices {
     pub(crate) host: Option<HostView>,
     /// Value and path of each folder.
     pub(crate) folders: Vec<(String, String)>,
-    /// What is on the buses of the host; for a machine that exists.
+    /// What is on the buses of the host.
     pub(crate) devices: HostDevices,
+    /// Why that is not known; empty when it is.
+    pub(crate) devices_unknown: String,
     /// Id and name of each customization specification.
     pub(crate) specifications: Vec<(String, String)>,
 }
@@ -39,21 +42,18 @@ impl Choices {
     }
     /// Everything on `host` that is ready to be used now.
     pub(crate) async fn load(visit: &Visit, host: HostId) -> Result<Self, crate::error::PageError> {
-        let all = ListParams { limit: Some(PAGE_MAX), ..ListParams::default() };
-        let mut images = visit.core.images(&all).await.or_page(visit)?.items;
-        images.retain(|i| i.image.spec.host == host);
+        let images = visit.core.images_on(host).await.or_page(visit)?;
         let of = |kind| move |i: &ImageView| i.image.status.content.as_ref().is_some_and(|c| c.kind == kind);
         let (isos, rest): (Vec<_>, Vec<_>) = images.into_iter().partition(of(ImageKind::Iso));
-        let free = |v: &VolumeView| {
-            v.volume.spec.host == host && v.volume.spec.vm.is_none() && v.volume.status.phase == Phase::Ready
+        let (devices, devices_unknown) = match visit.core.host_devices(host).await {
+            Ok(devices) => (devices, String::new()),
+            Err(problem) => (HostDevices::default(), problem.detail),
         };
-        let mut networks = visit.core.networks(&all).await.or_page(visit)?.items;
-        networks.retain(|n| n.network.spec.host == host);
         Ok(Self {
             disks: rest.into_iter().filter(of(ImageKind::Disk)).collect(),
             isos,
-            volumes: visit.core.volumes(&all).await.or_page(visit)?.items.into_iter().filter(free).collect(),
-            networks,
+            volumes: visit.core.free_volumes_on(host).await.or_page(visit)?,
+            networks: visit.core.networks_on(host).await.or_page(visit)?,
             folders: crate::forms::filing::options(&visit.core.folders().await.or_page(visit)?),
             specifications: visit
                 .core
@@ -64,14 +64,9 @@ impl Choices {
                 .map(named_specification)
                 .collect(),
             host: visit.core.host_view(host).await.ok(),
-            devices: HostDevices::default(),
+            devices,
+            devices_unknown,
         })
-    }
-
-    /// The same with the host's devices; none while it does not tell.
-    pub(crate) async fn with_devices(visit: &Visit, host: HostId) -> Result<Self, crate::error::PageError> {
-        let devices = visit.core.host_devices(host).await.unwrap_or_default();
-        Ok(Self { devices, ..Self::load(visit, host).await? })
     }
 }
 
@@ -136,6 +131,10 @@ impl NewVmPage {
     /// Room left in the pool, bytes.
     fn free(&self) -> Option<u64> {
         Some(self.choices.host.as_ref()?.facts.pools.first()?.free_bytes)
+    }
+    /// The devices of the host, with what was ticked.
+    fn devices(&self) -> DeviceRows {
+        DeviceRows::of(&self.choices.devices, &self.form.host_devices, &self.refusal)
     }
     /// The message beside a field of disk `index`.
     fn disk_error(&self, index: &usize, field: &str) -> &str {
@@ -212,7 +211,8 @@ pub(crate) async fn create(submission: Submission) -> Answer {
             let id = VmId::new();
             let advice = vm.customization.as_ref().and_then(hostd_core::login_advice).unwrap_or_default();
             let said = format!("{} is being created. {advice}", vm.name);
-            match submission.submit(Command::Vm(VmCommand::Create { id, host, vm })).await {
+            let command = VmCommand::Create { id, host, vm, found: Vec::new() };
+            match submission.submit(Command::Vm(command)).await {
                 Ok(outcome) => {
                     // A form sent twice acts once: its first machine is the one to show.
                     let id = outcome.subject.as_ref().map_or_else(|| id.to_string(), |s| s.id.clone());

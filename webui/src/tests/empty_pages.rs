@@ -99,6 +99,7 @@ fn machine_pages() -> Pages {
                 detail: lone.clone(),
                 choices: Default::default(),
                 devices: Default::default(),
+                dialog: Default::default(),
             }),
         ),
         (

@@ -92,6 +92,7 @@ pub(super) fn choices(text: &str) -> Choices {
         networks: vec![network(&format!("default{text}"))],
         host: Some(host(text, true)),
         devices: super::host_devices::devices(text),
+        devices_unknown: String::new(),
         folders: vec![(FolderId::new().to_string(), format!("/Production{text}"))],
         specifications: vec![(SpecificationId::new().to_string(), format!("web{text}"))],
     }

@@ -9,7 +9,7 @@ use crate::forms::disk::DiskForm;
 use crate::forms::link::LinkForm;
 use crate::forms::vm::VmForm;
 use crate::forms::vm_edit::EditForm;
-use crate::page::Refusal;
+use crate::page::{Dialog, Refusal};
 use crate::pages::console::{ConsolePage, DockPage, Pane, SharedPage};
 use crate::pages::vm::{Time, VmEventsPage, VmPage};
 use crate::pages::vm_customization::CustomizationPage;
@@ -61,7 +61,15 @@ pub(super) fn machine_pages(text: &str) -> Pages {
         detail.missing = vec![format!("Its host has no such device{text}")];
         let form = EditForm::of(&detail.vm);
         let devices = DeviceForms::default();
-        html(HardwarePage { layout, refusal, detail, form, choices: choices(text), devices })
+        html(HardwarePage {
+            layout,
+            refusal,
+            detail,
+            form,
+            choices: choices(text),
+            devices,
+            dialog: Dialog::default(),
+        })
     };
     let customization = |refusal, custom| {
         let (layout, mut detail) = page("vm-customization", VmState::Running);
@@ -175,7 +183,7 @@ fn dock(text: &str) -> String {
         pane("router", VmState::Running, true),
     ];
     let all = vec![vm("mail", VmState::Running)];
-    html(DockPage { layout: layout("consoles", Section::Vms, text), panes, all })
+    html(DockPage { layout: layout("consoles", Section::Vms, text), panes, all, left: 3 })
 }
 
 fn diagnosis(text: &str, ok: bool) -> String {

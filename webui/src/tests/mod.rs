@@ -7,7 +7,7 @@ mod discovered;
 mod empty_pages;
 mod every_page;
 mod filing_pages;
-mod host_devices;
+pub(crate) mod host_devices;
 mod list_pages;
 mod machine_pages;
 mod markup;

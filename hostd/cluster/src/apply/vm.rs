@@ -12,7 +12,7 @@ const CREATIONS: [&str; 3] = ["vm.create", "vm.clone", ADOPT];
 
 pub(crate) fn apply(scope: &mut Scope<'_>, command: &VmCommand) -> Step<Done> {
     match command {
-        VmCommand::Create { id, host, vm } => vm_create::create(scope, *id, *host, vm),
+        VmCommand::Create { id, host, vm, found } => vm_create::create(scope, *id, *host, vm, found),
         VmCommand::Clone { id, source, copy, first, .. } => {
             vm_clone::clone(scope, *id, *source, copy, first.as_ref())
         }

@@ -11,7 +11,7 @@ pub(crate) fn adopt(scope: &mut Scope<'_>, id: VmId, host: HostId, taken: Option
     let Some(Adoption { vm, files }) = taken else {
         return Err(Problem::not_found("discovered machine", id).into());
     };
-    let done = vm_create::create(scope, id, host, vm)?;
+    let done = vm_create::create(scope, id, host, vm, &[])?;
     for (index, file) in files.iter().enumerate() {
         let mut volume = scope.get::<Volume>(derived_volume(id, index))?;
         volume.spec.adopted_from = Some(file.clone());

@@ -3,11 +3,17 @@
 use super::lookup::refuse;
 use super::scope::Scope;
 use super::volume::POOL;
-use super::{Done, Step, folder, vm_room};
+use super::{Done, Step, folder, vm_host_device, vm_room};
 use hostd_types::*;
 use rusqlite::params;
 
-pub(crate) fn create(scope: &mut Scope<'_>, id: VmId, host: HostId, asked: &CreateVm) -> Step<Done> {
+pub(crate) fn create(
+    scope: &mut Scope<'_>,
+    id: VmId,
+    host: HostId,
+    asked: &CreateVm,
+    found: &[HostDevice],
+) -> Step<Done> {
     scope.fresh::<Vm>(id)?;
     scope.known_host(host)?;
     scope.free_name::<Vm>(&asked.name)?;
@@ -20,6 +26,7 @@ pub(crate) fn create(scope: &mut Scope<'_>, id: VmId, host: HostId, asked: &Crea
             scope.usable_image(*image, ImageKind::Iso, host, &format!("/more_cdroms/{index}"))?;
         }
     }
+    let host_devices = vm_host_device::take(scope, host, &asked.host_devices, found)?;
     if asked.filing.folder.is_some() {
         folder::path(scope, asked.filing.folder, "/filing/folder")?;
     }
@@ -65,7 +72,7 @@ pub(crate) fn create(scope: &mut Scope<'_>, id: VmId, host: HostId, asked: &Crea
         nics,
         snapshots: VmSnapshots::default(),
         options: asked.options.clone(),
-        hardware: VmHardware { headroom: asked.headroom, ..VmHardware::default() },
+        hardware: VmHardware { headroom: asked.headroom, host_devices, changes: Vec::new() },
         power,
         lineage: Lineage::default(),
         filing: Filing { folder: asked.filing.folder, notes: asked.filing.notes.clone() },
@@ -77,11 +84,12 @@ pub(crate) fn create(scope: &mut Scope<'_>, id: VmId, host: HostId, asked: &Crea
     let subject = vm.subject();
     scope.start_task(&subject, host)?;
     let detail = format!(
-        "CPUs: {}, memory: {} MiB, disks: {}, network cards: {}{}{}",
+        "CPUs: {}, memory: {} MiB, disks: {}, network cards: {}{}{}{}",
         asked.cpus,
         asked.memory_mib,
         asked.disks.len(),
         asked.nics.len(),
+        vm_host_device::listed(found),
         if asked.start { ", start at once" } else { "" },
         asked.scheduled_at.map(|at| format!(", not before {at}")).unwrap_or_default()
     );

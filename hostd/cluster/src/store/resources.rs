@@ -4,7 +4,13 @@ use super::Store;
 use crate::error::read_failed;
 use hostd_types::*;
 use sqlx::Row;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Ids as the JSON array that `json_each` reads.
+fn json_array<T: ToString>(ids: &BTreeSet<T>) -> String {
+    let ids: Vec<serde_json::Value> = ids.iter().map(|id| id.to_string().into()).collect();
+    serde_json::Value::Array(ids).to_string()
+}
 
 impl Store {
     /// All hosts, by name.
@@ -20,6 +26,11 @@ impl Store {
     /// One machine.
     pub async fn vm(&self, id: VmId) -> Result<Option<Vm>, Problem> {
         self.one("id", id.to_string()).await
+    }
+
+    /// Some machines; one that is not there is left out.
+    pub async fn vms_among(&self, ids: &BTreeSet<VmId>) -> Result<Vec<Vm>, Problem> {
+        self.all("id IN (SELECT value FROM json_each(?))", json_array(ids)).await
     }
 
     /// The machine of this name, letter case ignored.
@@ -59,9 +70,42 @@ impl Store {
         Ok(row.try_get::<i64, _>(0).map_err(read_failed)?.unsigned_abs())
     }
 
-    /// The volumes that are over a layer of this one, or being copied from one.
-    pub async fn volumes_from(&self, volume: VolumeId) -> Result<Vec<Volume>, Problem> {
-        self.all("json_extract(spec, '$.origin.volume') = ?", volume.to_string()).await
+    /// Names of machines; one that is not there has none.
+    pub async fn vm_names(&self, ids: &BTreeSet<VmId>) -> Result<BTreeMap<VmId, String>, Problem> {
+        self.names("SELECT id, name FROM vm WHERE id IN (SELECT value FROM json_each(?))", ids).await
+    }
+
+    /// Names of images; one that is not there has none.
+    pub async fn image_names(&self, ids: &BTreeSet<ImageId>) -> Result<BTreeMap<ImageId, String>, Problem> {
+        self.names("SELECT id, name FROM image WHERE id IN (SELECT value FROM json_each(?))", ids).await
+    }
+
+    /// Ids with their names; `sql` takes the ids as a JSON array.
+    async fn names<T: ToString + std::str::FromStr<Err = BadId> + Ord>(
+        &self,
+        sql: &'static str,
+        ids: &BTreeSet<T>,
+    ) -> Result<BTreeMap<T, String>, Problem> {
+        if ids.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let rows = sqlx::query(sql).bind(json_array(ids)).fetch_all(&self.0).await.map_err(read_failed)?;
+        let pair = |row: &sqlx::sqlite::SqliteRow| {
+            let id: &str = row.try_get(0).map_err(read_failed)?;
+            Ok((id.parse().map_err(read_failed)?, row.try_get(1).map_err(read_failed)?))
+        };
+        rows.iter().map(pair).collect()
+    }
+
+    /// The volumes that are over a layer of one of these, or being copied from one.
+    pub async fn volumes_from(&self, volumes: &BTreeSet<VolumeId>) -> Result<Vec<Volume>, Problem> {
+        let condition = "json_extract(spec, '$.origin.volume') IN (SELECT value FROM json_each(?))";
+        self.all(condition, json_array(volumes)).await
+    }
+
+    /// The volumes of a host that no machine has.
+    pub async fn free_volumes_on(&self, host: HostId) -> Result<Vec<Volume>, Problem> {
+        self.all("host = ? AND vm IS NULL", host.to_string()).await
     }
 
     /// One volume.
@@ -82,6 +126,11 @@ impl Store {
     /// The volumes that belong to a machine.
     pub async fn volumes_of(&self, vm: VmId) -> Result<Vec<Volume>, Problem> {
         self.all("vm = ?", vm.to_string()).await
+    }
+
+    /// The volumes that belong to one of these machines.
+    pub async fn volumes_among(&self, vms: &BTreeSet<VmId>) -> Result<Vec<Volume>, Problem> {
+        self.all("vm IN (SELECT value FROM json_each(?))", json_array(vms)).await
     }
 
     /// The volumes layered over an image.

@@ -114,11 +114,12 @@ pub fn create(vm: VmId, host: HostId, name: String) -> Command {
         cdrom: None,
         more_cdroms: Vec::new(),
         nics: vec![],
+        host_devices: Vec::new(),
         filing: NewFiling::default(),
         options: VmOptions::default(),
         start: false,
     };
-    Command::Vm(VmCommand::Create { id: vm, host, vm: asked })
+    Command::Vm(VmCommand::Create { id: vm, host, vm: asked, found: Vec::new() })
 }
 
 pub fn edit(id: VmId, text: String) -> Command {

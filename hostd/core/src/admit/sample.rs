@@ -27,6 +27,7 @@ pub(crate) fn create_vm(name: &str) -> CreateVm {
         cdrom: None,
         more_cdroms: Vec::new(),
         nics: Vec::new(),
+        host_devices: Vec::new(),
         filing: NewFiling::default(),
         options: VmOptions::default(),
         start: false,

@@ -48,6 +48,7 @@ pub(super) fn create(vm: &CreateVm, now: &Snapshot) -> Result<(), Problem> {
     }
     check_drives(&mut wrong, &vm.more_cdroms, &[], now);
     check_nics(&mut wrong, vm, now);
+    crate::devices::check_new(&mut wrong, &vm.host_devices, &now.devices);
     wrong.check("/firmware", options::check_firmware(vm.firmware, now));
     options::check(&mut wrong, &vm.options, None, now);
     let size = memory::Size { cpus: vm.cpus, memory_mib: vm.memory_mib, headroom: vm.headroom };

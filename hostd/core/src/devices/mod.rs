@@ -9,7 +9,7 @@ mod sysfs;
 pub(crate) mod tests;
 mod usb;
 
-pub(crate) use rules::{check_attach, find, judge, may_start, missing};
+pub(crate) use rules::{check_attach, check_new, find, judge, may_start, missing};
 
 use crate::Core;
 use crate::error::{internal, net};

@@ -3,6 +3,9 @@
 use crate::admit::Fields;
 use hostd_types::*;
 
+/// Said of a device that is not there.
+const UNKNOWN: &str =
+    "The machine's host has no such device now. Its page and `qx host devices` list what it has.";
 /// Driver that keeps a device for machines.
 const VFIO: &str = "vfio-pci";
 
@@ -132,17 +135,7 @@ pub(crate) fn check_attach(wrong: &mut Fields, asked: &AttachHostDevice, vm: &Vm
         let name = &vm.spec.name;
         wrong.add("", format!("{name} has {HOST_DEVICES_MAX} devices of its host, which is the most."));
     }
-    let pci = all.pci.iter().find(|pci| pci.id == asked.device);
-    let usb = all.usb.iter().find(|usb| usb.id == asked.device);
-    let usage = match (pci, usb) {
-        (Some(pci), _) => &pci.usage,
-        (None, Some(usb)) => &usb.usage,
-        (None, None) => {
-            let detail =
-                "The machine's host has no such device now. Its page and `qx host devices` list what it has.";
-            return wrong.add("/device", detail);
-        }
-    };
+    let Some(usage) = usage(&asked.device, all) else { return wrong.add("/device", UNKNOWN) };
     let busy = |request: &DeviceRequest| {
         find(asked, all).is_some_and(|known| request.work.is_about_host_device(&known.id))
     };
@@ -153,17 +146,48 @@ pub(crate) fn check_attach(wrong: &mut Fields, asked: &AttachHostDevice, vm: &Vm
     } else if let Some(refusal) = &usage.refusal {
         wrong.add("/device", refusal.clone());
     }
-    match (usb, asked.follow) {
-        (None, Some(_)) => {
-            wrong.add("/follow", "Only a USB device is followed; a PCI device stays in its slot.")
+    wrong.check("/follow", check_follow(asked, all));
+}
+
+/// May a new machine have the devices that are asked for? `all` was judged for no machine.
+pub(crate) fn check_new(wrong: &mut Fields, asked: &[AttachHostDevice], all: &HostDevices) {
+    if asked.len() > HOST_DEVICES_MAX {
+        let detail = format!("A machine has at most {HOST_DEVICES_MAX} devices of its host.");
+        return wrong.add("/host_devices", detail);
+    }
+    for (index, one) in asked.iter().enumerate() {
+        let at = format!("/host_devices/{index}");
+        match usage(&one.device, all) {
+            None => wrong.add(format!("{at}/device"), UNKNOWN),
+            Some(_) if asked[..index].iter().any(|other| other.device == one.device) => {
+                wrong.add(format!("{at}/device"), "This device is listed twice.");
+            }
+            Some(usage) => {
+                wrong.check(&format!("{at}/device"), usage.refusal.clone().map_or(Ok(()), Err));
+                wrong.check(&format!("{at}/follow"), check_follow(one, all));
+            }
         }
+    }
+}
+
+/// Who uses the device with this id.
+fn usage<'a>(id: &str, all: &'a HostDevices) -> Option<&'a DeviceUsage> {
+    let pci = all.pci.iter().find(|pci| pci.id == id).map(|pci| &pci.usage);
+    pci.or_else(|| all.usb.iter().find(|usb| usb.id == id).map(|usb| &usb.usage))
+}
+
+/// Can the device be found again like that?
+fn check_follow(asked: &AttachHostDevice, all: &HostDevices) -> Result<(), String> {
+    let usb = all.usb.iter().find(|usb| usb.id == asked.device);
+    match (usb, asked.follow) {
+        (None, Some(_)) => Err("Only a USB device is followed; a PCI device stays in its slot.".into()),
         (Some(usb), Some(UsbFollow::Serial)) if usb.known(UsbFollow::Serial).is_none() => {
-            wrong.add("/follow", "The device has no serial number to know it by. Follow its port.");
+            Err("The device has no serial number to know it by. Follow its port.".into())
         }
         (Some(usb), Some(UsbFollow::Serial)) if !is_alone(usb, all) => {
-            wrong.add("/follow", "Another device here has the same serial number. Follow its port.");
+            Err("Another device here has the same serial number. Follow its port.".into())
         }
-        (_, None | Some(UsbFollow::Port | UsbFollow::Serial)) => {}
+        (_, None | Some(UsbFollow::Port | UsbFollow::Serial)) => Ok(()),
     }
 }
 

@@ -281,6 +281,40 @@ fn attaching_is_refused_at_the_field_that_is_wrong() {
 }
 
 #[test]
+fn a_new_machine_is_refused_each_device_that_it_can_t_have() {
+    let mut all = judged(&[with("gpu", vec![pci(&judged(&[], None), CARD).known()])], None);
+    let wrong = |asked: &[AttachHostDevice], all: &HostDevices| {
+        let mut wrong = Fields::default();
+        check_new(&mut wrong, asked, all);
+        wrong.done()
+    };
+    assert_eq!(wrong(&[asked("pci-0000:02:00.0", None), asked("usb-1-1.2", None)], &all), Ok(()));
+    let list = [
+        asked("usb-9-9", None),
+        asked("pci-0000:01:00.0", None),
+        asked("pci-0000:02:00.0", Some(UsbFollow::Port)),
+        asked("usb-1-3", Some(UsbFollow::Serial)),
+        asked("usb-1-1.2", None),
+        asked("usb-1-1.2", Some(UsbFollow::Port)),
+    ];
+    let problem = wrong(&list, &all).expect_err("refusals");
+    for (pointer, said) in [
+        ("/host_devices/0/device", "no such device"),
+        ("/host_devices/1/device", "gpu has it"),
+        ("/host_devices/2/follow", "Only a USB device"),
+        ("/host_devices/3/follow", "no serial number"),
+        ("/host_devices/5/device", "listed twice"),
+    ] {
+        assert!(problem.at(pointer).is_some_and(|detail| detail.contains(said)), "{pointer}: {problem:?}");
+    }
+    assert_eq!(problem.errors.len(), 5, "{problem:?}");
+    let many = vec![asked("usb-1-1.2", None); HOST_DEVICES_MAX + 1];
+    assert!(wrong(&many, &all).expect_err("too many").at("/host_devices").is_some());
+    all.pci.clear();
+    assert!(wrong(&list[2..3], &all).expect_err("it is gone").at("/host_devices/0/device").is_some());
+}
+
+#[test]
 fn a_usb_device_is_known_by_its_serial_number_where_that_tells_it_apart() {
     let all = judged(&[], None);
     let id = |device: &str, follow| find(&asked(device, follow), &all).map(|known| known.id);

@@ -106,6 +106,7 @@ pub(super) async fn judge(domain: &ForeignDomain, around: &Around, taken: &BTree
         cdrom: None,
         more_cdroms: Vec::new(),
         nics: Vec::new(),
+        host_devices: Vec::new(),
         customization: None,
         filing: NewFiling::default(),
         start: false,

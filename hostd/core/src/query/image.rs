@@ -25,6 +25,16 @@ impl Core {
         Ok(page(rows, views))
     }
 
+    /// The images of a host.
+    ///
+    /// # Errors
+    /// When the state can't be read.
+    pub async fn images_on(&self, host: HostId) -> Result<Vec<ImageView>, Problem> {
+        let images = self.store().images_on(host).await?;
+        let uses = self.image_uses().await?;
+        Ok(images.into_iter().map(|image| self.image_view(image, &uses)).collect())
+    }
+
     /// One image, with what its host alone sees when that answers.
     ///
     /// # Errors

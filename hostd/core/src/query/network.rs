@@ -16,12 +16,26 @@ impl Core {
     /// When the state can't be read or the list's parameters are wrong.
     pub async fn networks(&self, list: &ListParams) -> Result<Page<NetworkView>, Problem> {
         let mut rows = self.store().networks(list).await?;
+        let views = self.network_views(std::mem::take(&mut rows.items)).await?;
+        Ok(page(rows, views))
+    }
+
+    /// The networks of a host.
+    ///
+    /// # Errors
+    /// When the state can't be read.
+    pub async fn networks_on(&self, host: HostId) -> Result<Vec<NetworkView>, Problem> {
+        let networks = self.store().networks_on(host).await?;
+        self.network_views(networks).await
+    }
+
+    async fn network_views(&self, networks: Vec<Network>) -> Result<Vec<NetworkView>, Problem> {
         let vms = self.store().vms_by_network().await?;
-        let mut views = Vec::with_capacity(rows.items.len());
-        for network in std::mem::take(&mut rows.items) {
+        let mut views = Vec::with_capacity(networks.len());
+        for network in networks {
             views.push(self.network_view(network, &vms).await);
         }
-        Ok(page(rows, views))
+        Ok(views)
     }
 
     /// One network, with what its host alone sees when that answers.

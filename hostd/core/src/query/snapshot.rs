@@ -29,7 +29,7 @@ impl Core {
         let mut debt = Vec::new();
         for volume in &volumes {
             let layers = &volume.spec.layers;
-            let pinned = pinned_layers(volume, &self.store().volumes_from(volume.id).await?);
+            let pinned = pinned_layers(volume, &self.store().volumes_from(&[volume.id].into()).await?);
             for layer in layers.debt(&owned_layers(&snapshots, volume.id)) {
                 let branches = layers.children(layer).count();
                 let stopped = snapshots

@@ -53,6 +53,15 @@ impl Core {
         found(vm, "virtual machine", cut)
     }
 
+    /// The machines of a host.
+    ///
+    /// # Errors
+    /// When the state can't be read.
+    pub async fn vms_on(&self, host: HostId) -> Result<Vec<Vm>, Problem> {
+        let vms = self.store().vms_on(host).await?;
+        Ok(vms.into_iter().map(|vm| shown(self.0.isolated_vms.over(vm))).collect())
+    }
+
     /// One machine with everything its page shows.
     ///
     /// # Errors
@@ -145,23 +154,39 @@ impl Core {
 
     /// What is over the disks.
     async fn linked_clones(&self, disks: &[VolumeView]) -> Result<Vec<LinkedClone>, Problem> {
-        let mut clones = BTreeSet::new();
-        for disk in disks {
-            for volume in self.store().volumes_from(disk.volume.id).await? {
-                if !volume.spec.origin.as_ref().is_some_and(|origin| origin.linked) {
-                    continue;
-                }
-                let vm = match volume.spec.vm {
-                    Some(id) => self.store().vm(id).await?,
-                    None => None,
-                };
-                clones.insert(match vm {
-                    Some(vm) => LinkedClone { name: vm.spec.name, vm: Some(vm.id) },
-                    None => LinkedClone { name: volume.spec.name, vm: None },
-                });
+        let disks = disks.iter().map(|disk| disk.volume.id).collect();
+        let mut over = self.store().volumes_from(&disks).await?;
+        over.retain(|volume| volume.spec.origin.as_ref().is_some_and(|origin| origin.linked));
+        let names = over.iter().filter_map(|volume| volume.spec.vm).collect();
+        let names = self.store().vm_names(&names).await?;
+        let clone = |volume: Volume| match volume.spec.vm.and_then(|id| names.get_key_value(&id)) {
+            Some((id, name)) => LinkedClone { name: name.clone(), vm: Some(*id) },
+            None => LinkedClone { name: volume.spec.name, vm: None },
+        };
+        Ok(over.into_iter().map(clone).collect::<BTreeSet<_>>().into_iter().collect())
+    }
+
+    /// Machines with their disks, as the rows tell: what would be lost with them. One that is not there is left out.
+    ///
+    /// # Errors
+    /// When the state can't be read.
+    pub async fn vms_with_disks(&self, ids: &[VmId]) -> Result<Vec<(Vm, Vec<VolumeView>)>, Problem> {
+        let chosen = ids.iter().copied().collect();
+        let mut disks: BTreeMap<VmId, Vec<VolumeView>> = BTreeMap::new();
+        for disk in self.volume_views(self.store().volumes_among(&chosen).await?).await? {
+            if let Some(vm) = disk.volume.spec.vm {
+                disks.entry(vm).or_default().push(disk);
             }
         }
-        Ok(clones.into_iter().collect())
+        let vms = self.store().vms_among(&chosen).await?;
+        let mut vms: BTreeMap<VmId, Vm> = vms.into_iter().map(|vm| (vm.id, vm)).collect();
+        let vms = ids.iter().filter_map(|id| vms.remove(id));
+        Ok(vms
+            .map(|vm| {
+                let disks = disks.remove(&vm.id).unwrap_or_default();
+                (shown(self.0.isolated_vms.over(vm)), disks)
+            })
+            .collect())
     }
 
     /// Number of templates.

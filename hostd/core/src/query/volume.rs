@@ -4,7 +4,6 @@ use super::{found, page};
 use crate::federation::Ask;
 use crate::{Core, VolumeView};
 use hostd_types::*;
-use std::collections::HashMap;
 
 impl Core {
     /// A page of volumes.
@@ -15,6 +14,16 @@ impl Core {
         let mut rows = self.store().volumes(list).await?;
         let views = self.volume_views(std::mem::take(&mut rows.items)).await?;
         Ok(page(rows, views))
+    }
+
+    /// The volumes of a host that a machine can be given.
+    ///
+    /// # Errors
+    /// When the state can't be read.
+    pub async fn free_volumes_on(&self, host: HostId) -> Result<Vec<VolumeView>, Problem> {
+        let mut free = self.store().free_volumes_on(host).await?;
+        free.retain(|volume| volume.status.phase == Phase::Ready);
+        self.volume_views(free).await
     }
 
     /// One volume, with what its host alone sees when that answers.
@@ -32,30 +41,14 @@ impl Core {
 
     /// Joins volumes with their machine, their image and the room they take.
     pub(super) async fn volume_views(&self, volumes: Vec<Volume>) -> Result<Vec<VolumeView>, Problem> {
-        let mut vms: HashMap<VmId, Option<String>> = HashMap::new();
-        let mut images: HashMap<ImageId, Option<String>> = HashMap::new();
+        let vms = volumes.iter().filter_map(|volume| volume.spec.vm).collect();
+        let vms = self.store().vm_names(&vms).await?;
+        let images = volumes.iter().filter_map(|volume| volume.spec.image).collect();
+        let images = self.store().image_names(&images).await?;
         let mut views = Vec::with_capacity(volumes.len());
         for volume in volumes {
-            let vm_name = match volume.spec.vm {
-                None => None,
-                Some(id) => match vms.get(&id) {
-                    Some(name) => name.clone(),
-                    None => {
-                        let name = self.store().vm(id).await?.map(|vm| vm.spec.name);
-                        vms.entry(id).or_insert(name).clone()
-                    }
-                },
-            };
-            let image_name = match volume.spec.image {
-                None => None,
-                Some(id) => match images.get(&id) {
-                    Some(name) => name.clone(),
-                    None => {
-                        let name = self.store().image(id).await?.map(|image| image.spec.name);
-                        images.entry(id).or_insert(name).clone()
-                    }
-                },
-            };
+            let vm_name = volume.spec.vm.and_then(|id| vms.get(&id).cloned());
+            let image_name = volume.spec.image.and_then(|id| images.get(&id).cloned());
             let layers = [LayerId::BASE].into_iter().chain(volume.spec.layers.over.keys().copied());
             let allocated_bytes = layers.map(|layer| self.layer_bytes(&volume, layer)).sum();
             views.push(VolumeView { volume, allocated_bytes, vm_name, image_name });

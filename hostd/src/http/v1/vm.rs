@@ -65,7 +65,7 @@ pub async fn create_vm(
     placed: Placed<CreateVm>,
 ) -> Answer<Accepted> {
     let (host, vm) = placed.resolve(&core).await?;
-    let command = Command::Vm(VmCommand::Create { id: VmId::new(), host, vm });
+    let command = Command::Vm(VmCommand::Create { id: VmId::new(), host, vm, found: Vec::new() });
     core.submit(&ctx, command).await?.try_into()
 }
 

@@ -17,6 +17,9 @@ pub enum VmCommand {
         host: HostId,
         /// What is asked for; disks over an image carry their size.
         vm: CreateVm,
+        /// The devices of the host that are asked for, in their order, as the host knows them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        found: Vec<HostDevice>,
     },
     /// Make a copy of a machine, of one of its snapshots, or of a template. Starts a task.
     Clone {

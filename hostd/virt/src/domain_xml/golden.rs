@@ -175,6 +175,9 @@ fn the_xml_is_as_agreed() {
     };
     assert_golden("headroom.xml", &domain_xml(&roomy, &around(&roomy)));
     assert_golden("options.xml", &domain_xml(&equipped(), &around(&equipped())));
+    let watchdog = Some(WatchdogDevice { model: WatchdogModel::Itco, action: WatchdogAction::Dump });
+    let watched = DomainPlan { options: VmOptions { watchdog, ..VmOptions::default() }, ..plan(true) };
+    assert_golden("watchdog-dump.xml", &domain_xml(&watched, &around(&watched)));
     let divided = divided();
     assert_golden("memory.xml", &domain_xml(&divided, &around(&divided)));
     let passed = DomainPlan {

@@ -89,7 +89,7 @@ impl LayersOfDisks {
         // What somebody stopped rests until it is asked for again.
         let stopped = snapshots.iter().filter(|snapshot| snapshot.status.stopped);
         kept.extend(stopped.filter_map(|snapshot| snapshot.spec.layers.get(&id)));
-        kept.extend(pinned_layers(&volume, &store.volumes_from(id).await?));
+        kept.extend(pinned_layers(&volume, &store.volumes_from(&[id].into()).await?));
         let upper = volume.spec.layers.next_merge(&kept);
         if upper.is_none() && volume.spec.layers.gone.is_empty() {
             return Ok(None);
