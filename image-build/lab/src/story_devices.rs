@@ -17,8 +17,11 @@ impl Story<'_> {
         browser.choose("#add-disk select[name=disk0_unit]", "gib").await?;
         browser.click("#add-disk button.primary").await?;
         self.device_says("1 GiB").await?;
+        browser.click("#devices button[popovertarget=\"grow-1\"]").await?;
         self.grow("0.5").await?;
-        let refusal = browser.find(".toast.bad").await.context("a refusal to shrink a disk")?.text().await?;
+        // The dialog stands open again, with the message at its field.
+        let refusal = browser.find("#grow-1-size-error").await.context("a refusal to shrink a disk")?;
+        let refusal = refusal.text().await?;
         ensure!(refusal.contains("only become larger"), "the refusal says: {refusal}");
         self.grow("2").await?;
         self.device_says("2 GiB").await?;
@@ -40,8 +43,8 @@ impl Story<'_> {
         browser.gone("#devices button[popovertarget=\"detach-1\"]").await
     }
 
+    /// In the dialog of the second disk.
     async fn grow(&self, gib: &str) -> Result<()> {
-        self.browser.click("#devices button[popovertarget=\"grow-1\"]").await?;
         self.browser.fill("#grow-1-size", gib).await?;
         self.browser.click("#grow-1 button.primary").await
     }
