@@ -18,14 +18,7 @@ pub(crate) fn create(
     scope.known_host(host)?;
     scope.free_name::<Vm>(&asked.name)?;
     vm_room::check_reservation(scope, id, host, &asked.options.cpu_share)?;
-    if let Some(image) = asked.cdrom {
-        scope.usable_image(image, ImageKind::Iso, host, "/cdrom")?;
-    }
-    for (index, image) in asked.more_cdroms.iter().enumerate() {
-        if let Some(image) = image {
-            scope.usable_image(*image, ImageKind::Iso, host, &format!("/more_cdroms/{index}"))?;
-        }
-    }
+    check_drives(scope, host, asked)?;
     let host_devices = vm_host_device::take(scope, host, &asked.host_devices, found)?;
     if asked.filing.folder.is_some() {
         folder::path(scope, asked.filing.folder, "/filing/folder")?;
@@ -95,6 +88,19 @@ pub(crate) fn create(
     );
     scope.accepted(&subject, detail)?;
     Ok(Done::started(scope.entry.task, subject))
+}
+
+/// What is in its CD-ROM drives is there.
+fn check_drives(scope: &Scope<'_>, host: HostId, asked: &CreateVm) -> Step {
+    if let Some(image) = asked.cdrom {
+        scope.usable_image(image, ImageKind::Iso, host, "/cdrom")?;
+    }
+    for (index, image) in asked.more_cdroms.iter().enumerate() {
+        if let Some(image) = image {
+            scope.usable_image(*image, ImageKind::Iso, host, &format!("/more_cdroms/{index}"))?;
+        }
+    }
+    Ok(())
 }
 
 fn cards(scope: &mut Scope<'_>, id: VmId, host: HostId, asked: &[NewNic]) -> Step<Vec<VmNic>> {

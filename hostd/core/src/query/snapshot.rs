@@ -26,10 +26,11 @@ impl Core {
         }
         let volumes = self.store().volumes_of(id).await?;
         let snapshots = self.store().snapshots_of(id).await?;
+        let over = self.store().volumes_from(&volumes.iter().map(|volume| volume.id).collect()).await?;
         let mut debt = Vec::new();
         for volume in &volumes {
             let layers = &volume.spec.layers;
-            let pinned = pinned_layers(volume, &self.store().volumes_from(&[volume.id].into()).await?);
+            let pinned = pinned_layers(volume, &over);
             for layer in layers.debt(&owned_layers(&snapshots, volume.id)) {
                 let branches = layers.children(layer).count();
                 let stopped = snapshots
