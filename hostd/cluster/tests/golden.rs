@@ -62,6 +62,8 @@ fn all() -> Vec<(String, Entry)> {
         }
         Command::Vm(VmCommand::Create { vm, .. }) if !vm.more_cdroms.is_empty() => "vm.create.drives".into(),
         Command::Vm(VmCommand::Edit { edit, .. }) if edit.more_cdroms.is_some() => "vm.edit.drives".into(),
+        Command::Vm(VmCommand::Create { vm, .. }) if !vm.shares.is_empty() => "vm.create.shares".into(),
+        Command::Vm(VmCommand::Edit { edit, .. }) if edit.shares.is_some() => "vm.edit.shares".into(),
         Command::Vm(VmCommand::Create { vm, .. }) if vm.headroom != Headroom::default() => {
             "vm.create.life".into()
         }

@@ -58,7 +58,7 @@ pub use observe::SeenDomain;
 pub use offers::{Offer, Offers};
 pub use plan::{
     Consoles, DiskSource, DomainPlan, DomainShape, HostParts, HostSource, NicSource, SeedDrive, SeenDisk,
-    SeenDrive, SeenNic, VirtSettings,
+    SeenDrive, SeenNic, ShareSource, VirtSettings,
 };
 
 use connection::{Connector, Shared};

@@ -97,7 +97,12 @@ pub(crate) fn clone(
             cpu_share: CpuShare { reservation_percent: None, ..spec.options.cpu_share },
             ..spec.options.clone()
         },
-        hardware: VmHardware { headroom: spec.hardware.headroom, ..VmHardware::default() },
+        hardware: VmHardware {
+            headroom: spec.hardware.headroom,
+            // A shared folder would lead out of the isolation of a test.
+            shares: if is_test { Vec::new() } else { spec.hardware.shares.clone() },
+            ..VmHardware::default()
+        },
         power,
         filing: Filing { folder: filing.folder, notes: filing.notes },
         lineage,

@@ -65,7 +65,11 @@ pub(crate) fn create(scope: &mut Scope<'_>, id: VmId, host: HostId, asked: &Crea
         nics,
         snapshots: VmSnapshots::default(),
         options: asked.options.clone(),
-        hardware: VmHardware { headroom: asked.headroom, ..VmHardware::default() },
+        hardware: VmHardware {
+            headroom: asked.headroom,
+            shares: asked.shares.clone(),
+            ..VmHardware::default()
+        },
         power,
         lineage: Lineage::default(),
         filing: Filing { folder: asked.filing.folder, notes: asked.filing.notes.clone() },
