@@ -208,15 +208,10 @@ pub(crate) fn power_said(action: &PowerAction) -> &'static str {
     }
 }
 
-/// Power actions that make sense in a state, by their wire name.
+/// The power action of this wire name makes sense in a state.
 pub(crate) fn power_offered(state: &VmState, action: &str) -> bool {
-    match state {
-        VmState::Off | VmState::Crashed => action == "start",
-        VmState::Running => matches!(action, "shutdown" | "reboot" | "pause" | "reset" | "force_off"),
-        VmState::Paused => matches!(action, "resume" | "reset" | "force_off"),
-        VmState::Starting | VmState::Stopping => action == "force_off",
-        VmState::Unknown => false,
-    }
+    let action = PowerAction::ALL.into_iter().find(|known| known.as_str() == action);
+    action.is_some_and(|action| action.possible_in(*state).is_ok())
 }
 
 /// How a clone came by its disks, in words.

@@ -165,6 +165,11 @@ async fn lists_are_filtered_by_folder_and_by_tags() {
     assert!(odd.at("/tag").is_some(), "{odd:?}");
     let by_folder = f.cluster.store().vms_by_folder().await.unwrap();
     assert_eq!(by_folder, [(None, 1), (Some(prod), 1), (Some(web), 2)].into());
+    let template = f.ready_vm("template").await;
+    f.ok(file(Kind::Vm, template, into(Some(prod)))).await;
+    assert_eq!(f.cluster.store().vms_by_folder().await.unwrap()[&Some(prod)], 2);
+    f.ok(Command::Vm(VmCommand::SetTemplate { id: template, expect: None, template: true })).await;
+    assert_eq!(f.cluster.store().vms_by_folder().await.unwrap(), by_folder, "a template is no machine");
     let nowhere = NewFiling { folder: Some(FolderId::new()), ..NewFiling::default() };
     let problem = f.refused(create(VmId::new(), f.host, CreateVm { filing: nowhere, ..blank_vm("e") })).await;
     assert!(problem.at("/filing/folder").is_some(), "{problem:?}");

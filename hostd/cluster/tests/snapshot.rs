@@ -114,6 +114,69 @@ async fn a_tree_grows_is_gone_back_in_and_merges() {
 }
 
 #[tokio::test]
+async fn a_disk_that_a_snapshot_does_not_know_comes_and_leaves_with_all_it_holds() {
+    let (f, vm) = machine().await;
+    let one = take(&f, vm, "one").await;
+    let held = derived_volume(vm, 0);
+    let change = |change| Command::Vm(VmCommand::Change { id: vm, expect: None, change });
+    for change_ in [
+        DeviceChange::DetachDisk { volume: held, delete: false },
+        DeviceChange::GrowDisk { volume: held, size_bytes: 2 * GIB },
+    ] {
+        let refused = f.refused(change(change_)).await.detail;
+        assert!(
+            refused.contains("the snapshot one holds") && refused.contains("delete it first"),
+            "{refused}"
+        );
+    }
+    let (disk, options) = (VolumeId::new(), DiskOptions::default());
+    let blank = NewDisk::Blank { size_bytes: GIB, format: DiskFormat::Raw, bus: DiskBus::Virtio, options };
+    let again = NewDisk::Volume { volume: disk, bus: DiskBus::Virtio, options: DiskOptions::default() };
+    let attach = async |new| {
+        let task = f.ok(change(DeviceChange::AttachDisk { id: disk, disk: new })).await.task.expect("a task");
+        f.ok(Command::Volume(VolumeCommand::Report { id: disk, status: volume_ready() })).await;
+        f.ok(Command::Vm(VmCommand::Changed { id: vm, task, end: ChangeEnd::Done })).await;
+    };
+    attach(blank).await;
+
+    let first = new(vm, "first");
+    let revert = |first: Option<NewSnapshot>| {
+        let next = new(vm, "").next;
+        Command::Snapshot(SnapshotCommand::Revert { id: one.id, next, first, start: false, resume: false })
+    };
+    f.ok(revert(Some(first.clone()))).await;
+    let busy = f.refused(change(DeviceChange::DetachDisk { volume: disk, delete: true })).await;
+    assert!(busy.detail.contains("is going back"), "{busy}");
+    let taken = SnapshotCommand::Taken { id: first.id, running: false, quiesced: false, memory_bytes: None };
+    f.ok(Command::Snapshot(taken)).await;
+    let before = f.vm(vm).await.meta.generation;
+    f.ok(Command::Snapshot(SnapshotCommand::Reverted { vm })).await;
+    let now = f.vm(vm).await;
+    assert!(
+        now.spec.disks.len() == 2 && now.spec.disks.iter().all(|there| there.volume != disk),
+        "{:?}",
+        now.spec.disks
+    );
+    assert!(now.meta.generation > before, "its definition is another one");
+    let volume = f.cluster.store().volume(disk).await.unwrap().expect("it stays");
+    assert_eq!((volume.spec.vm, volume.status.phase, volume.spec.task), (None, Phase::Ready, None));
+    assert_eq!(row(&f, first.id).await.spec.machine.disks.len(), 2, "what it holds");
+
+    // Another snapshot that holds it keeps it here.
+    attach(again).await;
+    let mut all = new(vm, "all");
+    all.next.insert(disk, LayerId::new());
+    f.ok(Command::Snapshot(SnapshotCommand::Create { vm, new: all.clone() })).await;
+    let taken = SnapshotCommand::Taken { id: all.id, running: false, quiesced: false, memory_bytes: None };
+    f.ok(Command::Snapshot(taken)).await;
+    let refused = f.refused(revert(None)).await.detail;
+    assert!(
+        refused.contains("was attached after one") && refused.contains("the snapshot all holds"),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
 async fn a_cancelled_deletion_leaves_the_snapshot_where_it_was_or_waits_to_be_ended() {
     let (f, vm) = machine().await;
     let (one, two, three) =
@@ -138,6 +201,10 @@ async fn a_cancelled_deletion_leaves_the_snapshot_where_it_was_or_waits_to_be_en
     assert!(half.status.stopped && half.status.phase == Phase::Deleting);
     let twice = f.refused(Command::Snapshot(SnapshotCommand::Stopped { id: two.id, kept: true })).await;
     assert_eq!(twice.kind, ProblemKind::WrongState);
+    let (first, next) = (None, new(vm, "").next);
+    let back = SnapshotCommand::Revert { id: two.id, next, first, start: false, resume: false };
+    let refused = f.refused(Command::Snapshot(back)).await.detail;
+    assert!(refused.contains("Delete it again"), "the way out: {refused}");
     let again = f.ok(Command::Snapshot(SnapshotCommand::Delete { id: two.id })).await.task;
     assert_eq!(f.task_state(again).await, "running");
     assert!(!row(&f, two.id).await.status.stopped);

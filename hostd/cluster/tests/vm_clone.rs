@@ -218,3 +218,40 @@ async fn a_test_copy_has_a_network_for_each_of_its_source_and_they_go_with_it() 
     let kept = there(second).await.expect("in use");
     assert_eq!((kept.status.phase, kept.spec.for_clone), (Phase::Ready, None));
 }
+
+/// Changes a device, to the end.
+async fn changed(f: &Fixture, id: VmId, change: DeviceChange) {
+    let task = f.ok(Command::Vm(VmCommand::Change { id, expect: None, change })).await.task.expect("a task");
+    f.ok(Command::Vm(VmCommand::Changed { id, task, end: ChangeEnd::Done })).await;
+}
+
+#[tokio::test]
+async fn a_copy_does_without_media_and_networks_that_are_gone() {
+    let (f, vm) = machine().await;
+    let iso = f.ready_image("iso", ImageKind::Iso).await;
+    let lan = f.ready_network("lan", "10.200.0.0/24").await;
+    let drive = |change| edit(vm, None, EditVm { cdrom: Some(change), ..EditVm::default() });
+    f.ok(drive(CdromChange::Insert { image: iso })).await;
+    let mac = "52:54:00:00:00:01".to_owned();
+    let (model, options) = (NicModel::Virtio, NicOptions::default());
+    let nic = NewNic { network: lan, mac: Some(mac.clone()), model, options };
+    changed(&f, vm, DeviceChange::AttachNic { nic }).await;
+    let then = take(&f, vm, "then").await;
+    f.ok(drive(CdromChange::Eject)).await;
+    changed(&f, vm, DeviceChange::DetachNic { mac }).await;
+    f.ok(Command::Image(ImageCommand::Delete { id: iso })).await;
+    f.ok(Command::Network(NetworkCommand::Delete { id: lan })).await;
+    f.ok(Command::Network(NetworkCommand::Deleted { id: lan })).await;
+
+    let copy = VmId::new();
+    let of_then = CloneVm { snapshot: Some(then.id), ..named("web2", CloneMode::Linked) };
+    f.ok(command(copy, vm, of_then, None)).await;
+    let spec = f.vm(copy).await.spec;
+    assert_eq!(
+        (spec.cdrom, spec.nics[0].network, spec.nics[0].unplugged),
+        (None, derived_network(copy, 0), true)
+    );
+    let said = spec.lineage.source.expect("a source").left_out;
+    assert!(said[0].contains("drive 1 is empty") && said[1].contains("web2-net0"), "{said:?}");
+    assert!(f.events(copy).await.iter().any(|event| event.contains("drive 1 is empty")), "the trail says it");
+}

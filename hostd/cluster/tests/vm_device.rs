@@ -83,6 +83,14 @@ async fn disks_keep_their_places_and_a_detached_one_its_volume_until_it_is_out()
     f.ok(changed(id, out.task, later)).await;
     assert!(has_failed(&f, out.task).await);
     assert_eq!(volume().await.spec.vm, Some(id));
+    let kept = SnapshotCommand::Create { vm: id, new: crate::snapshot::new(id, "kept") };
+    let refused = f.refused(Command::Snapshot(kept)).await.detail;
+    let name = volume().await.spec.name;
+    assert!(
+        refused.starts_with(&format!("Detaching the disk {name} waits for the next power-off")),
+        "{refused}"
+    );
+    assert!(refused.contains("Shut web down"), "the way out: {refused}");
     f.ok(changed(id, out.task, ChangeEnd::Done)).await;
     assert_eq!(volume().await.spec.vm, None);
     assert!(has_failed(&f, out.task).await, "a task ends once");
@@ -248,4 +256,35 @@ async fn options_of_a_disk_change_and_go_back_when_they_can_t() {
     f.ok(changed(id, asked.task, ChangeEnd::Done)).await;
     let now = f.vm(id).await.spec;
     assert_eq!((&now.disks[0].options, now.hardware.changes.len()), (&wanted, 0));
+}
+
+#[tokio::test]
+async fn what_each_request_alone_has_room_for_is_counted_together() {
+    let (f, id) = running_with_two_disks().await;
+    let status = HostStatus { level: LEVEL, threads: Some(2), ..HostStatus::default() };
+    f.ok(Command::Host(HostCommand::Report { id: f.host, name: "h".into(), status })).await;
+    let reserving = |percent| VmOptions {
+        cpu_share: CpuShare { reservation_percent: Some(percent), ..CpuShare::default() },
+        ..VmOptions::default()
+    };
+    let new = |name: &str, percent| {
+        create(VmId::new(), f.host, CreateVm { options: reserving(percent), ..blank_vm(name) })
+    };
+    f.ok(new("a", 150)).await;
+    let refused = f.refused(new("b", 51)).await;
+    let pointer = "/options/cpu_share/reservation_percent";
+    assert!(refused.at(pointer).expect("the field").contains("at most 50 %"), "{refused}");
+    f.ok(new("b", 50)).await;
+    let options = EditVm { options: Some(reserving(1)), ..EditVm::default() };
+    assert!(f.refused(edit(id, None, options)).await.at(pointer).is_some());
+
+    let place = |boot| DiskOptions { boot: Some(boot), ..DiskOptions::default() };
+    let volume: Vec<VolumeId> = f.vm(id).await.spec.disks.iter().map(|disk| disk.volume).collect();
+    f.ok(change(id, DeviceChange::EditDisk { volume: volume[0], options: place(1) })).await;
+    let twice = DeviceChange::EditDisk { volume: volume[1], options: place(1) };
+    assert!(f.refused(change(id, twice)).await.at("/options/boot").is_some());
+    for _ in 2..DISKS_MAX {
+        f.ok(change(id, attach(VolumeId::new()))).await;
+    }
+    assert!(f.refused(change(id, attach(VolumeId::new()))).await.detail.contains("the most"));
 }

@@ -125,6 +125,7 @@ impl Snapshot {
                 self.add_specification(core, copy.customization.as_ref()).await?;
                 self.vm = core.store().vm(*source).await?.map(|vm| core.0.isolated_vms.over(vm));
                 self.snapshots = core.store().snapshots_of(*source).await?;
+                self.vms = core.store().vms_on(core.host()).await?;
                 Ok(())
             }
             VmCommand::Adopt { id, asked, .. } => {
@@ -237,7 +238,7 @@ impl Snapshot {
     }
 
     async fn load_parts(&mut self, core: &Core, vm: &CreateVm) -> Result<(), Problem> {
-        for disk in vm.disks.iter().take(crate::admit::DISKS_MAX + 1) {
+        for disk in vm.disks.iter().take(DISKS_MAX + 1) {
             match disk {
                 NewDisk::Blank { .. } => {}
                 NewDisk::Image { image, .. } => self.add_image(core, *image).await?,
@@ -247,7 +248,7 @@ impl Snapshot {
         for image in vm.media().take(MORE_CDROMS_MAX + 1) {
             self.add_image(core, image).await?;
         }
-        for nic in vm.nics.iter().take(crate::admit::NICS_MAX + 1) {
+        for nic in vm.nics.iter().take(NICS_MAX + 1) {
             self.add_network(core, nic.network).await?;
         }
         if !vm.nics.is_empty() || vm.options.cpu_share.reservation_percent.is_some() {

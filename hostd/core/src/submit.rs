@@ -14,7 +14,7 @@ impl Core {
     /// # Errors
     /// The refusal, `Conflict` when the request's id was used for something else, or that the state can't be written.
     pub async fn submit(&self, ctx: &Ctx, mut command: Command) -> Result<Outcome, Problem> {
-        if let Err(problem) = self.seal_passwords(&mut command).await {
+        if let Err(problem) = self.seal_passwords(ctx.request_id(), &mut command).await {
             self.audit_refusal(ctx, command.name(), subject_of(&command), &problem).await;
             return Err(problem);
         }
@@ -212,6 +212,7 @@ fn grows(command: &Command) -> bool {
 fn fill(command: &mut Command, now: &Snapshot) {
     match command {
         Command::Vm(VmCommand::Create { id, vm, .. }) => {
+            *id = with_free_addresses(*id, vm.nics.len(), now);
             for disk in &mut vm.disks {
                 fill_disk(disk, now);
             }
@@ -231,6 +232,7 @@ fn fill(command: &mut Command, now: &Snapshot) {
             customize::fill_edit(edit, now.vm.as_ref(), now.specification.as_ref())
         }
         Command::Vm(VmCommand::Clone { id, copy, first, inherits, .. }) => {
+            *id = with_free_addresses(*id, now.vm.iter().map(|vm| vm.spec.nics.len()).sum(), now);
             *inherits = clone::fill(*id, copy, first, now);
         }
         Command::Vm(VmCommand::Change { id, change, .. }) => match change {
@@ -251,13 +253,15 @@ fn fill(command: &mut Command, now: &Snapshot) {
         }
         Command::Snapshot(SnapshotCommand::Create { new, .. }) => fill_layers(new, now),
         Command::Snapshot(SnapshotCommand::Revert { next, first, .. }) => {
-            if let Some(first) = first {
-                fill_layers(first, now);
-            }
             let held = now.snapshot.as_ref().map(|snapshot| &snapshot.spec.layers);
             let held = |volume: &VolumeId| held.is_some_and(|layers| layers.contains_key(volume));
             let all = now.vm.iter().flat_map(|vm| &vm.spec.disks).map(|disk| disk.volume);
-            *next = all.filter(held).map(|volume| (volume, LayerId::new())).collect();
+            let all: Vec<VolumeId> = all.filter(held).collect();
+            let fresh = || all.iter().map(|volume| (*volume, LayerId::new())).collect();
+            *next = fresh();
+            if let Some(first) = first {
+                first.next = fresh();
+            }
         }
         Command::Volume(VolumeCommand::Create { volume, .. }) => {
             volume.size_bytes = sectors(volume.size_bytes);
@@ -321,18 +325,31 @@ fn fill_layers(new: &mut NewSnapshot, now: &Snapshot) {
     new.next = disks.map(|disk| (disk.volume, LayerId::new())).collect();
 }
 
+/// Whether a card of a machine of the host has the address, or leaves one that had it.
+fn is_taken(mac: &str, now: &Snapshot) -> bool {
+    now.vms.iter().chain(&now.vm).any(|vm| {
+        vm.spec.nics.iter().any(|nic| nic.mac == mac)
+            || vm.spec.hardware.changes.iter().any(|request| request.work.is_about_nic(mac))
+    })
+}
+
 /// The first address derived from the machine's id that no machine of the host has.
 fn free_mac(id: VmId, now: &Snapshot) -> String {
-    let machines = || now.vms.iter().chain(&now.vm);
-    let leaving = |work: &DeviceWork, mac: &str| work.is_about_nic(mac);
-    let taken = |mac: &String| {
-        machines().any(|vm| {
-            vm.spec.nics.iter().any(|nic| nic.mac == *mac)
-                || vm.spec.hardware.changes.iter().any(|request| leaving(&request.work, mac))
-        })
-    };
     let mut all = (0..=255).map(|index| derived_mac(id, index));
-    all.find(|mac| !taken(mac)).unwrap_or_else(|| derived_mac(id, 0))
+    all.find(|mac| !is_taken(mac, now)).unwrap_or_else(|| derived_mac(id, 0))
+}
+
+/// The id of a new machine with so many cards: another one when an address derived from it is taken. Three bytes are few:
+/// among 2,000 machines that happens to one in eight thousand.
+fn with_free_addresses(mut id: VmId, cards: usize, now: &Snapshot) -> VmId {
+    let clashes = |id: VmId| (0..cards).any(|index| is_taken(&derived_mac(id, index), now));
+    for _ in 0..16 {
+        if !clashes(id) {
+            break;
+        }
+        id = VmId::new();
+    }
+    id
 }
 
 fn fill_disk(disk: &mut NewDisk, now: &Snapshot) {
@@ -387,5 +404,22 @@ mod tests {
             Command::Vm(VmCommand::Power { id: VmId::new(), action: PowerAction::Shutdown, deadline_s: 0 });
         fill(&mut power, &now);
         assert!(matches!(power, Command::Vm(VmCommand::Power { deadline_s: SHUTDOWN_DEADLINE_S, .. })));
+    }
+
+    #[test]
+    fn a_new_machine_is_given_no_address_of_another() {
+        let id = VmId::new();
+        let mut other = sample::vm("web");
+        other.spec.nics = vec![VmNic {
+            network: NetworkId::new(),
+            mac: derived_mac(id, 1),
+            model: NicModel::Virtio,
+            slot: None,
+            unplugged: false,
+            options: NicOptions::default(),
+        }];
+        let now = Snapshot { vms: vec![other], ..Snapshot::default() };
+        assert_eq!(with_free_addresses(id, 1, &now), id);
+        assert_ne!(with_free_addresses(id, 2, &now), id);
     }
 }

@@ -333,6 +333,12 @@ pub struct SnapshotView {
     pub size_bytes: Option<u64>,
     /// How many branchings of the tree are before it.
     pub depth: usize,
+    /// What of the machine's hardware of that time is not there any more, in words; a clone does without.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gone: Vec<String>,
+    /// Names of the disks that were attached after it was taken: going back to it detaches them, and their volumes stay.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub detaches: Vec<String>,
 }
 
 /// A layer that no snapshot needs and that is still there.

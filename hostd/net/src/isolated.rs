@@ -14,20 +14,16 @@ use crate::{nat, record};
 use std::path::{Path, PathBuf};
 
 const MARK: &str = ".isolated";
-/// What the host must not do on the bridge: have an address by itself, answer for addresses it has elsewhere.
-const MUTE: [(&str, &str); 2] = [("ipv6", "disable_ipv6"), ("ipv4", "arp_ignore")];
+/// What the host must not do on the bridge: have an address by itself, answer for addresses it has elsewhere. Family, setting, and
+/// the value that mutes.
+const MUTE: [(&str, &str, &str); 2] = [("ipv6", "disable_ipv6", "1"), ("ipv4", "arp_ignore", "8")];
 
 fn mark(run_dir: &Path, bridge: &LinkName) -> PathBuf {
     run_dir.join(format!("{bridge}{MARK}"))
 }
 
-fn knob((family, name): (&str, &str), bridge: &LinkName) -> PathBuf {
+fn knob(family: &str, name: &str, bridge: &LinkName) -> PathBuf {
     Path::new("/proc/sys/net").join(family).join("conf").join(bridge.as_str()).join(name)
-}
-
-/// The value that mutes: IPv6 off, no answer for any address.
-fn muted((family, _): (&str, &str)) -> &'static str {
-    if family == "ipv6" { "1" } else { "8" }
 }
 
 /// The bridges of all isolated networks of this host, by name.
@@ -69,14 +65,14 @@ pub async fn ensure(
 
 /// A kernel without IPv6 has nothing to mute there.
 fn mute(bridge: &LinkName) -> Result<(), NetError> {
-    for what in MUTE {
-        let file = knob(what, bridge);
+    for (family, name, muted) in MUTE {
+        let file = knob(family, name, bridge);
         let now = match std::fs::read_to_string(&file) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
             other => other.map_err(|e| NetError::call(format!("reading {}", file.display()), &e))?,
         };
-        if now.trim() != muted(what) {
-            std::fs::write(&file, muted(what))
+        if now.trim() != muted {
+            std::fs::write(&file, muted)
                 .map_err(|e| NetError::call(format!("writing {}", file.display()), &e))?;
         }
     }

@@ -14,6 +14,7 @@ const SEALED: &str = "c1.";
 /// Keep the uses of the secret apart.
 const AUTHORITY: &str = "quantix 2026 sealing of the authority's key";
 const GUEST: &str = "quantix 2026 password that a guest needs to read";
+const GUEST_NONCE: &str = "quantix 2026 nonce for a password that a guest needs to read";
 const HANDOVER: &str = "quantix 2026 what is handed over for a short code";
 const NONCE: &str = "quantix 2026 nonce for a member that renews";
 const RENEWAL: &str = "quantix 2026 answer to a member that renews";
@@ -58,12 +59,18 @@ impl Secret {
         self.open_for(HANDOVER, sealed, &[])
     }
 
-    /// Encrypts a password that a guest needs to read.
+    /// Encrypts a password that a guest needs to read. The same text comes to the same for the same `occasion`, and to
+    /// something else each time otherwise: the nonce is a keyed hash of both, so no nonce seals two texts.
     ///
     /// # Errors
-    /// The system gives no random numbers.
-    pub fn seal_guest(&self, text: &str) -> Result<String, PeerError> {
-        self.seal_for(GUEST, text, &[])
+    /// It can't be sealed.
+    pub fn seal_guest(&self, text: &str, occasion: &[u8]) -> Result<String, PeerError> {
+        let key = Zeroizing::new(blake3::derive_key(GUEST_NONCE, &self.0));
+        let mut hasher = blake3::Hasher::new_keyed(&key);
+        hasher.update(&(occasion.len() as u64).to_le_bytes()).update(occasion).update(text.as_bytes());
+        let mut nonce = [0; NONCE_LEN];
+        hasher.finalize_xof().fill(&mut nonce);
+        self.seal_with(nonce, GUEST, text, &[])
     }
 
     /// Decrypts what [`Self::seal_guest`] made.
@@ -95,7 +102,16 @@ impl Secret {
     }
 
     fn seal_for(&self, purpose: &str, text: &str, context: &[u8]) -> Result<String, PeerError> {
-        let nonce: [u8; NONCE_LEN] = random()?;
+        self.seal_with(random()?, purpose, text, context)
+    }
+
+    fn seal_with(
+        &self,
+        nonce: [u8; NONCE_LEN],
+        purpose: &str,
+        text: &str,
+        context: &[u8],
+    ) -> Result<String, PeerError> {
         let mut sealed = Zeroizing::new(text.as_bytes().to_vec());
         self.key(purpose)
             .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(context), &mut *sealed)
@@ -178,6 +194,19 @@ mod tests {
             assert!(secret.open(&sealed[..cut], b"certificate").is_err());
         }
         assert_ne!(sealed, secret.seal("a key", b"certificate").expect("sealed"), "a nonce is used once");
+    }
+
+    #[test]
+    fn a_guest_s_password_is_sealed_alike_on_one_occasion_alone() {
+        let secret = Secret::generate().expect("random");
+        let seal = |text, occasion: &[u8]| secret.seal_guest(text, occasion).expect("sealed");
+        let sealed = seal("correct horse", b"one");
+        assert_eq!(secret.open_guest(&sealed).expect("opened").as_str(), "correct horse");
+        assert_eq!(seal("correct horse", b"one"), sealed);
+        let nonce = |sealed: &str| sealed[..SEALED.len() + 16].to_owned();
+        for other in [seal("correct horse", b"two"), seal("correct horsf", b"one")] {
+            assert_ne!(nonce(&other), nonce(&sealed), "a nonce seals one text");
+        }
     }
 
     #[test]

@@ -159,12 +159,17 @@ async fn a_panic_does_what_was_chosen() {
     bed.power(&kept, "force_off").await;
     bed.vm_is(&kept, "off").await;
 
-    let dumped = bed.create_vm("dumped", machine("dump")).await;
+    let dumped = bed.create_vm("dumped-under-a-long-name", machine("dump")).await;
     bed.power(&dumped, "start").await;
     bed.vm_is(&dumped, "crashed").await;
     let dir = bed.host.libvirt.outside(Path::new("/var/lib/libvirt/qemu/dump"));
     let dumps = crate::bed::files(&dir);
     assert_eq!(dumps.len(), 1, "{dumps:?}");
+    // What old dumps are known by: number, twenty characters of the name, time.
+    let (id, rest) = dumps[0].split_once('-').unwrap();
+    let time = rest.strip_prefix("dumped-under-a-long--").unwrap_or_else(|| panic!("{dumps:?}"));
+    let form: String = time.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    assert!(id.parse::<u32>().is_ok() && form == "0000-00-00-00:00:00", "{dumps:?}");
     assert!(std::fs::metadata(dir.join(&dumps[0])).unwrap().len() > 1 << 20, "its memory");
     let said = |part: &'static str| move |row: &Value| row["detail"].as_str().unwrap_or("").contains(part);
     bed.finds("events", "the event of the dump", said("its memory is written to")).await;

@@ -86,6 +86,40 @@ async fn whatever_dies_there_is_a_whole_snapshot_or_none() {
         assert_eq!(files(&bed.host.pool().join("memory")), Vec::<String>::new(), "round {round}");
         pool_is_consistent(&mut bed).await;
     }
+    is_forced_off_while_it_hangs(&mut bed, &vm).await;
+}
+
+/// A QEMU that hangs while its memory is written is forced off; nothing of the snapshot stays.
+async fn is_forced_off_while_it_hangs(bed: &mut Bed, vm: &str) {
+    bed.vm_is(vm, "running").await;
+    let dir = bed.host.pool().join("memory");
+    for round in 0..20 {
+        let pid = nix::unistd::Pid::from_raw(bed.host.libvirt.qemu("mortal").unwrap());
+        let body = json!({"name": format!("cut{round}"), "include_memory": true});
+        let answer = bed.post(&format!("vms/{vm}/snapshots"), body).await;
+        let begun = wait::until("the memory to be written", PATIENCE, || async {
+            Ok((!files(&dir).is_empty()).then_some(()))
+        });
+        begun.await.unwrap();
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).unwrap();
+        let task = answer.json().unwrap()["task"].as_str().unwrap().to_owned();
+        if bed.get(&format!("tasks/{task}")).await["state"] == "running" {
+            bed.power(vm, "force_off").await;
+            bed.vm_is(vm, "off").await;
+            let task = bed.ended(&answer).await;
+            assert_eq!(task["state"], "failed", "{task:#}");
+            assert_eq!(view(bed, vm).await["snapshots"], json!([]));
+            assert_eq!(files(&dir), Vec::<String>::new());
+            return;
+        }
+        // It was written before it could be stopped.
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGCONT).unwrap();
+        let snapshot = bed.done(&answer).await;
+        let answer = bed.delete(&format!("vms/{vm}/snapshots/{snapshot}")).await;
+        bed.done(&answer).await;
+        merged(bed, vm).await;
+    }
+    panic!("its memory was always written at once");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -41,7 +41,8 @@ impl CloneMode {
 }
 
 /// Body of `POST /api/v1/vms/{id}/clone`. The copy is on the host of its source and has the same hardware; identifiers and
-/// hardware addresses are new.
+/// hardware addresses are new. A drive whose medium is gone is empty; a card whose network is gone is on an isolated network of
+/// the copy, with its cable pulled. `lineage.source.left_out` of the copy says so.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CloneVm {
     /// Name of the copy.
@@ -111,6 +112,9 @@ pub struct CloneSource {
     pub snapshot: Option<String>,
     /// How it came by its disks.
     pub mode: CloneMode,
+    /// What of its source's hardware was not there any more when it was made, and what it has instead, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
 }
 
 /// What a volume's content comes from. While a volume has an origin, the layer and all it is over stay as they are.

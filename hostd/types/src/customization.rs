@@ -221,13 +221,13 @@ impl Customization {
         }
     }
 
-    /// What was asked for, without what the proposer chooses: names, hashes, runs, and what a specification holds.
+    /// What was asked for, without what the proposer chooses: names, runs, and what a specification holds. Passwords count as what
+    /// they were hashed or sealed to, which is the same when the same request brings them again.
     pub fn as_asked(&self) -> Self {
         if self.specification.is_some() {
             return Self { specification: self.specification, ..Self::default() };
         }
         let mut asked = Self { resolved_hostname: String::new(), run: 0, ..self.clone() };
-        asked.redact();
         asked.cards.iter_mut().for_each(|card| card.mac.clear());
         asked
     }

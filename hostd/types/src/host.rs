@@ -116,6 +116,9 @@ pub struct HostStatus {
     /// Its processor, as libvirt told last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu: Option<HostCpu>,
+    /// CPU threads it has; 100 % each is what machines can reserve.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threads: Option<u32>,
 }
 
 fn is_zero(level: &u16) -> bool {

@@ -150,7 +150,7 @@ impl HostStatus {
             self.trusts.clear();
         }
         if level < LIFE {
-            self.cpu = None;
+            (self.cpu, self.threads) = (None, None);
         }
     }
 }

@@ -40,6 +40,7 @@ mod vm_cpu;
 mod vm_device;
 mod vm_memory;
 mod vm_options;
+mod vm_power;
 pub mod vm_request;
 mod vm_share;
 mod vm_tuning;

@@ -52,7 +52,7 @@ pub struct NetworkSpec {
     pub mode: NetworkMode,
     /// Name of its bridge on the host, at most 15 bytes.
     pub bridge: String,
-    /// The test clone it was made for; it goes with that, unless other machines are plugged in then.
+    /// The clone it was made for; it goes with that, unless other machines are plugged in then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub for_clone: Option<VmId>,
     /// The task of the creation or deletion under way.
@@ -103,7 +103,7 @@ pub struct Lease {
     pub expires_at: Timestamp,
 }
 
-/// The id of isolated network `index` of the test clone `vm`: the clone's id with the index mixed into its random part, so
+/// The id of isolated network `index` of the clone `vm`: the clone's id with the index mixed into its random part, so
 /// that a repeated `apply` yields the same network. Its end, of which the bridge's name is made, differs for each.
 pub fn derived_network(vm: VmId, index: usize) -> NetworkId {
     let mut bytes = *vm.uuid().as_bytes();

@@ -128,7 +128,8 @@ pub struct CreateSnapshot {
 }
 
 /// Body of `POST /api/v1/vms/{id}/snapshots/{snapshot}/revert`. The disks become what they were; what was written since the
-/// newest snapshot is lost unless `snapshot_first` is given. A running machine is switched off; the guest goes on from the kept
+/// newest snapshot is lost unless `snapshot_first` is given. Disks that were attached after it was taken are detached: their volumes
+/// stay, with all they hold. A running machine is switched off; the guest goes on from the kept
 /// memory if there is one. Settings stay as they are.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RevertSnapshot {
@@ -148,6 +149,13 @@ impl Snapshot {
     /// What going back to it does with its memory, when nobody says.
     pub fn resumes(&self, asked: Option<bool>, start: bool) -> bool {
         asked.unwrap_or(self.status.memory_bytes.is_some() && !start)
+    }
+}
+
+impl Vm {
+    /// Disks that were attached after `snapshot` was taken: going back to it detaches them.
+    pub fn disks_added_since<'a>(&'a self, snapshot: &'a Snapshot) -> impl Iterator<Item = &'a VmDisk> {
+        self.spec.disks.iter().filter(|disk| !snapshot.spec.layers.contains_key(&disk.volume))
     }
 }
 

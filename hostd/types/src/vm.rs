@@ -6,6 +6,11 @@ use crate::*;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+/// Most disks of a machine.
+pub const DISKS_MAX: usize = 16;
+/// Most network cards of a machine.
+pub const NICS_MAX: usize = 8;
+
 /// Smallest memory of a virtual machine, MiB.
 pub const MEMORY_MIN_MIB: u64 = 16;
 /// Most virtual CPUs of one machine.

@@ -260,23 +260,6 @@ impl DeviceChange {
     }
 }
 
-impl DeviceChange {
-    /// It changes which disks there are, or how large one is.
-    pub const fn is_about_disks(&self) -> bool {
-        match self {
-            DeviceChange::AttachDisk { .. }
-            | DeviceChange::DetachDisk { .. }
-            | DeviceChange::GrowDisk { .. } => true,
-            DeviceChange::EditDisk { .. }
-            | DeviceChange::AttachNic { .. }
-            | DeviceChange::EditNic { .. }
-            | DeviceChange::DetachNic { .. }
-            | DeviceChange::AttachHostDevice { .. }
-            | DeviceChange::DetachHostDevice { .. } => false,
-        }
-    }
-}
-
 /// How a change of a device came out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "end", rename_all = "snake_case")]

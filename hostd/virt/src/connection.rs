@@ -22,8 +22,9 @@ const KEEPALIVE: (i32, u32) = (5, 3);
 /// First and longest pause between two attempts to connect.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 /// Calls under way at once, by lane: those of people and reconcilers, looks at everything, statistics of each machine,
-/// pictures of screens.
-const CALLS: [usize; 4] = [16, 4, 8, 16];
+/// pictures of screens, calls about machines one call of which hangs, memory being written or read (whose number the
+/// reconciler limits).
+const CALLS: [usize; 6] = [16, 4, 8, 16, 48, 64];
 /// Connections kept open in a lane while nobody uses them.
 const IDLE: usize = 4;
 /// Events kept for a slow receiver.
@@ -106,6 +107,10 @@ pub(crate) struct Shared {
     pub(crate) observe: Arc<Lane>,
     pub(crate) stats: Arc<Lane>,
     pub(crate) pictures: Arc<Lane>,
+    pub(crate) doubtful: Arc<Lane>,
+    pub(crate) long: Arc<Lane>,
+    /// Machines one call about which does not end.
+    pub(crate) hanging: crate::call::Hanging,
     /// Machines whose picture is being taken: of one that hangs there is one call that never ends, not many.
     pub(crate) pictured: Arc<Mutex<std::collections::HashSet<hostd_types::VmId>>>,
     pub(crate) definitions: Mutex<Definitions>,
@@ -128,6 +133,9 @@ impl Shared {
             observe: Lane::new(&settings.uri, CALLS[1]),
             stats: Lane::new(&settings.uri, CALLS[2]),
             pictures: Lane::new(&settings.uri, CALLS[3]),
+            doubtful: Lane::new(&settings.uri, CALLS[4]),
+            long: Lane::new(&settings.uri, CALLS[5]),
+            hanging: crate::call::Hanging::default(),
             pictured: Arc::default(),
             definitions: Mutex::default(),
             loads: Mutex::default(),
@@ -150,7 +158,8 @@ impl Shared {
     fn begin(&self, number: u64) {
         *locked(&self.qemu_user) = None;
         locked(&self.definitions).clear();
-        for lane in [&self.control, &self.observe, &self.stats, &self.pictures] {
+        let lanes = [&self.control, &self.observe, &self.stats, &self.pictures, &self.doubtful, &self.long];
+        for lane in lanes {
             lane.begin(number);
         }
     }

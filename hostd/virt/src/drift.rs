@@ -309,4 +309,4 @@ fn file(path: &Path) -> String {
 
 #[cfg(test)]
 #[path = "drift_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -7,7 +7,7 @@ use hostd_types::{
     VolumeId, default_boot,
 };
 
-fn plan() -> DomainPlan {
+pub(crate) fn plan() -> DomainPlan {
     DomainPlan {
         vm: VmId::new(),
         name: "web".into(),

@@ -50,6 +50,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_dump_has_the_name_that_libvirt_gives_it() {
+        let long = "a-name-of-more-than-twenty-characters";
+        for (file, name, is) in [
+            ("3-web-2026-12-01-10:00:03", "web", true),
+            ("3-web-2-2026-12-01-10:00:03", "web", false),
+            ("3-web-2-2026-12-01-10:00:03", "web-2", true),
+            ("12-a-name-of-more-than--2026-12-01-10:00:03", long, true),
+            ("12-a-name-of-more-than-twenty-characters-2026-12-01-10:00:03", long, false),
+            ("x-web-2026-12-01-10:00:03", "web", false),
+            ("-web-2026-12-01-10:00:03", "web", false),
+            ("3-web-2026-12-01-10:00", "web", false),
+            ("3-web-2026-12-01-10:00:03.1", "web", false),
+        ] {
+            assert_eq!(is_dump_of(file, name), is, "{file} of {name}");
+        }
+    }
+
+    #[test]
     fn the_newest_dumps_of_a_machine_stay_and_what_is_not_its_own() {
         let dir = tempfile::tempdir().expect("a directory");
         let own = |id| format!("{id}-web-2026-12-01-10:00:0{id}");

@@ -7,8 +7,10 @@
 use crate::Hypervisor;
 use crate::block::{BlockJob, SWITCH, c_string, disks_in, ok, switch_xml, text};
 use crate::call::{QUICK, SLOW};
+use crate::domain_xml;
 use crate::element::Element;
 use crate::error::VirtError;
+use crate::plan::DomainPlan;
 use hostd_types::{VmId, VolumeId};
 use std::ffi::CStr;
 use std::path::{Path, PathBuf};
@@ -39,7 +41,7 @@ impl Hypervisor {
             let all = disks_in(&domain.xml_desc(0)?).unwrap_or_default();
             domain.create_snapshot_xml(&switch_xml(&all, &to, Some(&file)), flags).map(drop)
         };
-        let done = self.shared.on_domain("keep the memory", vm, LONG, keep).await;
+        let done = self.shared.long_on_domain("keep the memory", vm, LONG, keep).await;
         self.shared.forget(vm);
         done
     }
@@ -92,8 +94,8 @@ impl Hypervisor {
         self.shared.call(&self.shared.control, "read the kept memory", QUICK, read).await
     }
 
-    /// Starts a machine that is off from the memory in `file`; its disks are those of `active` from now on. It has the name
-    /// that it had when the memory was kept.
+    /// Starts a machine that is off from the memory in `file`; its disks are those of `active` from now on, and what its guest
+    /// does not see (networks, cables, limits) is that of `now`. It has the name that it had when the memory was kept.
     ///
     /// # Errors
     /// libvirt's or QEMU's refusal; it is off then. When the call was late it may still happen.
@@ -102,11 +104,12 @@ impl Hypervisor {
         vm: VmId,
         file: PathBuf,
         active: Vec<(VolumeId, PathBuf)>,
+        now: DomainPlan,
     ) -> Result<(), VirtError> {
         self.shared.make_run_dir(vm).await?; // /run is empty after a boot
         let start = move |connect: &Connect, domain: &Domain| {
             let kept = kept_definition(connect, &file)?;
-            let (name, xml) = with_disks(&kept, &active).unwrap_or_default();
+            let (name, xml) = as_now(&kept, &active, &now).unwrap_or_default();
             if !name.is_empty() && name != domain.name()? {
                 domain.rename(&name, 0)?;
             }
@@ -121,7 +124,7 @@ impl Hypervisor {
                 )
             })
         };
-        let done = self.shared.on_domain("go on from the kept memory", vm, LONG, start).await;
+        let done = self.shared.long_on_domain("go on from the kept memory", vm, LONG, start).await;
         self.shared.forget(vm);
         done
     }
@@ -142,13 +145,19 @@ fn kept_definition(connect: &Connect, file: &Path) -> Result<String, Error> {
     Ok(read)
 }
 
-/// The name in a definition, and the definition with other files for its disks. A medium that is not there any more is
-/// taken out of its drive.
-fn with_disks(xml: &str, active: &[(VolumeId, PathBuf)]) -> Result<(String, String), String> {
+/// The name in a definition, and the definition with other files for its disks, and the networks, cables and limits of `now`. A
+/// medium that is not there any more is taken out of its drive.
+fn as_now(xml: &str, active: &[(VolumeId, PathBuf)], now: &DomainPlan) -> Result<(String, String), String> {
     let mut domain = Element::parse(xml)?;
     let name = domain.child("name").map(|name| name.text.clone()).unwrap_or_default();
     let devices = domain.children.iter_mut().find(|child| child.name == "devices");
-    for disk in devices.into_iter().flat_map(|devices| &mut devices.children).filter(|d| d.name == "disk") {
+    for disk in devices.into_iter().flat_map(|devices| &mut devices.children) {
+        if disk.name == "interface" {
+            plug_as_now(disk, now);
+        }
+        if disk.name != "disk" {
+            continue;
+        }
         disk.children.retain(|child| child.name != "backingStore" && child.name != "mirror");
         let Some(source) = disk.child("source").and_then(|source| source.get("file")).map(PathBuf::from)
         else {
@@ -159,7 +168,11 @@ fn with_disks(xml: &str, active: &[(VolumeId, PathBuf)]) -> Result<(String, Stri
             source.file_name().and_then(|name| name.to_str()).and_then(|name| name.split('.').next());
         let file = active.iter().find(|(id, _)| Some(id.to_string().as_str()) == volume);
         match file {
-            Some((_, file)) => {
+            Some((id, file)) => {
+                let limits =
+                    now.disks.iter().find(|disk| disk.volume == *id).map(|disk| &disk.options.limits);
+                disk.children.retain(|child| child.name != "iotune");
+                disk.children.extend(limits.and_then(domain_xml::disk_limits));
                 for child in &mut disk.children {
                     if child.name == "source" {
                         *child = crate::element::element("source").with("file", file.display());
@@ -173,6 +186,16 @@ fn with_disks(xml: &str, active: &[(VolumeId, PathBuf)]) -> Result<(String, Stri
         }
     }
     Ok((name, domain.to_xml()))
+}
+
+/// Puts a card where it is by now.
+fn plug_as_now(card: &mut Element, now: &DomainPlan) {
+    let mac = card.child("mac").and_then(|mac| mac.get("address")).unwrap_or_default();
+    let Some(nic) = now.nics.iter().find(|nic| nic.mac.eq_ignore_ascii_case(mac)) else { return };
+    card.children.retain(|child| !matches!(&*child.name, "source" | "bandwidth" | "link"));
+    card.children.push(crate::element::element("source").with("bridge", &nic.bridge));
+    card.children.extend(domain_xml::bandwidth(&nic.options));
+    card.children.extend((!nic.plugged).then(|| crate::element::element("link").with("state", "down")));
 }
 
 fn set(element: &mut Element, name: &str, value: &str) {
@@ -191,9 +214,15 @@ mod tests {
         let xml = format!(
             "<domain><name>web</name><devices><disk device='disk'><driver name='qemu' type='raw'/><source file='/v/{known}.raw' index='2'/>\
              <backingStore type='file'><source file='/v/x'/></backingStore><target dev='vda'/></disk>\
-             <disk device='cdrom'><source file='/gone/{other}.img'/><target dev='sda'/></disk></devices></domain>"
+             <disk device='cdrom'><source file='/gone/{other}.img'/><target dev='sda'/></disk>\
+             <interface type='bridge'><mac address='52:54:00:aa:bb:01'/><source bridge='old'/><model type='virtio'/></interface>\
+             </devices></domain>"
         );
-        let (name, made) = with_disks(&xml, &[(known, "/v/next.qcow2".into())]).expect("well-formed");
+        let mut now = crate::drift::tests::plan();
+        (now.nics[0].bridge, now.nics[0].plugged) = ("new".into(), false);
+        let (name, made) = as_now(&xml, &[(known, "/v/next.qcow2".into())], &now).expect("well-formed");
+        assert!(made.contains("<source bridge=\"new\"/>") && !made.contains("\"old\""), "{made}");
+        assert!(made.contains("<link state=\"down\"/>"), "its cable is pulled by now: {made}");
         assert_eq!(name, "web");
         let disks = disks_in(&made).expect("well-formed");
         assert_eq!(disks[0].files, [PathBuf::from("/v/next.qcow2")]);

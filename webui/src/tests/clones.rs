@@ -20,6 +20,7 @@ fn with_lineage(name: &str, state: VmState, template: bool) -> VmDetail {
         name: name.into(),
         snapshot: Some(name.into()),
         mode: CloneMode::Test,
+        left_out: vec![name.into()],
     };
     detail.vm.spec.lineage = Lineage { template, source: (!template).then_some(source) };
     detail
@@ -68,7 +69,8 @@ fn a_template_offers_clones_and_a_test_clone_its_end() {
     assert!(template.contains("/clone") && template.contains("Template"));
     let test = html("vm-test-clone");
     assert!(test.contains(r#"data-action="discard""#) && test.contains("Make it a template"));
-    assert!(!html("vm-clone").contains("data-action"));
+    assert!(test.contains("data-left-out"), "what it has not of its source");
+    assert!(!html("vm-clone").contains("data-action") && html("vm-clone").contains("data-gone"));
     let list = html("vms-templates");
     assert!(list.contains(">Machines <b>") && !list.contains("/console\" aria-label"), "{list}");
 }

@@ -48,7 +48,8 @@ pub(super) fn snapshots(name: &str, vm: &Vm) -> SnapshotsView {
             stopped: phase == Phase::Deleting,
         };
         let snapshot = Snapshot { id: SnapshotId::new(), meta: meta(), spec, status };
-        SnapshotView { snapshot, size_bytes: Some(731 << 20), depth }
+        let named = vec![snapshot.spec.name.clone()];
+        SnapshotView { gone: named.clone(), detaches: named, snapshot, size_bytes: Some(731 << 20), depth }
     };
     let root = snapshot(0, None, Phase::Ready);
     let left = snapshot(1, Some(root.snapshot.id), Phase::Ready);
@@ -100,5 +101,7 @@ fn the_tree_says_where_the_machine_is_and_what_is_lost() {
     assert!(tree.contains("With memory, 94 MiB") && tree.contains("Merge the rest"));
     assert_eq!(tree.matches("The guest goes on from its memory").count(), 1, "only of the one that keeps it");
     assert!(tree.contains("switched off like by pulling the plug") && tree.contains("data-debt"));
+    assert_eq!(tree.matches("data-detaches").count(), 2, "before going back");
+    assert_eq!(tree.matches("data-stopped").count(), 1, "why it can't be gone back to, and the way out");
     assert!(!html("vm-snapshots-none").contains("data-here"));
 }

@@ -2,6 +2,7 @@
 
 use super::scope::Scope;
 use super::{Rejection, Step};
+use crate::clash::suffixed;
 use crate::rows::Resource;
 use hostd_types::*;
 
@@ -27,6 +28,17 @@ impl Scope<'_> {
     pub(crate) fn name_taken<T: Resource>(&self, name: &str) -> Step<bool> {
         let sql = format!("SELECT count(*) FROM {} WHERE name = ?1", T::TABLE);
         Ok(self.db.prepare_cached(&sql)?.query_row([name], |r| r.get::<_, i64>(0))? > 0)
+    }
+
+    /// `stem` with `suffix` behind it, and a number behind that when it is taken; a long stem is shortened to fit.
+    pub(crate) fn numbered<T: Resource>(&self, stem: &str, suffix: &str) -> Step<String> {
+        let mut name = suffixed(stem, suffix);
+        let mut next = 2_u64;
+        while self.name_taken::<T>(&name)? {
+            name = suffixed(stem, &format!("{suffix}-{next}"));
+            next += 1;
+        }
+        Ok(name)
     }
 
     /// Refuses a name in use.

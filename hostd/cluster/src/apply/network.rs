@@ -3,7 +3,6 @@
 use super::lookup::{enumerate, refuse};
 use super::scope::Scope;
 use super::{Done, Step};
-use crate::clash::suffixed;
 use hostd_types::command::NetworkCommand;
 use hostd_types::*;
 use std::collections::BTreeMap;
@@ -42,26 +41,27 @@ fn create(scope: &mut Scope<'_>, id: NetworkId, host: HostId, asked: &CreateNetw
     Ok(Done::started(scope.entry.task, subject))
 }
 
-/// Makes the isolated networks of the test clone `vm`: one for each network that the cards `of` its source are on. Answers what
-/// each is in place of.
+/// Makes isolated networks for the clone `vm`, one for each of `of`, the networks of cards of its source. Answers what each is in
+/// place of.
 pub(super) fn isolate(
     scope: &mut Scope<'_>,
     vm: VmId,
     clone: &str,
     host: HostId,
-    of: &[VmNic],
+    of: impl Iterator<Item = NetworkId>,
 ) -> Step<BTreeMap<NetworkId, NetworkId>> {
     let mut made = BTreeMap::new();
-    for nic in of {
-        if made.contains_key(&nic.network) {
+    for network in of {
+        if made.contains_key(&network) {
             continue;
         }
         let id = derived_network(vm, made.len());
         scope.fresh::<Network>(id)?;
-        let stands_for = scope.find::<Network>(nic.network)?.map(|network| network.spec.name);
+        let stands_for = scope.find::<Network>(network)?.map(|network| network.spec.name);
+        let stands_for = stands_for.unwrap_or_else(|| "a network that is not there any more".into());
         let spec = NetworkSpec {
-            name: isolated_name(scope, clone, made.len())?,
-            description: stands_for.map(|name| format!("In place of {name}.")).unwrap_or_default(),
+            name: scope.numbered::<Network>(clone, &format!("-net{}", made.len()))?,
+            description: format!("In place of {stands_for}."),
             host,
             mode: NetworkMode::Isolated,
             bridge: derived_bridge(id),
@@ -70,26 +70,12 @@ pub(super) fn isolate(
         };
         let meta = scope.created();
         scope.insert(&Network { id, meta, spec, status: NetworkStatus::default() })?;
-        made.insert(nic.network, id);
+        made.insert(network, id);
     }
     Ok(made)
 }
 
-/// A free name like those of a clone's disks.
-fn isolated_name(scope: &Scope<'_>, clone: &str, index: usize) -> Step<String> {
-    let mut suffix = format!("-net{index}");
-    let mut next = 2_u64;
-    loop {
-        let name = suffixed(clone, &suffix);
-        if !scope.name_taken::<Network>(&name)? {
-            return Ok(name);
-        }
-        suffix = format!("-net{index}-{next}");
-        next += 1;
-    }
-}
-
-/// The test clone `vm` is gone: so are its networks, but for those that other machines are plugged into by now.
+/// The clone `vm` is gone: so are its networks, but for those that other machines are plugged into by now.
 pub(super) fn drop_isolated(scope: &mut Scope<'_>, vm: &Vm) -> Step {
     for mut network in networks_on(scope, vm.spec.host)? {
         if network.spec.for_clone != Some(vm.id) {

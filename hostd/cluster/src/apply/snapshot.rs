@@ -3,7 +3,7 @@
 use super::lookup::refuse;
 use super::scope::Scope;
 use super::vm::{check_not_deleting, replace_pending};
-use super::{Done, Step, snapshot_delete, vm_clone, volume_layers};
+use super::{Done, Step, snapshot_added, snapshot_delete, vm_clone, vm_device_open, volume_layers};
 use hostd_types::command::{NewSnapshot, SnapshotCommand};
 use hostd_types::*;
 
@@ -55,10 +55,7 @@ pub(super) fn check_free(scope: &Scope<'_>, vm: &Vm) -> Step {
         let detail = format!("{name} is going back to a snapshot; wait until it has.");
         return Err(Problem::wrong_state(detail).into());
     }
-    if !vm.spec.hardware.changes.is_empty() {
-        let detail = format!("A device of {name} is being changed; wait until that has ended.");
-        return Err(Problem::wrong_state(detail).into());
-    }
+    vm_device_open::check(scope, vm)?;
     let all = scope.snapshots_of(vm.id)?;
     if let Some(making) = all.iter().find(|snapshot| snapshot.status.phase == Phase::Creating) {
         let detail = format!("The snapshot {} of {name} is being taken; wait for it.", making.spec.name);
@@ -213,8 +210,12 @@ fn revert(
     for (volume, next) in next {
         volume_layers::check_fresh(scope, *volume, *next)?;
     }
+    snapshot_added::check(scope, &vm, &snapshot)?;
     if let Some(first) = first {
-        insert(scope, &vm, first, None, "/snapshot_first", false)?;
+        // Disks that leave the machine keep what they hold.
+        let mut known = vm.clone();
+        known.spec.disks.retain(|disk| snapshot.spec.layers.contains_key(&disk.volume));
+        insert(scope, &known, first, None, "/snapshot_first", false)?;
     }
     replace_pending(scope, &vm, "going back to a snapshot")?;
     let last = vm.spec.power.as_ref().map_or(0, |p| p.seq);
@@ -246,6 +247,7 @@ fn reverted(scope: &mut Scope<'_>, id: VmId) -> Step<Done> {
         scope.shed(*id)?;
     }
     vm.spec.snapshots.current = Some(snapshot.id);
+    let detached = snapshot_added::detach(scope, &mut vm, &snapshot)?;
     if revert.start {
         replace_pending(scope, &vm, "going back to a snapshot")?;
         let seq = vm.spec.power.as_ref().map_or(0, |p| p.seq).max(vm.status.power_done) + 1;
@@ -257,7 +259,7 @@ fn reverted(scope: &mut Scope<'_>, id: VmId) -> Step<Done> {
     }
     scope.update(&vm)?;
     let subject = vm.subject();
-    scope.accepted(&subject, format!("the disks are those of snapshot {}", snapshot.spec.name))?;
+    scope.accepted(&subject, format!("the disks are those of snapshot {}{detached}", snapshot.spec.name))?;
     Ok(Done::about(subject))
 }
 
@@ -284,6 +286,12 @@ pub(super) fn check_ready(snapshot: &Snapshot) -> Step {
         Phase::Ready => Ok(()),
         Phase::Creating => {
             Err(Problem::wrong_state(format!("The snapshot {name} is being taken; wait for it.")).into())
+        }
+        Phase::Deleting if snapshot.status.stopped => {
+            let detail = format!(
+                "The merge of {name} was stopped when it had begun: it can't be gone back to or cloned. Delete it again to merge the rest."
+            );
+            Err(Problem::wrong_state(detail).into())
         }
         Phase::Deleting => {
             Err(Problem::wrong_state(format!("The snapshot {name} is being deleted already.")).into())

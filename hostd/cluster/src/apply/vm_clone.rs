@@ -3,9 +3,8 @@
 use super::lookup::refuse;
 use super::scope::Scope;
 use super::vm::{check_generation, check_not_deleting};
-use super::vm_create::volume_name;
 use super::volume::POOL;
-use super::{Done, Step, folder, network, snapshot, volume_layers};
+use super::{Done, Step, folder, network, snapshot, vm_clone_gone, volume_layers};
 use hostd_types::command::NewSnapshot;
 use hostd_types::*;
 use std::collections::BTreeMap;
@@ -40,10 +39,11 @@ pub(crate) fn clone(
 ) -> Step<Done> {
     scope.fresh::<Vm>(id)?;
     scope.free_name::<Vm>(&asked.name)?;
-    let source = look(scope, source, asked, first)?;
-    let Source { vm: from, spec, .. } = &source;
-    let host = from.spec.host;
+    let mut source = look(scope, source, asked, first)?;
+    let host = source.vm.spec.host;
     scope.known_host(host)?;
+    let mut left_out = vm_clone_gone::media(scope, &mut source.spec)?;
+    let Source { vm: from, spec, .. } = &source;
     for image in spec.media() {
         scope.usable_image(image, ImageKind::Iso, host, "")?;
     }
@@ -65,9 +65,14 @@ pub(crate) fn clone(
         disks.push(VmDisk { volume, ..disk.clone() });
     }
     let is_test = asked.mode == CloneMode::Test;
-    let isolated =
-        if is_test { network::isolate(scope, id, &asked.name, host, &spec.nics)? } else { BTreeMap::new() };
-    let nics = cards(scope, id, host, &spec.nics, &isolated)?;
+    let gone = vm_clone_gone::networks(scope, &spec.nics)?;
+    let alone = |nic: &VmNic| is_test || gone.contains(&nic.network);
+    let alone = spec.nics.iter().filter(|nic| alone(nic)).map(|nic| nic.network);
+    let isolated = network::isolate(scope, id, &asked.name, host, alone)?;
+    let mut nics = cards(scope, id, host, &spec.nics, &isolated)?;
+    if !is_test {
+        left_out.extend(vm_clone_gone::pull(scope, &spec.nics, &mut nics, &gone)?);
+    }
     let power = asked.start.then_some(PowerRequest {
         seq: 1,
         action: PowerAction::Start,
@@ -76,7 +81,7 @@ pub(crate) fn clone(
         deadline_s: SHUTDOWN_DEADLINE_S,
     });
     let of_snapshot = source.snapshot.as_ref().map(|snapshot| snapshot.spec.name.clone());
-    let lineage = descent(from, of_snapshot.clone(), asked.mode);
+    let lineage = descent(from, of_snapshot.clone(), asked.mode, left_out.clone());
     let customization = asked.customization.clone().map(|mut custom| {
         custom.keep_passwords(from.spec.customization.as_ref());
         Customization { run: 1, ..custom }
@@ -118,17 +123,18 @@ pub(crate) fn clone(
         Some(snapshot) => format!("snapshot {snapshot} of {}", from.spec.name),
         None => from.spec.name.clone(),
     };
-    scope.accepted(&subject, format!("{} copy of {of}", asked.mode.as_str()))?;
+    let without: String = left_out.iter().map(|said| format!(". {}", said.trim_end_matches('.'))).collect();
+    scope.accepted(&subject, format!("{} copy of {of}{without}", asked.mode.as_str()))?;
     Ok(Done::started(scope.entry.task, subject))
 }
 
 /// Where a copy comes from.
-fn descent(from: &Vm, snapshot: Option<String>, mode: CloneMode) -> Lineage {
-    let source = CloneSource { vm: from.id, name: from.spec.name.clone(), snapshot, mode };
+fn descent(from: &Vm, snapshot: Option<String>, mode: CloneMode, left_out: Vec<String>) -> Lineage {
+    let source = CloneSource { vm: from.id, name: from.spec.name.clone(), snapshot, mode, left_out };
     Lineage { template: false, source: Some(source) }
 }
 
-/// Cards like those of the source, with addresses of their own; a test clone's are on `isolated` networks.
+/// Cards like those of the source, with addresses of their own; those of `isolated` networks are on these.
 fn cards(
     scope: &mut Scope<'_>,
     id: VmId,
@@ -222,7 +228,7 @@ fn make_disk(
     let volume = derived_volume(id, index);
     scope.fresh::<Volume>(volume)?;
     let spec = VolumeSpec {
-        name: volume_name(scope, &asked.name, index)?,
+        name: scope.numbered::<Volume>(&asked.name, &format!("-disk{index}"))?,
         host: held.spec.host,
         pool: POOL.into(),
         format: if linked { DiskFormat::Qcow2 } else { held.spec.format },

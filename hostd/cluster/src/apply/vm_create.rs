@@ -3,8 +3,7 @@
 use super::lookup::refuse;
 use super::scope::Scope;
 use super::volume::POOL;
-use super::{Done, Step, folder};
-use crate::clash::suffixed;
+use super::{Done, Step, folder, vm_room};
 use hostd_types::*;
 use rusqlite::params;
 
@@ -12,6 +11,7 @@ pub(crate) fn create(scope: &mut Scope<'_>, id: VmId, host: HostId, asked: &Crea
     scope.fresh::<Vm>(id)?;
     scope.known_host(host)?;
     scope.free_name::<Vm>(&asked.name)?;
+    vm_room::check_reservation(scope, id, host, &asked.options.cpu_share)?;
     if let Some(image) = asked.cdrom {
         scope.usable_image(image, ImageKind::Iso, host, "/cdrom")?;
     }
@@ -150,7 +150,7 @@ pub(super) fn attach(scope: &mut Scope<'_>, new: &NewVolume<'_>, disk: &NewDisk)
     };
     scope.fresh::<Volume>(new.id)?;
     let spec = VolumeSpec {
-        name: volume_name(scope, new.named_after, new.index)?,
+        name: scope.numbered::<Volume>(new.named_after, &format!("-disk{}", new.index))?,
         host: new.host,
         pool: POOL.into(),
         format,
@@ -165,20 +165,6 @@ pub(super) fn attach(scope: &mut Scope<'_>, new: &NewVolume<'_>, disk: &NewDisk)
     let volume = Volume { id: new.id, meta: scope.created(), spec, status: VolumeStatus::default() };
     scope.insert(&volume)?;
     Ok(VmDisk { volume: new.id, bus, slot: None, options })
-}
-
-/// `<vm>-disk<index>`, with a number behind it when that is taken; a long machine name is shortened to fit.
-pub(super) fn volume_name(scope: &Scope<'_>, vm: &str, index: usize) -> Step<String> {
-    let mut suffix = format!("-disk{index}");
-    let mut next = 2_u64;
-    loop {
-        let name = suffixed(vm, &suffix);
-        if !scope.name_taken::<Volume>(&name)? {
-            return Ok(name);
-        }
-        suffix = format!("-disk{index}-{next}");
-        next += 1;
-    }
 }
 
 /// Refuses a network that a card with the address `mac` can't be plugged into; `at` is the card in the request.

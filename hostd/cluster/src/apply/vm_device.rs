@@ -6,7 +6,7 @@
 use super::scope::Scope;
 use super::vm::{check_generation, check_not_deleting, release};
 use super::vm_create::{NewVolume, attach, free_socket};
-use super::{Done, Step, vm_clone, vm_host_device};
+use super::{Done, Step, vm_clone, vm_device_held, vm_host_device, vm_room};
 use hostd_types::*;
 
 pub(crate) fn change(
@@ -23,13 +23,7 @@ pub(crate) fn change(
         let detail = format!("{} is still being made; wait until it is ready.", vm.spec.name);
         return Err(Problem::wrong_state(detail).into());
     }
-    if change.is_about_disks() && !scope.snapshots_of(id)?.is_empty() {
-        let name = &vm.spec.name;
-        let detail = format!(
-            "{name} has snapshots, which keep its disks as they are. Delete them before changing its disks."
-        );
-        return Err(Problem::new(ProblemKind::Conflict, detail).into());
-    }
+    vm_device_held::check(scope, &vm, change)?;
     keep_places(&mut vm.spec);
     let (work, detail) = match change {
         DeviceChange::AttachDisk { id, disk } => attach_disk(scope, &mut vm, *id, disk)?,
@@ -76,6 +70,8 @@ fn attach_disk(
     asked: &NewDisk,
 ) -> Step<(DeviceWork, String)> {
     let spec = &vm.spec;
+    vm_room::check_count(spec.disks.len(), DISKS_MAX, &spec.name, "disks")?;
+    vm_room::check_place(spec, asked.options().boot, "")?;
     let new = NewVolume {
         id,
         vm: vm.id,
@@ -143,6 +139,7 @@ fn edit_disk(
     options: &DiskOptions,
 ) -> Step<(DeviceWork, String)> {
     let (place, volume) = disk_of(scope, vm, volume)?;
+    vm_room::check_place(&vm.spec, options.boot, &volume.id.to_string())?;
     let disk = &mut vm.spec.disks[place];
     let before = disk.clone();
     disk.options = options.clone();
@@ -169,6 +166,8 @@ fn attach_nic(scope: &mut Scope<'_>, vm: &mut Vm, asked: &NewNic) -> Step<(Devic
         let detail = format!("The machine has a card with the address {mac} already; choose another.");
         return Err(Problem::field("/mac", detail).into());
     }
+    vm_room::check_count(vm.spec.nics.len(), NICS_MAX, &vm.spec.name, "network cards")?;
+    vm_room::check_place(&vm.spec, asked.options.boot, "")?;
     let slot = free_slot(there.iter().filter_map(|nic| nic.slot));
     free_socket(scope, vm.spec.host, asked.network, &mac, "")?;
     scope.write_nic(vm.id, slot as usize, asked.network, &mac)?;
@@ -207,6 +206,7 @@ fn edit_nic(scope: &mut Scope<'_>, vm: &mut Vm, mac: &str, edit: &EditNic) -> St
         said.push(if plugged { "cable in" } else { "cable pulled" }.to_owned());
     }
     if let Some(options) = edit.options {
+        vm_room::check_place(&vm.spec, options.boot, &before.mac)?;
         vm.spec.nics[place].options = options;
         said.push("its limits".to_owned());
     }

@@ -2,7 +2,7 @@
 
 use super::scope::Scope;
 use super::vm::{check_generation, check_not_deleting};
-use super::{Done, Step, vm_clone, vm_customize};
+use super::{Done, Step, vm_clone, vm_customize, vm_room};
 use crate::schema;
 use hostd_types::*;
 
@@ -71,6 +71,9 @@ pub(crate) fn edit(scope: &mut Scope<'_>, id: VmId, expect: Option<u64>, edit: &
         scope.free_name::<Vm>(&vm.spec.name)?;
     }
     check_media(scope, &before, &vm.spec)?;
+    if options.is_some() {
+        vm_room::check_reservation(scope, id, before.host, &vm.spec.options.cpu_share)?;
+    }
     let subject = vm.subject();
     if changed.is_empty() {
         scope.accepted(&subject, "nothing changed")?;

@@ -64,6 +64,10 @@ fn check_snapshot(vm: &Vm, id: SnapshotId, now: &Snapshot) -> Result<(), String>
     match snapshot.status.phase {
         Phase::Ready => Ok(()),
         Phase::Creating => Err(format!("The snapshot {name} is being taken; wait for it.")),
+        Phase::Deleting if snapshot.status.stopped => Err(format!(
+            "The merge of {name} was stopped when it had begun, so that it holds no one moment any more. Choose another snapshot, \
+             and delete this one again to merge the rest."
+        )),
         Phase::Deleting => Err(format!("The snapshot {name} is being deleted.")),
     }
 }
@@ -137,6 +141,17 @@ mod tests {
     }
 
     #[test]
+    fn a_snapshot_that_is_half_merged_is_no_source_and_says_what_to_do() {
+        let vm = sample::vm("web");
+        let mut half = sample::snapshot(&vm);
+        (half.status.phase, half.status.stopped) = (Phase::Deleting, true);
+        let copy = CloneVm { name: "web2".into(), snapshot: Some(half.id), ..CloneVm::default() };
+        let now = Snapshot { vm: Some(vm.clone()), snapshots: vec![half], ..Snapshot::default() };
+        let refused = clone(vm.id, &copy, &now).expect_err("half merged");
+        assert!(refused.at("/snapshot").expect("the field").contains("delete this one again"), "{refused}");
+    }
+
+    #[test]
     fn a_copy_can_be_deleted_before_it_is_made() {
         let mut vm = sample::vm("web2");
         vm.status.phase = Phase::Creating;
@@ -144,8 +159,13 @@ mod tests {
             crate::admit::power::delete(vm.id, &Snapshot { vm: Some(vm.clone()), ..Snapshot::default() })
         };
         assert!(delete(&vm).expect_err("a new machine").detail.contains("wait for it"));
-        vm.spec.lineage.source =
-            Some(CloneSource { vm: VmId::new(), name: "web".into(), snapshot: None, mode: CloneMode::Full });
+        vm.spec.lineage.source = Some(CloneSource {
+            vm: VmId::new(),
+            name: "web".into(),
+            snapshot: None,
+            mode: CloneMode::Full,
+            left_out: Vec::new(),
+        });
         delete(&vm).expect("the copy stops");
         vm.spec.deleting = Some(Deletion { disks: true, task: TaskId::new() });
         assert!(delete(&vm).is_err(), "once");

@@ -2,7 +2,7 @@
 
 use super::power::settled;
 use super::vm::{check_disk, check_free_mac, check_network};
-use super::{DISKS_MAX, Fields, NICS_MAX, check_size, options};
+use super::{Fields, check_size, options};
 use crate::pool::human;
 use crate::snapshot::Snapshot;
 use hostd_types::*;

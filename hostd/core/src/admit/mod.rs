@@ -29,11 +29,6 @@ use crate::snapshot::Snapshot;
 use hostd_types::command::*;
 use hostd_types::*;
 
-/// Most disks of a machine.
-pub(crate) const DISKS_MAX: usize = 16;
-/// Most network cards of a machine.
-pub(crate) const NICS_MAX: usize = 8;
-
 /// Refuses what must not happen now.
 ///
 /// # Errors

@@ -27,7 +27,7 @@ pub(super) fn power(id: VmId, action: PowerAction, deadline_s: u32, now: &Snapsh
         );
         return Err(Problem::wrong_state(detail));
     }
-    allowed(action, vm.status.state).map_err(|hint| refuse(vm, hint))
+    action.possible_in(vm.status.state).map_err(|hint| refuse(vm, hint))
 }
 
 /// May the machine be deleted now?
@@ -85,34 +85,6 @@ pub(super) fn settled(id: VmId, now: &Snapshot) -> Result<&Vm, Problem> {
 /// The request that is not carried out yet, if there is one.
 pub(crate) fn pending(vm: &Vm) -> Option<&PowerRequest> {
     vm.spec.power.as_ref().filter(|request| request.seq > vm.status.power_done)
-}
-
-/// `Err` holds what to do instead; the empty text stands for a state that is not known.
-fn allowed(action: PowerAction, state: VmState) -> Result<(), &'static str> {
-    use PowerAction::*;
-    match (action, state) {
-        (_, VmState::Unknown) => Err(""),
-        (Start, VmState::Off | VmState::Crashed) => Ok(()),
-        (Start, VmState::Paused) => Err("resume it instead"),
-        (Start, VmState::Running) => Err("there is nothing to start"),
-        (Start, VmState::Starting) => Err("wait until it runs"),
-        (Start, VmState::Stopping) => Err("wait until it is off"),
-        (Shutdown | Reboot | Reset | Pause, VmState::Running) | (Reset, VmState::Paused) => Ok(()),
-        (Shutdown | Reboot | Reset | Pause, VmState::Off | VmState::Crashed) => Err("start it first"),
-        (Pause, VmState::Paused) => Err("it is frozen already"),
-        (Shutdown | Reboot, VmState::Paused) => Err("resume it first, or force it off"),
-        (Shutdown | Reboot | Reset | Pause, VmState::Starting) => Err("wait until it runs, or force it off"),
-        (Shutdown | Reboot | Reset | Pause, VmState::Stopping) => {
-            Err("wait until it is off, or force it off")
-        }
-        (Resume, VmState::Paused) => Ok(()),
-        (Resume, VmState::Off | VmState::Crashed) => Err("start it instead"),
-        (Resume, VmState::Running | VmState::Starting | VmState::Stopping) => {
-            Err("only a paused machine resumes")
-        }
-        (ForceOff, VmState::Running | VmState::Paused | VmState::Starting | VmState::Stopping) => Ok(()),
-        (ForceOff, VmState::Off | VmState::Crashed) => Err("there is nothing to force off"),
-    }
 }
 
 fn refuse(vm: &Vm, hint: &str) -> Problem {

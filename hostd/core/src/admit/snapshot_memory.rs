@@ -4,7 +4,7 @@ use hostd_types::*;
 use serde_json::Value;
 
 /// Settings that a guest's memory knows nothing of, by their names in the spec.
-const FREE: [&str; 13] = [
+const FREE: [&str; 14] = [
     "name",
     "description",
     "scheduled_at",
@@ -17,6 +17,7 @@ const FREE: [&str; 13] = [
     "snapshots",
     "power",
     "filing",
+    "lineage",
     "deleting",
 ];
 
@@ -40,6 +41,7 @@ pub(super) fn no_resume(vm: &Vm, snapshot: &Snapshot) -> Option<String> {
 
 /// Settings of the machine's hardware that differ, in words.
 fn changed(now: &VmSpec, then: &VmSpec) -> Vec<String> {
+    let known = |disk: &VmDisk| then.disks.iter().any(|held| held.volume == disk.volume);
     let hardware = |spec: &VmSpec| {
         let mut spec = spec.clone();
         spec.hardware.changes.clear();
@@ -49,6 +51,9 @@ fn changed(now: &VmSpec, then: &VmSpec) -> Vec<String> {
         let (disks, nics) = (disk_slots(&spec.disks), nic_slots(&spec.nics));
         spec.disks.iter_mut().zip(disks).for_each(|(disk, slot)| disk.slot = Some(slot));
         spec.nics.iter_mut().zip(nics).for_each(|(nic, slot)| nic.slot = Some(slot));
+        // Going back detaches these.
+        spec.disks.retain(known);
+        leave_unseen_out(&mut spec);
         let Ok(Value::Object(mut all)) = serde_json::to_value(&spec) else { return serde_json::Map::new() };
         all.retain(|name, value| {
             !FREE.contains(&name.as_str()) && !value.as_object().is_some_and(serde_json::Map::is_empty)
@@ -63,6 +68,32 @@ fn changed(now: &VmSpec, then: &VmSpec) -> Vec<String> {
     names.iter().filter(differs).map(|name| words(name)).collect()
 }
 
+/// Makes alike what a guest does not see of its machine: limits, networks and cables, what happens when it hangs or crashes.
+fn leave_unseen_out(spec: &mut VmSpec) {
+    for disk in &mut spec.disks {
+        let DiskOptions { cache, discard, io: _, boot: _, limits: _ } = disk.options;
+        disk.options = DiskOptions { cache, discard, ..DiskOptions::default() };
+    }
+    for nic in &mut spec.nics {
+        let VmNic { network: _, mac, model, slot, unplugged: _, options: _ } = nic;
+        *nic = VmNic {
+            network: NetworkId::from_uuid(spec.host.uuid()),
+            mac: std::mem::take(mac),
+            model: *model,
+            slot: *slot,
+            unplugged: false,
+            options: NicOptions::default(),
+        };
+    }
+    let options = &mut spec.options;
+    options.cpu_share = CpuShare::default();
+    options.on_crash = OnCrash::default();
+    options.rng.bytes_per_second = None;
+    if let Some(watchdog) = &mut options.watchdog {
+        watchdog.action = WatchdogAction::default();
+    }
+}
+
 /// What people call a setting.
 fn words(name: &str) -> String {
     match name {
@@ -72,6 +103,10 @@ fn words(name: &str) -> String {
         "nics" => "the network cards".into(),
         "disks" => "the disks".into(),
         "guest_os" => "the guest operating system".into(),
+        "topology" => "the layout of the CPUs".into(),
+        "hardware" => "how far CPUs and memory can grow".into(),
+        "options" => "the TPM, watchdog, ports, screen, random numbers or kind of memory".into(),
+        "more_cdroms" => "the number of CD-ROM drives".into(),
         other => format!("the {}", other.replace('_', " ")),
     }
 }
@@ -84,6 +119,16 @@ mod tests {
     #[test]
     fn only_the_machine_it_was_taken_of_can_go_on() {
         let mut vm = sample::vm("web");
+        let disk = |bus| VmDisk { volume: VolumeId::new(), bus, slot: None, options: DiskOptions::default() };
+        vm.spec.disks.push(disk(DiskBus::Virtio));
+        vm.spec.nics.push(VmNic {
+            network: NetworkId::new(),
+            mac: "52:54:00:00:00:01".into(),
+            model: NicModel::Virtio,
+            slot: None,
+            unplugged: false,
+            options: NicOptions::default(),
+        });
         let mut snapshot = sample::snapshot(&vm);
         assert!(no_resume(&vm, &snapshot).expect("no memory").contains("the disks alone"));
         snapshot.status.memory_bytes = Some(1);
@@ -91,16 +136,24 @@ mod tests {
         vm.spec.name = "other".into();
         vm.spec.autostart = !vm.spec.autostart;
         assert_eq!(no_resume(&vm, &snapshot), None, "the guest knows nothing of these");
+        vm.spec.options.cpu_share.limit_percent = Some(50);
+        vm.spec.options.on_crash = OnCrash::Restart;
+        let nic = &mut vm.spec.nics[0];
+        (nic.network, nic.unplugged, nic.options.boot) = (NetworkId::new(), true, Some(1));
+        vm.spec.disks[0].options.boot = Some(2);
+        vm.spec.disks[0].options.io = Some(DiskIo::Threads);
+        vm.spec.disks.push(disk(DiskBus::Virtio));
+        assert_eq!(
+            no_resume(&vm, &snapshot),
+            None,
+            "limits, networks, cables, and disks that going back detaches"
+        );
         vm.spec.memory_mib *= 2;
         vm.spec.nics.clear();
-        vm.spec.disks.push(VmDisk {
-            volume: VolumeId::new(),
-            bus: DiskBus::Virtio,
-            slot: None,
-            options: DiskOptions::default(),
-        });
+        vm.spec.disks[0].bus = DiskBus::Sata;
         let why = no_resume(&vm, &snapshot).expect("another machine");
         assert!(why.contains("the size of the memory") && why.contains("the disks"), "{why}");
+        assert!(why.contains("the network cards"), "{why}");
         assert!(why.contains("resume: false"), "{why}");
     }
 }

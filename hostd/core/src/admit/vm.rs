@@ -1,7 +1,7 @@
 //! Rules for making and editing machines.
 
 use super::power::settled;
-use super::{DISKS_MAX, Fields, NICS_MAX, check_size, memory, options};
+use super::{Fields, check_size, memory, options};
 use crate::pool::human;
 use crate::snapshot::Snapshot;
 use hostd_types::name::{check_description, check_name};

@@ -59,17 +59,24 @@ impl Core {
     }
 
     /// Puts hashes into the place of the passwords that `command` brings as they were typed, so that nothing behind this
-    /// ever sees them.
+    /// ever sees them. The same passwords come to the same with the same request: that tells whether it asks for the same again.
     ///
     /// # Errors
     /// `Invalid` at the password that can't be taken.
-    pub(crate) async fn seal_passwords(&self, command: &mut Command) -> Result<(), Problem> {
+    pub(crate) async fn seal_passwords(
+        &self,
+        request: RequestId,
+        command: &mut Command,
+    ) -> Result<(), Problem> {
         let Some((at, custom)) = carried(command) else { return Ok(()) };
         let mut wrong = Vec::new();
         for (index, user) in custom.users.iter_mut().enumerate() {
             let Some(GuestPassword::Plain(typed)) = &user.password else { continue };
             match check(typed.reveal()) {
-                Ok(()) => user.password = Some(GuestPassword::Hash(hash(typed.clone()).await?)),
+                Ok(()) => {
+                    let salt = salt(request, &user.name);
+                    user.password = Some(GuestPassword::Hash(hash(typed.clone(), salt).await?));
+                }
                 Err(detail) => {
                     wrong.push(FieldError { pointer: format!("{at}/users/{index}/password"), detail });
                 }
@@ -79,7 +86,8 @@ impl Core {
             match &windows.administrator_password {
                 Some(GuestPassword::Plain(typed)) => match check(typed.reveal()) {
                     Ok(()) => {
-                        let sealed = self.identity()?.secret().seal_guest(typed.reveal());
+                        let sealed =
+                            self.identity()?.secret().seal_guest(typed.reveal(), request.uuid().as_bytes());
                         let sealed = sealed.map_err(|e| internal("The password can't be sealed", e))?;
                         windows.administrator_password = Some(GuestPassword::Sealed(sealed));
                     }
@@ -111,11 +119,22 @@ fn check(typed: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// A SHA-512 hash for crypt(3), with a fresh salt.
-async fn hash(typed: PlainText) -> Result<String, Problem> {
+/// The salt of a user's password in a request. It need not be secret, only another one each time, as requests are: whoever
+/// repeats one gets the same hash, by which the repetition is known, and a guess at what is remembered of it costs as much as
+/// one at the hash.
+fn salt(request: RequestId, user: &str) -> [u8; SALT] {
+    let mut hasher = blake3::Hasher::new_derive_key("quantix 2026 salt of a guest's password");
+    hasher.update(request.uuid().as_bytes()).update(user.as_bytes());
+    let mut salt = [0; SALT];
+    hasher.finalize_xof().fill(&mut salt);
+    salt
+}
+
+/// A SHA-512 hash for crypt(3).
+async fn hash(typed: PlainText, salt: [u8; SALT]) -> Result<String, Problem> {
     let work = move || {
         let hasher = ShaCrypt::new(Algorithm::Sha512Crypt, Params::new(ROUNDS).unwrap_or_default());
-        hasher.hash_password_with_salt(typed.reveal().as_bytes(), &rand::random::<[u8; SALT]>())
+        hasher.hash_password_with_salt(typed.reveal().as_bytes(), &salt)
     };
     let hashed = tokio::task::spawn_blocking(work).await;
     let hashed = hashed.map_err(|e| internal("The password can't be hashed", e))?;
@@ -143,11 +162,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_hash_is_one_that_guests_take() {
-        let made = hash("correct horse".to_owned().into()).await.expect("hash");
+        let (typed, request) = (|| PlainText::from("correct horse".to_owned()), RequestId::new());
+        let made = hash(typed(), salt(request, "ada")).await.expect("hash");
         assert!(made.starts_with("$6$rounds=100000$"), "{made}");
         assert_eq!(check_hash(&made), Ok(()));
-        let again = hash("correct horse".to_owned().into()).await.expect("hash");
-        assert_ne!(made, again);
+        assert_eq!(hash(typed(), salt(request, "ada")).await.expect("hash"), made, "the same request again");
+        for other in [salt(RequestId::new(), "ada"), salt(request, "bob")] {
+            assert_ne!(hash(typed(), other).await.expect("hash"), made);
+        }
         check_hash("$y$j9T$F5Jx5fExrKuPp53xLKQ..1$tnSYvahCwPBHKZUspmcxMfb0.WiB9W.zEaKlOBL35rC")
             .expect("yescrypt");
         for bad in ["", "secret", "$1$abc$def", "$6$", "$6$a b$c", "$6$x$y"] {

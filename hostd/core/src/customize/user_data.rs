@@ -170,6 +170,9 @@ mod tests {
             ("#cloud-config\nusers:\n- name: a\n  passwd: 1234\n", "give its hash"),
             ("#cloud-config\nchpasswd:\n  list: |\n    a:secret\n", "chpasswd"),
             ("#cloud-config\nchpasswd:\n  users: [{name: a, password: secret}]\n", "chpasswd"),
+            ("#cloud-config\nssh_keys:\n  ed25519_private: x\n", "the guest's private keys"),
+            ("## template: jinja\n#cloud-config\npassword: secret\n", "give its hash"),
+            ("## template: jinja\n#cloud-config\nssh_keys: {rsa_private: x}\n", "the guest's private keys"),
         ] {
             let refused = check(text).expect_err(text);
             assert!(refused.contains(told), "{text}: {refused}");

@@ -58,18 +58,41 @@ impl Core {
             let held = volumes.iter().filter_map(|v| Some((v, *snapshot.spec.layers.get(&v.id)?)));
             held.map(|(volume, layer)| self.layer_bytes(volume, layer)).sum()
         };
-        let ordered = in_order(snapshots);
+        let mut ordered = Vec::with_capacity(snapshots.len());
+        for (depth, snapshot) in in_order(snapshots) {
+            let gone = self.gone(&snapshot.spec.machine).await?;
+            let name =
+                |disk: &VmDisk| volumes.iter().find(|v| v.id == disk.volume).map(|v| v.spec.name.clone());
+            let detaches = vm.disks_added_since(&snapshot).filter_map(name).collect();
+            ordered.push(SnapshotView { size_bytes: size(&snapshot), depth, gone, detaches, snapshot });
+        }
         Ok(SnapshotsView {
             chain: volumes.iter().map(depth).max().unwrap_or(1),
             chain_max: LAYERS_MAX,
             current: vm.spec.snapshots.current,
             reverting_to: vm.spec.snapshots.revert.map(|revert| revert.snapshot),
-            snapshots: ordered
-                .into_iter()
-                .map(|(depth, snapshot)| SnapshotView { size_bytes: size(&snapshot), depth, snapshot })
-                .collect(),
+            snapshots: ordered,
             debt,
         })
+    }
+
+    /// Media and networks of `then` that are not there any more.
+    async fn gone(&self, then: &VmSpec) -> Result<Vec<String>, Problem> {
+        let mut gone = Vec::new();
+        let drives = std::iter::once(&then.cdrom).chain(&then.more_cdroms);
+        for (image, number) in drives.zip(1..) {
+            let Some(image) = *image else { continue };
+            if self.store().image(image).await?.is_none_or(|image| image.status.phase == Phase::Deleting) {
+                gone.push(format!("the medium of CD-ROM drive {number}"));
+            }
+        }
+        for nic in &then.nics {
+            let network = self.store().network(nic.network).await?;
+            if network.is_none_or(|network| network.status.phase == Phase::Deleting) {
+                gone.push(format!("the network of the card {}", nic.mac));
+            }
+        }
+        Ok(gone)
     }
 
     /// Bytes that a layer takes on this host's disk.

@@ -58,6 +58,7 @@ impl Core {
             public_key: identity.as_ref().and_then(|identity| Some(identity.public_key().ok()?.to_string())),
             authority: identity.as_ref().and_then(|identity| Some(identity.authority().ok()?.to_string())),
             cpu: self.own_cpu(),
+            threads: Some(self.0.machine.cpu.threads),
             trusts: identity.iter().flat_map(|identity| identity.authorities()).filter_map(print).collect(),
         }
     }

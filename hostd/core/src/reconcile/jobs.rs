@@ -49,14 +49,20 @@ impl<K: Copy + Eq + Hash + Send + 'static> Jobs<K> {
     }
     /// Works on `key`, unless that is being done already.
     pub fn start(&self, key: K, work: impl Future<Output = ()> + Send + 'static) {
+        let room = Arc::clone(&self.room);
+        self.start_now(key, async move {
+            let _permit = room.acquire_owned().await;
+            work.await;
+        });
+    }
+    /// The same however many others there are: for what takes no time, or waits for what may hang.
+    pub fn start_now(&self, key: K, work: impl Future<Output = ()> + Send + 'static) {
         if !self.set().insert(key) {
             return;
         }
         let guard = Busy { key, busy: Arc::clone(&self.busy), bell: Arc::clone(&self.bell) };
-        let room = Arc::clone(&self.room);
         self.tracker.spawn(async move {
             let _guard = guard;
-            let _permit = room.acquire_owned().await;
             work.await;
         });
     }
@@ -85,5 +91,20 @@ mod tests {
         bell.notified().await;
         assert_eq!(*count.lock().expect("lock"), 1);
         assert!(jobs.busy().is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_must_not_wait_does_not() {
+        let (tracker, bell) = (TaskTracker::new(), Arc::new(Notify::new()));
+        let jobs = Jobs::new(1, &tracker, &bell);
+        jobs.start(1, std::future::pending());
+        jobs.start(2, async {});
+        jobs.start_now(3, async {});
+        bell.notified().await;
+        assert_eq!(
+            jobs.busy(),
+            HashSet::from([1, 2]),
+            "the second waits for the first, the third for nobody"
+        );
     }
 }

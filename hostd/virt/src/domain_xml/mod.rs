@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 pub use device::{FIRST_DRIVE, card, cdrom, disk, scsi_controller, target};
 pub use host_device::{host_device, seen as seen_host_devices};
-pub use options::{CPU_PERIOD, limit_values, quota};
+pub use options::{CPU_PERIOD, bandwidth, disk_limits, limit_values, quota};
 
 /// Namespace of our element in a domain's metadata.
 pub const NAMESPACE: &str = "https://quantix.dev/xmlns/domain/1";

@@ -11,7 +11,9 @@ use crate::reconcile::volumes::remove_files;
 use hostd_types::command::{TaskEnd, VmCommand};
 use hostd_types::*;
 use hostd_virt::{DomainPlan, MediumChange, VirtError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
 
 /// One machine being worked on.
 pub(super) struct Work {
@@ -28,6 +30,8 @@ pub(super) struct Work {
     pub waits: Waits,
     /// What is wrong with its definition, in a form to compare.
     pub fault: String,
+    /// Places for those whose memory is written or read.
+    pub memories: Arc<Semaphore>,
 }
 
 /// A step that can't be finished now is taken again later; this says why.

@@ -13,7 +13,9 @@ use crate::pool::Pool;
 use hostd_types::*;
 use hostd_virt::VirtError;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Time between two looks at how much is written.
 const LOOK: Duration = Duration::from_millis(500);
@@ -33,12 +35,22 @@ impl Work {
         Err(Problem::new(ProblemKind::Unavailable, detail))
     }
 
+    /// A place among those whose memory is written or read, taken when nothing but that is left to do.
+    pub(super) fn memory_room(&self, doing: &str) -> Result<OwnedSemaphorePermit, Later> {
+        Arc::clone(&self.memories).try_acquire_owned().map_err(|_| {
+            let detail = format!("{doing} waits until the memory of other machines is written.");
+            Problem::new(ProblemKind::Unavailable, detail)
+        })
+    }
+
     /// Keeps the memory and switches the disks. Of a failure `true` says that it may still happen.
     pub(super) async fn keep_memory(
         &self,
         snapshot: &Snapshot,
         to: Vec<(String, PathBuf)>,
+        room: OwnedSemaphorePermit,
     ) -> Result<(), (bool, Problem)> {
+        let mut room = Some(room);
         let doing = format!("Taking the snapshot {} of {}", snapshot.spec.name, self.vm.spec.name);
         // Half a file of an earlier try.
         drop_memory(&self.core, snapshot.id).await.map_err(|problem| (false, problem))?;
@@ -55,8 +67,11 @@ impl Work {
                     return Err((true, Problem::new(ProblemKind::Unavailable, detail)));
                 }
             }
-            if let Ok(Some(job)) = self.core.0.hypervisor.job(self.vm.id).await {
-                self.measure(snapshot, Progress { done: job.done, total: job.total });
+            match self.core.0.hypervisor.job(self.vm.id).await {
+                Ok(Some(job)) => self.measure(snapshot, Progress { done: job.done, total: job.total }),
+                Ok(None) => {}
+                // QEMU hangs: others need not wait for it.
+                Err(_) => drop(room.take()),
             }
             if !cancelled && self.is_cancelled(snapshot).await.unwrap_or(false) {
                 cancelled = true;
@@ -155,7 +170,8 @@ impl Work {
             .map(|put| (put.volume.id, self.core.0.pool.layer(&put.volume, put.next).path))
             .collect();
         let file = self.core.0.pool.memory(snapshot.id);
-        if let Err(error) = hypervisor.go_on_from(self.vm.id, file, active).await {
+        let now = self.domain_plan().map_err(|problem| (false, problem))?.clone();
+        if let Err(error) = hypervisor.go_on_from(self.vm.id, file, active, now).await {
             if !error.retryable() {
                 // Half a machine does not stay.
                 match hypervisor.destroy(self.vm.id).await {

@@ -4,7 +4,8 @@
 //! is fulfilled is only reported. A reset leaves nothing to see, so that it is carried out at least once; a guest may
 //! be asked again to shut down, which changes nothing for one that is doing so.
 //!
-//! Each machine is worked on by itself: a slow call about one holds up no other. What libvirt shows is compared with what
+//! Each machine is worked on by itself: a slow call about one holds up no other, and what may wait for a QEMU that hangs waits
+//! beside the rest ([`Step::room`]). What libvirt shows is compared with what
 //! was last reported, so that everything that happens outside is told truthfully.
 
 mod act;
@@ -26,7 +27,7 @@ pub(super) use quiesce::{forget as forget_held, mark};
 use act::Work;
 use autostart::Autostart;
 use gather::Wanted;
-use plan::{Sight, Wait, plan};
+use plan::{Room, Sight, Step, Wait, plan};
 use waits::Waits;
 
 use super::jobs::Jobs;
@@ -37,11 +38,15 @@ use hostd_types::command::VmCommand;
 use hostd_types::*;
 use hostd_virt::{SeenDomain, VirtError};
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
 
-/// Machines worked on at the same time.
+/// Machines that are made, defined or started at the same time.
 const AT_ONCE: usize = 8;
+/// Machines whose memory is written or read at the same time.
+const MEMORIES_AT_ONCE: usize = 2;
 /// libvirt may be away this long (its daemon restarts) before machines become unknown.
 const GRACE: Duration = Duration::from_secs(2);
 /// Time a start that the host made itself gives its networks to come up, seconds from its request: at boot, ports and
@@ -52,6 +57,7 @@ const PATIENCE_S: i64 = 120;
 pub(super) struct Vms {
     core: Core,
     jobs: Jobs<VmId>,
+    memories: Arc<Semaphore>,
     waits: Waits,
     autostart: Autostart,
     down_since: Option<Instant>,
@@ -62,6 +68,7 @@ impl Vms {
         Self {
             core: core.clone(),
             jobs: Jobs::new(AT_ONCE, &core.0.tracker, &core.0.wakes.vms),
+            memories: Arc::new(Semaphore::new(MEMORIES_AT_ONCE)),
             waits: Waits::default(),
             autostart: Autostart::default(),
             down_since: None,
@@ -138,9 +145,12 @@ impl Vms {
             adopting: wanted.is_adopting(vm.id),
             waits: self.waits.clone(),
             fault: fault.clone(),
+            memories: Arc::clone(&self.memories),
         };
-        if let Some(change) = change {
-            self.jobs.start(vm.id, work.change(change));
+        let crowded = self.memories.available_permits() == 0;
+        let crowded = crowded && change.as_ref().is_some_and(snapshot::Change::needs_memory_room);
+        if let Some(change) = change.filter(|_| !crowded) {
+            self.jobs.start_now(vm.id, work.change(change));
             return true;
         }
         let step = plan(&Sight {
@@ -163,7 +173,14 @@ impl Vms {
             stubborn: self.waits.is_stuck(vm.id, &fault),
         });
         let Some(step) = step else { return false };
-        self.jobs.start(vm.id, work.act(step));
+        // It waits for the memories of others; what is seen of it is told meanwhile.
+        if crowded && !matches!(step, Step::Report(_, None)) {
+            return false;
+        }
+        match step.room() {
+            Room::Shared => self.jobs.start(vm.id, work.act(step)),
+            Room::Own => self.jobs.start_now(vm.id, work.act(step)),
+        }
         true
     }
 

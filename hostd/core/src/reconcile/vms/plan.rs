@@ -141,6 +141,35 @@ pub(super) enum Step {
     Report(VmStatus, Option<Result<(), Problem>>),
 }
 
+/// Whether a step waits for steps of other machines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    /// Only so many at once: it works on disks and QEMUs that come.
+    Shared,
+    /// Never: it is a report, or asks a QEMU that may hang.
+    Own,
+}
+
+impl Step {
+    /// Whether it waits for others.
+    pub fn room(&self) -> Room {
+        match self {
+            Step::Create | Step::UndoCreate(_) | Step::Define(..) | Step::Start { .. } => Room::Shared,
+            Step::Delete
+            | Step::ChangeMedium
+            | Step::Device { .. }
+            | Step::EndChange(..)
+            | Step::Give(_)
+            | Step::Press
+            | Step::ForceOff
+            | Step::Reset
+            | Step::Suspend
+            | Step::Resume
+            | Step::Report(..) => Room::Own,
+        }
+    }
+}
+
 /// Plans one machine; `None`: nothing to do, or something to wait for.
 pub(super) fn plan(sight: &Sight<'_>) -> Option<Step> {
     let vm = sight.vm;

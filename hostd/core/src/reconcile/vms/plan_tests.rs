@@ -130,6 +130,27 @@ fn requests_are_carried_out_in_the_states_that_take_them() {
 }
 
 #[test]
+fn what_asks_a_qemu_that_may_hang_or_only_reports_waits_for_no_other_machine() {
+    for state in [VmState::Running, VmState::Paused] {
+        for action in [
+            PowerAction::Shutdown,
+            PowerAction::Reboot,
+            PowerAction::ForceOff,
+            PowerAction::Reset,
+            PowerAction::Pause,
+            PowerAction::Resume,
+        ] {
+            let step = Case::new(state).asked(action).step();
+            assert_eq!(step.expect("a step").room(), Room::Own, "{action:?} of one that is {state:?}");
+        }
+    }
+    let seen = Case::new(VmState::Running).reported(VmState::Off).step();
+    assert_eq!(seen.expect("a report").room(), Room::Own);
+    let start = Case::new(VmState::Off).asked(PowerAction::Start).step();
+    assert_eq!(start.expect("a start").room(), Room::Shared);
+}
+
+#[test]
 fn requests_found_fulfilled_only_end() {
     // A crash of the daemon between acting and reporting comes back here.
     for (state, action) in [

@@ -29,6 +29,17 @@ pub(super) enum Change {
     Revert(Revert),
 }
 
+impl Change {
+    /// It writes or reads memory, which only so many machines do at once.
+    pub fn needs_memory_room(&self) -> bool {
+        match self {
+            Change::GoOn => false,
+            Change::Take(snapshot) => snapshot.spec.memory,
+            Change::Revert(revert) => revert.resume,
+        }
+    }
+}
+
 /// The next change, if now is the time for one; pure. `held`: the guest was asked to hold still, and nobody works on it.
 pub(super) fn change(
     vm: &Vm,
@@ -149,7 +160,8 @@ impl Work {
             to.push((disk.target.clone(), pool.layer(&put.volume, put.next).path));
         }
         if snapshot.spec.memory {
-            let done = self.keep_memory(snapshot, to).await;
+            let room = self.memory_room(&doing)?;
+            let done = self.keep_memory(snapshot, to, room).await;
             return self.switch_ended(snapshot, &puts, done, false).await;
         }
         let switch = self.core.0.hypervisor.switch_disks(self.vm.id, to);
@@ -264,10 +276,11 @@ impl Work {
         if let Err(problem) = self.put(&puts, &doing).await {
             return self.not_reverted(problem).await;
         }
-        if revert.resume
-            && let Err((later, problem)) = self.resume(&snapshot, &puts).await
-        {
-            return if later { Err(problem) } else { self.not_reverted(problem).await };
+        if revert.resume {
+            let _room = self.memory_room(&doing)?;
+            if let Err((later, problem)) = self.resume(&snapshot, &puts).await {
+                return if later { Err(problem) } else { self.not_reverted(problem).await };
+            }
         }
         self.core.report(Command::Snapshot(SnapshotCommand::Reverted { vm })).await.map(drop)
     }
