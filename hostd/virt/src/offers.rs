@@ -115,7 +115,10 @@ fn probes() -> Vec<(Offer, DomainPlan)> {
         (Offer::IoUring, disk(DiskBus::Virtio, ring)),
         (Offer::Qxl, with(VmOptions { video: qxl, ..VmOptions::default() })),
         (Offer::HugePages, with(VmOptions { memory, ..VmOptions::default() })),
-        (Offer::SharedFolders, DomainPlan { host: HostParts { shares, ..HostParts::default() }, ..bare.clone() }),
+        (
+            Offer::SharedFolders,
+            DomainPlan { host: HostParts { shares, ..HostParts::default() }, ..bare.clone() },
+        ),
         (Offer::Itco, with(VmOptions { watchdog: Some(itco), ..VmOptions::default() })),
     ]
 }

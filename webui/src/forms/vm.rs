@@ -10,6 +10,7 @@ use super::disk::DiskForm;
 use super::drives::DrivesForm;
 use super::filing::FilingForm;
 use super::options::OptionsForm;
+use super::shares::SharesForm;
 use super::tuning::NicOptionsForm;
 use crate::fields::{Fields, Reading};
 use hostd_types::*;
@@ -59,6 +60,7 @@ pub(crate) struct VmForm {
     pub(crate) at: String,
     pub(crate) cdrom: String,
     pub(crate) drives: DrivesForm,
+    pub(crate) shares: SharesForm,
     pub(crate) disks: Vec<DiskForm>,
     pub(crate) nics: Vec<NicForm>,
     pub(crate) customize: CustomizeForm,
@@ -87,6 +89,7 @@ impl VmForm {
             at: String::new(),
             cdrom: String::new(),
             drives: DrivesForm::default(),
+            shares: SharesForm::default(),
             disks: vec![DiskForm::default()],
             nics: vec![NicForm::on(network)],
             customize: CustomizeForm::fresh(),
@@ -120,6 +123,7 @@ impl VmForm {
             at: fields.text("at"),
             cdrom: fields.text("cdrom"),
             drives: DrivesForm::read(fields, DrivesForm::default()),
+            shares: SharesForm::read(fields, SharesForm::default()),
             disks: (0..rows("disks")).map(|index| DiskForm::read(fields, index)).collect(),
             nics: (0..rows("nics")).map(nic).collect(),
             customize: CustomizeForm::read(fields, "/customization", rows("nics")),
@@ -225,6 +229,7 @@ impl VmForm {
             disks,
             cdrom,
             more_cdroms: self.drives.cdroms(&mut reading),
+            shares: self.shares.shares(),
             nics,
             filing,
             start: self.start,

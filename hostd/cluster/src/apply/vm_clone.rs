@@ -70,7 +70,9 @@ pub(crate) fn clone(
     let alone = spec.nics.iter().filter(|nic| alone(nic)).map(|nic| nic.network);
     let isolated = network::isolate(scope, id, &asked.name, host, alone)?;
     let mut nics = cards(scope, id, host, &spec.nics, &isolated)?;
-    if !is_test {
+    if is_test {
+        left_out.extend(vm_clone_gone::shares(&spec.hardware.shares));
+    } else {
         left_out.extend(vm_clone_gone::pull(scope, &spec.nics, &mut nics, &gone)?);
     }
     let power = asked.start.then_some(PowerRequest {
