@@ -168,6 +168,7 @@ fn what_a_host_brings_into_an_older_cluster_has_nothing_newer() {
         headroom: Headroom { cpus_max: Some(8), ..Headroom::default() },
         changes: vec![request],
         host_devices: vec![host_device()],
+        shares: Vec::new(),
     };
     let spec = &mut devices.vms[0].spec;
     (spec.options, spec.nics[0].options) = (options(), nic_options());
