@@ -108,7 +108,7 @@ async fn at_the_power_off(bed: &mut Bed, vm: &str, state: &Path) {
     for part in ["TPM: none (now 2.0)", "watchdog: i6300esb, reset (now i6300esb, pause)"] {
         assert!(told.contains(part), "{part}: {told}");
     }
-    vm_shares::waits(&told);
+    vm_shares::waits(bed, vm, &told).await;
     bed.power(vm, "force_off").await;
     bed.power(vm, "start").await;
     let live = xml(bed, vm, &[]);

@@ -48,10 +48,14 @@ pub async fn both_see_it(bed: &mut Bed, vm: &str) {
     written.await.unwrap_or_else(|error| panic!("{error:#}"));
     assert!(shut_in(&folder), "nothing but the folder is the root of what serves it");
 
+    no_memory(bed, vm, "take the shared folders off").await;
+}
+
+async fn no_memory(bed: &mut Bed, vm: &str, why: &str) {
     let asked = json!({"name": "with-memory", "include_memory": true});
     let problem = refused(&bed.post(&format!("vms/{vm}/snapshots"), asked).await, 422, "invalid");
     assert_eq!(pointers(&problem), ["/include_memory"]);
-    assert!(problem.to_string().contains("take the shared folders off"), "{problem:#}");
+    assert!(problem.to_string().contains(why), "{problem:#}");
 }
 
 /// A virtiofsd has this folder, and nothing else, as its root.
@@ -65,9 +69,13 @@ fn shut_in(folder: &Path) -> bool {
 }
 
 /// Taken off, the folder stays until the power-off.
-pub fn waits(told: &str) {
+pub async fn waits(bed: &mut Bed, vm: &str, told: &str) {
+    if !is_served() {
+        return;
+    }
     let part = format!("shared folders: none (now {} ({FOLDER}))", linux::SHARE);
-    assert!(!is_served() || told.contains(&part), "{told}");
+    assert!(told.contains(&part), "{told}");
+    no_memory(bed, vm, "until its next power-off").await;
 }
 
 /// Nobody deletes a folder.

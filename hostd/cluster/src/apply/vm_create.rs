@@ -65,11 +65,7 @@ pub(crate) fn create(scope: &mut Scope<'_>, id: VmId, host: HostId, asked: &Crea
         nics,
         snapshots: VmSnapshots::default(),
         options: asked.options.clone(),
-        hardware: VmHardware {
-            headroom: asked.headroom,
-            shares: asked.shares.clone(),
-            ..VmHardware::default()
-        },
+        hardware: hardware(asked),
         power,
         lineage: Lineage::default(),
         filing: Filing { folder: asked.filing.folder, notes: asked.filing.notes.clone() },
@@ -80,7 +76,17 @@ pub(crate) fn create(scope: &mut Scope<'_>, id: VmId, host: HostId, asked: &Crea
     scope.insert(&vm)?;
     let subject = vm.subject();
     scope.start_task(&subject, host)?;
-    let detail = format!(
+    scope.accepted(&subject, described(asked))?;
+    Ok(Done::started(scope.entry.task, subject))
+}
+
+fn hardware(asked: &CreateVm) -> VmHardware {
+    VmHardware { headroom: asked.headroom, shares: asked.shares.clone(), ..VmHardware::default() }
+}
+
+/// What was asked for, for the event.
+fn described(asked: &CreateVm) -> String {
+    format!(
         "CPUs: {}, memory: {} MiB, disks: {}, network cards: {}{}{}",
         asked.cpus,
         asked.memory_mib,
@@ -88,9 +94,7 @@ pub(crate) fn create(scope: &mut Scope<'_>, id: VmId, host: HostId, asked: &Crea
         asked.nics.len(),
         if asked.start { ", start at once" } else { "" },
         asked.scheduled_at.map(|at| format!(", not before {at}")).unwrap_or_default()
-    );
-    scope.accepted(&subject, detail)?;
-    Ok(Done::started(scope.entry.task, subject))
+    )
 }
 
 fn cards(scope: &mut Scope<'_>, id: VmId, host: HostId, asked: &[NewNic]) -> Step<Vec<VmNic>> {

@@ -4,7 +4,7 @@ use super::Fields;
 use crate::pool::POOL_NAME;
 use crate::snapshot::Snapshot;
 use hostd_types::*;
-use hostd_virt::Offer;
+use hostd_virt::{Offer, SHARED_FOLDERS};
 
 /// Checks the shared folders at `/shares` of a machine that `has` these already.
 pub(super) fn check(wrong: &mut Fields, shares: &[VmShare], has: &[VmShare], now: &Snapshot) {
@@ -40,7 +40,17 @@ pub(super) fn check(wrong: &mut Fields, shares: &[VmShare], has: &[VmShare], now
 
 /// Why a snapshot can't have the memory of a machine with shared folders, and the ways out.
 pub(super) fn no_memory(vm: &Vm) -> Option<String> {
-    let share = vm.spec.hardware.shares.first()?;
+    let Some(share) = vm.spec.hardware.shares.first() else {
+        // It runs with those that are to go.
+        let leaving = vm.status.pending.iter().any(|waits| waits.starts_with(SHARED_FOLDERS));
+        return leaving.then(|| {
+            format!(
+                "{} has shared folders until its next power-off, and nobody can keep what its guest has open there. Take a \
+                 snapshot of the disks alone (leave include_memory out), or shut it down and start it first.",
+                vm.spec.name
+            )
+        });
+    };
     Some(format!(
         "{} has the shared folder {}, and nobody can keep what its guest has open there. Take a snapshot of the disks alone \
          (leave include_memory out), or take the shared folders off; that applies at its next power-off.",
@@ -101,5 +111,9 @@ mod tests {
         vm.spec.hardware.shares = vec![share("docs", "team")];
         let why = no_memory(&vm).expect("it shares");
         assert!(why.contains("disks alone") && why.contains("take the shared folders off"), "{why}");
+        vm.spec.hardware.shares.clear();
+        vm.status.pending = vec![format!("{SHARED_FOLDERS}: none (now docs (team))")];
+        let why = no_memory(&vm).expect("it runs with them");
+        assert!(why.contains("until its next power-off"), "{why}");
     }
 }

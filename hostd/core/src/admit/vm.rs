@@ -121,9 +121,8 @@ pub(super) fn edit(id: VmId, edit: &EditVm, now: &Snapshot) -> Result<(), Proble
     }
     memory::check_edit(&mut wrong, &vm.spec, edit, now);
     check_media(&mut wrong, &vm.spec, cdrom.as_ref(), more_cdroms.as_deref(), now);
-    if let Some(shares) = shares {
-        share::check(&mut wrong, shares, &vm.spec.hardware.shares, now);
-    }
+    let has = &vm.spec.hardware.shares;
+    share::check(&mut wrong, shares.as_ref().unwrap_or(has), has, now);
     if let Some(change) = customization {
         crate::customize::check_edit(&mut wrong, change, vm);
     }
