@@ -42,6 +42,7 @@ pub mod api {
     mod vm_memory;
     mod vm_options;
     mod vm_plan;
+    mod vm_shares;
     mod vms;
     mod volumes;
 }

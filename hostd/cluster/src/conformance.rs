@@ -129,6 +129,7 @@ fn command() -> impl Strategy<Value = Command> {
             },
             cdrom: None,
             more_cdroms: Vec::new(),
+            shares: Vec::new(),
             nics: vec![],
             host_devices: Vec::new(),
             filing: NewFiling::default(),

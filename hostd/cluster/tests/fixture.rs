@@ -163,6 +163,7 @@ pub fn blank_vm(name: &str) -> CreateVm {
         disks: vec![],
         cdrom: None,
         more_cdroms: Vec::new(),
+        shares: Vec::new(),
         nics: vec![],
         host_devices: Vec::new(),
         filing: NewFiling::default(),

@@ -65,6 +65,8 @@ fn all() -> Vec<(String, Entry)> {
             "vm.create.host_devices".into()
         }
         Command::Vm(VmCommand::Edit { edit, .. }) if edit.more_cdroms.is_some() => "vm.edit.drives".into(),
+        Command::Vm(VmCommand::Create { vm, .. }) if !vm.shares.is_empty() => "vm.create.shares".into(),
+        Command::Vm(VmCommand::Edit { edit, .. }) if edit.shares.is_some() => "vm.edit.shares".into(),
         Command::Vm(VmCommand::Create { vm, .. }) if vm.headroom != Headroom::default() => {
             "vm.create.life".into()
         }
@@ -169,6 +171,7 @@ fn what_a_host_brings_into_an_older_cluster_has_nothing_newer() {
         headroom: Headroom { cpus_max: Some(8), ..Headroom::default() },
         changes: vec![request],
         host_devices: vec![host_device()],
+        shares: Vec::new(),
     };
     let spec = &mut devices.vms[0].spec;
     (spec.options, spec.nics[0].options) = (options(), nic_options());

@@ -75,6 +75,7 @@ fn asked(image: ImageId) -> CreateVm {
         ],
         cdrom: Some(image),
         more_cdroms: Vec::new(),
+        shares: Vec::new(),
         nics: vec![NewNic {
             network: NetworkId::from_uuid(uuid(5)),
             mac: Some("52:54:00:00:00:01".into()),
@@ -101,6 +102,11 @@ pub fn options() -> VmOptions {
         on_crash: OnCrash::Dump,
         memory: MemoryBacking::default(),
     }
+}
+
+/// A folder that machines share.
+fn shares() -> Vec<VmShare> {
+    vec![VmShare { tag: "docs".into(), pool: "local".into(), folder: "team-docs".into() }]
 }
 
 /// What a machine's memory can be made of.
@@ -213,6 +219,8 @@ pub fn vm_commands() -> Vec<Command> {
         create(id, host, CreateVm { more_cdroms: vec![Some(image), None], ..bound.clone() }),
         edit(id, None, EditVm { more_cdroms: Some(vec![None, Some(image)]), ..EditVm::default() }),
         with_host_devices(id, host, bound.clone()),
+        create(id, host, CreateVm { shares: shares(), ..bound.clone() }),
+        edit(id, None, EditVm { shares: Some(shares()), ..EditVm::default() }),
         create(id, host, CreateVm { headroom, ..bound }),
         edit(id, None, EditVm { headroom: Some(headroom), ..EditVm::default() }),
         create(id, host, CreateVm { options: options(), ..equipped() }),

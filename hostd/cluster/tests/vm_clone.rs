@@ -219,6 +219,23 @@ async fn a_test_copy_has_a_network_for_each_of_its_source_and_they_go_with_it() 
     assert_eq!((kept.status.phase, kept.spec.for_clone), (Phase::Ready, None));
 }
 
+#[tokio::test]
+async fn a_copy_keeps_shared_folders_and_a_test_does_without() {
+    let (f, _) = machine().await;
+    let shares = vec![VmShare { tag: "docs".into(), pool: "local".into(), folder: "team".into() }];
+    let vm = VmId::new();
+    let task = f.ok(create(vm, f.host, CreateVm { shares: shares.clone(), ..blank_vm("shares") })).await.task;
+    f.ok(vm_report(vm, off(), Some(TaskEnd { task: task.unwrap(), problem: None }))).await;
+    for (mode, has, said) in [(CloneMode::Full, shares, 0), (CloneMode::Test, Vec::new(), 1)] {
+        let copy = VmId::new();
+        f.ok(command(copy, vm, named(mode.as_str(), mode), None)).await;
+        let spec = f.vm(copy).await.spec;
+        assert_eq!(spec.hardware.shares, has);
+        let left_out = spec.lineage.source.expect("a source").left_out;
+        assert_eq!(left_out.iter().filter(|what| what.contains("shared folder (team)")).count(), said);
+    }
+}
+
 /// Changes a device, to the end.
 async fn changed(f: &Fixture, id: VmId, change: DeviceChange) {
     let task = f.ok(Command::Vm(VmCommand::Change { id, expect: None, change })).await.task.expect("a task");

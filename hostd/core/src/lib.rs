@@ -36,6 +36,7 @@ mod role;
 mod secret;
 mod seed;
 mod settings;
+mod shares;
 mod snapshot;
 mod standing;
 mod start;

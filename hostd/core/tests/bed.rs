@@ -156,6 +156,7 @@ pub fn plain(name: &str) -> CreateVm {
         disks: Vec::new(),
         cdrom: None,
         more_cdroms: Vec::new(),
+        shares: Vec::new(),
         nics: Vec::new(),
         host_devices: Vec::new(),
         filing: NewFiling::default(),

@@ -31,6 +31,7 @@ mod vm;
 mod vm_device;
 mod vm_drives;
 mod vm_options;
+mod vm_share;
 mod vm_spec;
 mod volume;
 mod windows;

@@ -214,6 +214,10 @@ async fn show(session: &Session, name: &str) -> Result<(), Stop> {
     output::facts(nics.iter().map(|n| ("Card", nic(n))));
     let device = |device: &HostDevice| format!("{} ({})", device.name, device.id);
     output::facts(vm.spec.hardware.host_devices.iter().map(|d| ("Device", device(d))));
+    let share = |share: &VmShare| {
+        ("Shared folder", format!("{}/{}, mounted by {}", share.pool, share.folder, share.tag))
+    };
+    output::facts(vm.spec.hardware.shares.iter().map(share));
     let held = |since: Timestamp| {
         ("Holds still", format!("maybe, since {since}: its agent does not answer; a reset ends it"))
     };

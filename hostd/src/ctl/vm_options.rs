@@ -226,7 +226,7 @@ type Limit = Wrapped<Rate>;
 
 /// An option that clap does not take apart.
 #[derive(Debug, Clone, Copy)]
-pub struct Wrapped<T>(Option<T>);
+pub struct Wrapped<T>(pub(super) Option<T>);
 
 fn count_rate(text: &str) -> Result<Limit, String> {
     rate(text, |number| number.parse().map_err(|_| format!("{number} is no whole number")))

@@ -3,6 +3,7 @@
 use super::lookup::{host, id, typed_id};
 use super::{
     Session, Stop, customize, filing, follow, host_device, output, size, vm_device, vm_drives, vm_options,
+    vm_share,
 };
 use crate::http::body::Placed;
 use anyhow::Context;
@@ -82,6 +83,8 @@ pub struct Create {
     /// ISO in a CD-ROM drive (may be repeated, for a drive each)
     #[arg(long = "cdrom")]
     cdroms: Vec<String>,
+    #[command(flatten)]
+    shares: vm_share::Shares,
     /// A card on this network (may be repeated)
     #[arg(long = "network")]
     networks: Vec<String>,
@@ -151,6 +154,8 @@ pub struct Edit {
     eject: bool,
     #[command(flatten)]
     drives: vm_drives::Drives,
+    #[command(flatten)]
+    shares: vm_share::Shares,
 }
 
 pub async fn make(session: &Session, given: Create) -> Result<(), Stop> {
@@ -212,6 +217,7 @@ pub async fn make(session: &Session, given: Create) -> Result<(), Stop> {
         disks,
         cdrom: isos.next(),
         more_cdroms: isos.map(Some).collect(),
+        shares: given.shares.wanted().unwrap_or_default(),
         nics,
         host_devices: given.host_devices.asked(),
         filing: given.filing.read(session).await?,
@@ -256,6 +262,7 @@ pub async fn change(session: &Session, given: Edit) -> Result<(), Stop> {
         options,
         cdrom,
         more_cdroms,
+        shares: given.shares.wanted(),
     };
     let vm: Value = session.client.ask(Method::PATCH, &path, Some(&edit)).await?;
     if session.json {

@@ -1,6 +1,7 @@
 //! Options of a machine's hardware: a real QEMU has them, its guest sees them, and they change when they can.
 
 use super::vm_devices::sees;
+use super::vm_shares;
 use crate::bed::{Bed, pointers, refused};
 use hyper::Method;
 use lab::linux;
@@ -71,7 +72,7 @@ async fn a_guest_sees_what_its_machine_was_given() {
         "cpu_share": {"reservation_percent": 50},
     });
     let machine = json!({"memory_mib": linux::MEMORY_MIB, "disks": disks, "nics": nics,
-        "boot": ["cdrom", "network"], "options": options, "start": true});
+        "boot": ["cdrom", "network"], "options": options, "shares": vm_shares::wanted(), "start": true});
     let vm = bed.create_vm("all", machine).await;
     let line = sees(&bed, &vm, "its devices", |line| line.contains("tpm=2")).await;
     for part in ["sda=16384:", "ports=com.example.0,org.qemu.guest_agent.0", "8086:10d3", "8086:25ab"] {
@@ -88,6 +89,8 @@ async fn a_guest_sees_what_its_machine_was_given() {
     let detail = bed.get(&format!("vms/{vm}")).await;
     assert_eq!(detail["vm"]["status"].get("drift"), None, "{detail:#}");
     assert_eq!(detail["vm"]["status"].get("pending"), None, "{detail:#}");
+
+    vm_shares::both_see_it(&mut bed, &vm).await;
 
     // Another SCSI disk and another e1000e card come while it runs; limits change at once.
     let path = format!("vms/{vm}");
@@ -113,7 +116,7 @@ async fn a_guest_sees_what_its_machine_was_given() {
 /// What can't change now is taken and applies at the power-off.
 async fn at_the_power_off(bed: &mut Bed, vm: &str, state: &Path) {
     let path = format!("vms/{vm}");
-    let edit = json!({"options": {"watchdog": {"action": "reset"}}, "firmware": "uefi_secure"});
+    let edit = json!({"options": {"watchdog": {"action": "reset"}}, "firmware": "uefi_secure", "shares": []});
     let answer = bed.ask(Method::PATCH, &path, edit).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     let waits = |row: &Value| row["status"]["pending"].to_string().contains("Secure Boot");
@@ -121,13 +124,14 @@ async fn at_the_power_off(bed: &mut Bed, vm: &str, state: &Path) {
     for part in ["TPM: none (now 2.0)", "watchdog: i6300esb, reset (now i6300esb, pause)"] {
         assert!(told.contains(part), "{part}: {told}");
     }
+    vm_shares::waits(bed, vm, &told).await;
     bed.power(vm, "force_off").await;
     bed.power(vm, "start").await;
     let live = xml(bed, vm, &[]);
     for part in ["<feature enabled='yes' name='enrolled-keys'/>", "secure='yes'", "<smm state='on'/>"] {
         assert!(live.contains(part), "{part}: {live}");
     }
-    assert!(!live.contains("<tpm"), "{live}");
+    assert!(!live.contains("<tpm") && !live.contains("<filesystem"), "{live}");
     bed.finds("vms", "nothing waits", |row| row["status"].get("pending").is_none()).await;
     let vars =
         bed.host.libvirt.outside(Path::new(&format!("/var/lib/libvirt/qemu/nvram/{vm}_SECURE_VARS.fd")));
@@ -137,6 +141,7 @@ async fn at_the_power_off(bed: &mut Bed, vm: &str, state: &Path) {
     let answer = bed.delete(&format!("{path}?disks=true")).await;
     bed.done(&answer).await;
     assert!(!vars.exists() && !state.exists(), "variables and TPM go with the machine");
+    vm_shares::stays(bed);
 }
 
 #[tokio::test]
@@ -233,6 +238,9 @@ async fn bad_input_names_its_field_and_makes_nothing() {
         ),
         (of(json!({"cpu_share": {"shares": 100}})), "/options/cpu_share/shares"),
         (of(json!({"watchdog": {"action": "bark"}})), "/options/watchdog/action"),
+        (json!({"shares": [{"tag": "a b", "pool": "local", "folder": "x"}]}), "/shares/0/tag"),
+        (json!({"shares": [{"tag": "a", "pool": "other", "folder": "x"}]}), "/shares/0/pool"),
+        (json!({"shares": [{"tag": "a", "pool": "local", "folder": "../x"}]}), "/shares/0/folder"),
         (disk(json!({"options": {"cache": "unsafe"}})), "/disks/0"),
         (disk(json!({"options": {"io": "native"}})), "/disks/0/options/io"),
         (
@@ -248,12 +256,15 @@ async fn bad_input_names_its_field_and_makes_nothing() {
     }
     assert!(bed.list("vms").await.is_empty());
     assert!(bed.pool_files("volumes").is_empty());
+    vm_shares::no_link_is_followed(&mut bed).await;
 }
 
 #[test]
 fn every_verb_about_options_is_there() {
     let help = crate::bed::hostd(&["ctl", "vm", "edit", "--help"]);
-    for option in ["--tpm", "--watchdog", "--video", "--on-crash", "--cpu-reservation", "--serial-ports"] {
+    for option in
+        ["--tpm", "--watchdog", "--video", "--on-crash", "--cpu-reservation", "--serial-ports", "--share"]
+    {
         assert!(help.contains(option), "{option}: {help}");
     }
 }

@@ -42,6 +42,9 @@ pub struct VmHardware {
     /// Devices of its host that it has for itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub host_devices: Vec<HostDevice>,
+    /// Folders of its host that its guest can mount.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shares: Vec<VmShare>,
     /// Changes of devices that are not finished, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<DeviceRequest>,

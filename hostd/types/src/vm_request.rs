@@ -139,6 +139,9 @@ pub struct CreateVm {
     /// Further CD-ROM drives, three at most: each with the ISO in it, or null for an empty one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub more_cdroms: Vec<Option<ImageId>>,
+    /// Folders of its host that its guest can mount, eight at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shares: Vec<VmShare>,
     /// Network cards.
     #[serde(default)]
     pub nics: Vec<NewNic>,
@@ -181,6 +184,7 @@ impl CreateVm {
             || !is_default(&self.options)
             || !self.more_cdroms.is_empty()
             || !self.host_devices.is_empty()
+            || !self.shares.is_empty()
             || self.firmware == Firmware::UefiSecure
             || self.disks.iter().any(NewDisk::has_life)
             || self.nics.iter().any(NewNic::has_life)
@@ -199,6 +203,7 @@ impl EditVm {
             || self.headroom.is_some()
             || self.options.is_some()
             || self.more_cdroms.is_some()
+            || self.shares.is_some()
             || self.firmware == Some(Firmware::UefiSecure)
     }
 }
@@ -255,6 +260,10 @@ pub struct EditVm {
     /// has changes at once; another number of drives applies at its next power-off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub more_cdroms: Option<Vec<Option<ImageId>>>,
+    /// Folders of its host that its guest can mount, as a whole. They come and go at its next power-off; what is in a
+    /// folder stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shares: Option<Vec<VmShare>>,
     /// TPM, watchdog, ports, screen and the rest, as a whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub options: Option<VmOptions>,

@@ -43,6 +43,8 @@ pub(crate) fn differences(plan: &DomainPlan, seen: &Facets) -> Vec<Difference> {
 
 /// The name of what the memory is made of.
 const MEMORY_PAGES: &str = "huge pages";
+/// The name of shared folders among the options; what is told about them begins with it.
+pub const SHARED_FOLDERS: &str = "shared folders";
 /// What that is without huge pages.
 const ORDINARY: &str = "none";
 
@@ -73,6 +75,7 @@ pub(crate) fn facets(domain: &Element) -> Facets {
     add("CPU limit", limit(domain));
     add(MEMORY_PAGES, huge_pages(domain));
     add("NUMA nodes", domain.at(&["cpu", "numa"]).map_or(1, |numa| numa.all("cell").count()).to_string());
+    add(SHARED_FOLDERS, shares(devices));
     add("TPM", devices.child("tpm").map_or("none", |_| "2.0").to_owned());
     add("watchdog", watchdog(devices));
     add("graphics card", devices.at(&["video", "model"]).map_or_else(|| "none".into(), video));
@@ -156,6 +159,18 @@ fn channels(devices: &Element) -> String {
     let mut names: Vec<&str> = names.collect();
     names.sort_unstable();
     if names.is_empty() { "none".into() } else { names.join(", ") }
+}
+
+/// Each with its tag and the folder.
+fn shares(devices: &Element) -> String {
+    let get = |share: &Element, child: &str| share.child(child)?.get("dir").map(str::to_owned);
+    let told = |share: &Element| {
+        let folder = get(share, "source").unwrap_or_default();
+        let folder = folder.rsplit('/').next().unwrap_or_default();
+        format!("{} ({folder})", get(share, "target").unwrap_or_default())
+    };
+    let all: Vec<String> = devices.all("filesystem").map(told).collect();
+    if all.is_empty() { "none".into() } else { all.join(", ") }
 }
 
 fn rates(tune: Option<&Element>) -> String {

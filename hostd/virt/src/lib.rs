@@ -50,7 +50,7 @@ pub use drives::{MediumChange, media_changes};
 pub use dump::DUMP_DIR;
 pub use error::VirtError;
 pub use event::{DomainEvent, Told};
-pub use facets::{Facets, has_huge_pages};
+pub use facets::{Facets, SHARED_FOLDERS, has_huge_pages};
 pub use foreign::{ForeignDisk, ForeignDomain, ForeignNic};
 pub use kvm::{kvm_probe_child, probe_kvm};
 pub use load::SeenLoad;
@@ -58,7 +58,7 @@ pub use observe::SeenDomain;
 pub use offers::{Offer, Offers};
 pub use plan::{
     Consoles, DiskSource, DomainPlan, DomainShape, HostParts, HostSource, NicSource, SeedDrive, SeenDisk,
-    SeenDrive, SeenNic, VirtSettings,
+    SeenDrive, SeenNic, ShareSource, VirtSettings,
 };
 
 use connection::{Connector, Shared};

@@ -4,7 +4,7 @@ use crate::Hypervisor;
 use crate::connection::locked;
 use crate::domain_xml::{self, Surroundings};
 use crate::element::Element;
-use crate::plan::{DiskSource, DomainPlan, HostParts};
+use crate::plan::{DiskSource, DomainPlan, HostParts, ShareSource};
 use hostd_types::*;
 use std::collections::BTreeMap;
 use virt::connect::Connect;
@@ -26,6 +26,8 @@ pub enum Offer {
     Itco,
     /// Memory made of huge pages; how many are set aside is another question.
     HugePages,
+    /// Folders of the host that guests mount: virtiofs in QEMU, and the daemon that serves it.
+    SharedFolders,
     /// Control of processor time, by cgroups.
     CpuShares,
 }
@@ -104,6 +106,7 @@ fn probes() -> Vec<(Offer, DomainPlan)> {
     let ring = DiskOptions { io: Some(DiskIo::IoUring), ..DiskOptions::default() };
     let qxl = VideoDevice { model: VideoModel::Qxl, ..VideoDevice::default() };
     let memory = MemoryBacking { huge_pages: Some(HugePageSize::TwoMib), numa_nodes: None };
+    let shares = vec![ShareSource { tag: "probe".into(), dir: "/nowhere".into() }];
     let itco = WatchdogDevice { model: WatchdogModel::Itco, action: WatchdogAction::Reset };
     vec![
         (Offer::SecureBoot, DomainPlan { firmware: Firmware::UefiSecure, ..bare.clone() }),
@@ -112,6 +115,10 @@ fn probes() -> Vec<(Offer, DomainPlan)> {
         (Offer::IoUring, disk(DiskBus::Virtio, ring)),
         (Offer::Qxl, with(VmOptions { video: qxl, ..VmOptions::default() })),
         (Offer::HugePages, with(VmOptions { memory, ..VmOptions::default() })),
+        (
+            Offer::SharedFolders,
+            DomainPlan { host: HostParts { shares, ..HostParts::default() }, ..bare.clone() },
+        ),
         (Offer::Itco, with(VmOptions { watchdog: Some(itco), ..VmOptions::default() })),
     ]
 }

@@ -71,6 +71,15 @@ pub struct HostSource {
     pub changing: bool,
 }
 
+/// A folder of the host in a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShareSource {
+    /// What the guest mounts it by.
+    pub tag: String,
+    /// The folder; must exist when the machine starts.
+    pub dir: PathBuf,
+}
+
 /// What of the host itself goes into a domain.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostParts {
@@ -80,6 +89,8 @@ pub struct HostParts {
     pub devices: Vec<HostSource>,
     /// Devices that are not its own any more; a machine that runs may still have them.
     pub leaving: Vec<HostSource>,
+    /// Folders that its guest can mount.
+    pub shares: Vec<ShareSource>,
 }
 
 /// What the drive is that a customization is read from.

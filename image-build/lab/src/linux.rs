@@ -1,7 +1,7 @@
 //! A guest that tells what it sees: Debian's kernel for clouds with busybox, from one raw disk that boots by BIOS.
 //!
 //! On its first serial port it prints a line whenever something changed: its disks with sectors and serial numbers, its network
-//! cards with addresses and carriers, its CPUs, its memory, its NUMA nodes, its TPM, its virtio ports, what is on its PCI bus. It brings new CPUs
+//! cards with addresses and carriers, its CPUs, its memory, its NUMA nodes, its TPM, its virtio ports, what is on its PCI bus, a shared folder. It brings new CPUs
 //! online by itself, runs an agent that fails on purpose if a channel's name asks for one, and counts in its memory how long it has run. The packages come from the
 //! machine's own package source once and are kept, with the disk made of them, in `target/lab-linux`.
 
@@ -23,6 +23,9 @@ pub const GOES_ON: &str = "guest goes on";
 pub const HANGING_AGENT: &str = "agent.hangs.0";
 /// The same for an agent that dies then.
 pub const DYING_AGENT: &str = "agent.dies.0";
+/// The tag of a shared folder that it mounts. It tells what the file `from-host` there says (`share=`), and writes the same into
+/// `from-guest`.
+pub const SHARE: &str = "lab-share";
 /// Smallest memory it starts in, MiB.
 pub const MEMORY_MIB: u64 = 192;
 
@@ -31,7 +34,7 @@ const KERNEL_AT: usize = 2048;
 /// Bytes of a sector.
 pub(crate) const SECTOR: usize = 512;
 /// The kernel's modules; what needs another is tried again after it.
-const MODULES: [&str; 16] = [
+const MODULES: [&str; 18] = [
     "virtio",
     "virtio_ring",
     "virtio_pci_modern_dev",
@@ -48,10 +51,12 @@ const MODULES: [&str; 16] = [
     "virtio_scsi",
     "virtio-rng",
     "virtio_console",
+    "fuse",
+    "virtiofs",
 ];
 
 const INIT: &str = r#"#!/bin/busybox sh
-busybox mkdir -p /proc /sys /dev
+busybox mkdir -p /proc /sys /dev /s
 busybox mount -t proc proc /proc
 busybox mount -t sysfs sysfs /sys
 busybox mount -t devtmpfs dev /dev
@@ -126,6 +131,16 @@ look() {
     line $p/device
     now="$now${value#0x}"
   done
+  if [ -z "$shared" ]; then
+    for v in /sys/bus/virtio/drivers/virtiofs/virtio*; do
+      [ -e $v ] && busybox mount -t virtiofs lab-share /s && shared=yes
+    done
+  fi
+  if [ -n "$shared" ]; then
+    line /s/from-host
+    now="$now share=$value"
+    [ -z "$value" ] || [ -e /s/from-guest ] || echo "$value" > /s/from-guest
+  fi
   [ "$now" = "$last" ] || echo "guest sees $now ."
   last=$now
 }
@@ -133,6 +148,7 @@ last=
 count=0
 port=
 kind=
+shared=
 while :; do
   [ $((count % 5)) != 0 ] || look
   count=$((count + 1))
@@ -155,7 +171,7 @@ pub fn missing() -> Option<String> {
 pub fn disk() -> Result<PathBuf> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/lab-linux");
     fs::create_dir_all(&dir).context("the directory of the guest")?;
-    let image = dir.join("guest-6.raw");
+    let image = dir.join("guest-7.raw");
     if image.exists() {
         return Ok(image);
     }

@@ -15,6 +15,7 @@ pub(crate) mod link;
 pub(crate) mod memory;
 pub(crate) mod network;
 pub(crate) mod options;
+pub(crate) mod shares;
 pub(crate) mod snapshot;
 pub(crate) mod token;
 pub(crate) mod tuning;

@@ -11,6 +11,7 @@ use super::drives::DrivesForm;
 use super::filing::FilingForm;
 use super::host_device::HostDevicesForm;
 use super::options::OptionsForm;
+use super::shares::SharesForm;
 use super::tuning::NicOptionsForm;
 use crate::fields::{Fields, Reading};
 use hostd_types::*;
@@ -60,6 +61,7 @@ pub(crate) struct VmForm {
     pub(crate) at: String,
     pub(crate) cdrom: String,
     pub(crate) drives: DrivesForm,
+    pub(crate) shares: SharesForm,
     pub(crate) disks: Vec<DiskForm>,
     pub(crate) nics: Vec<NicForm>,
     pub(crate) host_devices: HostDevicesForm,
@@ -89,6 +91,7 @@ impl VmForm {
             at: String::new(),
             cdrom: String::new(),
             drives: DrivesForm::default(),
+            shares: SharesForm::default(),
             disks: vec![DiskForm::default()],
             nics: vec![NicForm::on(network)],
             host_devices: HostDevicesForm::default(),
@@ -123,6 +126,7 @@ impl VmForm {
             at: fields.text("at"),
             cdrom: fields.text("cdrom"),
             drives: DrivesForm::read(fields, DrivesForm::default()),
+            shares: SharesForm::read(fields, SharesForm::default()),
             disks: (0..rows("disks")).map(|index| DiskForm::read(fields, index)).collect(),
             nics: (0..rows("nics")).map(nic).collect(),
             host_devices: HostDevicesForm::read(fields),
@@ -230,6 +234,7 @@ impl VmForm {
             disks,
             cdrom,
             more_cdroms: self.drives.cdroms(&mut reading),
+            shares: self.shares.shares(),
             nics,
             host_devices: self.host_devices.asked(),
             filing,

@@ -5,6 +5,7 @@ use super::cpu::CpuForm;
 use super::device::RoomForm;
 use super::drives::DrivesForm;
 use super::options::OptionsForm;
+use super::shares::SharesForm;
 use crate::fields::{Fields, Reading};
 use crate::wording::boot_value;
 use hostd_types::*;
@@ -29,6 +30,7 @@ pub(crate) struct EditForm {
     pub(crate) autostart: bool,
     pub(crate) cdrom: String,
     pub(crate) drives: DrivesForm,
+    pub(crate) shares: SharesForm,
     /// The generation of the machine that the form was filled from.
     pub(crate) generation: u64,
 }
@@ -54,6 +56,7 @@ impl EditForm {
             autostart: vm.spec.autostart,
             cdrom: vm.spec.cdrom.map(|i| i.to_string()).unwrap_or_default(),
             drives: DrivesForm::of(&vm.spec),
+            shares: SharesForm::of(&vm.spec.hardware.shares),
             generation: vm.meta.generation,
         }
     }
@@ -78,6 +81,7 @@ impl EditForm {
             autostart: fields.ticked("autostart"),
             cdrom: fields.text("cdrom"),
             drives: DrivesForm::read(fields, now.drives),
+            shares: SharesForm::read(fields, now.shares),
             generation: fields.parsed("generation").unwrap_or(now.generation),
         }
     }
@@ -93,6 +97,7 @@ impl EditForm {
         let (cpu_mode, topology) = self.cpu.cpu(&mut reading);
         let room = self.room.headroom(&mut reading);
         let drives = self.drives.cdroms(&mut reading);
+        let shares = self.shares.shares();
         let options = self.options.options(&mut reading);
         let description = plain_breaks(&self.description);
         let (firmware, boot) = (firmware(&self.firmware), boot_order(&self.boot));
@@ -112,6 +117,7 @@ impl EditForm {
             boot: (boot != vm.spec.boot).then_some(boot),
             autostart: (self.autostart != vm.spec.autostart).then_some(self.autostart),
             more_cdroms: (drives != vm.spec.more_cdroms).then_some(drives),
+            shares: (shares != vm.spec.hardware.shares).then_some(shares),
             cdrom: (cdrom != vm.spec.cdrom)
                 .then(|| cdrom.map_or(CdromChange::Eject, |image| CdromChange::Insert { image })),
         };

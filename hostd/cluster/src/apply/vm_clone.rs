@@ -47,14 +47,7 @@ pub(crate) fn clone(
     for image in spec.media() {
         scope.usable_image(image, ImageKind::Iso, host, "")?;
     }
-    let filing = asked.filing.clone().unwrap_or_else(|| NewFiling {
-        folder: from.spec.filing.folder,
-        tags: from.meta.labels.clone(),
-        notes: from.spec.filing.notes.clone(),
-    });
-    if filing.folder.is_some() {
-        folder::path(scope, filing.folder, "/filing/folder")?;
-    }
+    let filing = filing(scope, from, asked)?;
     if let Some(first) = first {
         let from = from.clone();
         snapshot::insert(scope, &from, first, None, "", true)?;
@@ -70,7 +63,9 @@ pub(crate) fn clone(
     let alone = spec.nics.iter().filter(|nic| alone(nic)).map(|nic| nic.network);
     let isolated = network::isolate(scope, id, &asked.name, host, alone)?;
     let mut nics = cards(scope, id, host, &spec.nics, &isolated)?;
-    if !is_test {
+    if is_test {
+        left_out.extend(vm_clone_gone::shares(&spec.hardware.shares));
+    } else {
         left_out.extend(vm_clone_gone::pull(scope, &spec.nics, &mut nics, &gone)?);
     }
     let power = asked.start.then_some(PowerRequest {
@@ -86,6 +81,7 @@ pub(crate) fn clone(
         custom.keep_passwords(from.spec.customization.as_ref());
         Customization { run: 1, ..custom }
     });
+    let (options, hardware) = carried(spec, is_test);
     let spec = VmSpec {
         name: asked.name.clone(),
         description: asked.description.clone().unwrap_or_else(|| spec.description.clone()),
@@ -97,12 +93,8 @@ pub(crate) fn clone(
         nics,
         customization,
         snapshots: VmSnapshots::default(),
-        // A device of the host and reserved time are one machine's.
-        options: VmOptions {
-            cpu_share: CpuShare { reservation_percent: None, ..spec.options.cpu_share },
-            ..spec.options.clone()
-        },
-        hardware: VmHardware { headroom: spec.hardware.headroom, ..VmHardware::default() },
+        options,
+        hardware,
         power,
         filing: Filing { folder: filing.folder, notes: filing.notes },
         lineage,
@@ -121,6 +113,28 @@ pub(crate) fn clone(
     let without: String = left_out.iter().map(|said| format!(". {}", said.trim_end_matches('.'))).collect();
     scope.accepted(&subject, format!("{} copy of {of}{without}", asked.mode.as_str()))?;
     Ok(Done::started(scope.entry.task, subject))
+}
+
+/// Where a copy is filed.
+fn filing(scope: &Scope<'_>, from: &Vm, asked: &CloneVm) -> Step<NewFiling> {
+    let filing = asked.filing.clone().unwrap_or_else(|| NewFiling {
+        folder: from.spec.filing.folder,
+        tags: from.meta.labels.clone(),
+        notes: from.spec.filing.notes.clone(),
+    });
+    if filing.folder.is_some() {
+        folder::path(scope, filing.folder, "/filing/folder")?;
+    }
+    Ok(filing)
+}
+
+/// What a copy has of the options and the rest of the hardware. Devices of the host and reserved time are one machine's; a
+/// shared folder would lead out of the isolation of a test.
+fn carried(spec: &VmSpec, is_test: bool) -> (VmOptions, VmHardware) {
+    let cpu_share = CpuShare { reservation_percent: None, ..spec.options.cpu_share };
+    let shares = if is_test { Vec::new() } else { spec.hardware.shares.clone() };
+    let hardware = VmHardware { headroom: spec.hardware.headroom, shares, ..VmHardware::default() };
+    (VmOptions { cpu_share, ..spec.options.clone() }, hardware)
 }
 
 /// Where a copy comes from.

@@ -1,4 +1,5 @@
-//! What a copy of an earlier time has in place of media and networks that are not there any more.
+//! What a copy has in place of what it can't have: media and networks that are not there any more, and folders that a test
+//! must not reach.
 
 use super::Step;
 use super::scope::Scope;
@@ -19,6 +20,17 @@ pub(super) fn media(scope: &Scope<'_>, spec: &mut VmSpec) -> Step<Vec<String>> {
         }
     }
     Ok(said)
+}
+
+/// Says which shared folders a test does without.
+pub(super) fn shares(shares: &[VmShare]) -> Option<String> {
+    let folders: Vec<&str> = shares.iter().map(|share| share.folder.as_str()).collect();
+    (!folders.is_empty()).then(|| {
+        format!(
+            "It has no shared folder ({}), because a test must not reach what others work with.",
+            folders.join(", ")
+        )
+    })
 }
 
 /// The networks of `nics` that are gone.

@@ -65,7 +65,12 @@ pub(crate) fn create(
         nics,
         snapshots: VmSnapshots::default(),
         options: asked.options.clone(),
-        hardware: VmHardware { headroom: asked.headroom, host_devices, changes: Vec::new() },
+        hardware: VmHardware {
+            headroom: asked.headroom,
+            host_devices,
+            shares: asked.shares.clone(),
+            changes: Vec::new(),
+        },
         power,
         lineage: Lineage::default(),
         filing: Filing { folder: asked.filing.folder, notes: asked.filing.notes.clone() },
@@ -76,7 +81,13 @@ pub(crate) fn create(
     scope.insert(&vm)?;
     let subject = vm.subject();
     scope.start_task(&subject, host)?;
-    let detail = format!(
+    scope.accepted(&subject, described(asked, found))?;
+    Ok(Done::started(scope.entry.task, subject))
+}
+
+/// What was asked for, for the event.
+fn described(asked: &CreateVm, found: &[HostDevice]) -> String {
+    format!(
         "CPUs: {}, memory: {} MiB, disks: {}, network cards: {}{}{}{}",
         asked.cpus,
         asked.memory_mib,
@@ -85,9 +96,7 @@ pub(crate) fn create(
         vm_host_device::listed(found),
         if asked.start { ", start at once" } else { "" },
         asked.scheduled_at.map(|at| format!(", not before {at}")).unwrap_or_default()
-    );
-    scope.accepted(&subject, detail)?;
-    Ok(Done::started(scope.entry.task, subject))
+    )
 }
 
 /// What is in its CD-ROM drives is there.

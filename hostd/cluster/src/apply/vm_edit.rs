@@ -28,6 +28,7 @@ pub(crate) fn edit(scope: &mut Scope<'_>, id: VmId, expect: Option<u64>, edit: &
         options,
         cdrom,
         more_cdroms,
+        shares,
         customization,
     } = edit;
     let spec = &mut vm.spec;
@@ -52,6 +53,7 @@ pub(crate) fn edit(scope: &mut Scope<'_>, id: VmId, expect: Option<u64>, edit: &
         Some(CdromChange::Insert { image }) => spec.cdrom = Some(*image),
     }
     set(&mut spec.more_cdroms, more_cdroms.as_ref());
+    set(&mut spec.hardware.shares, shares.as_ref());
 
     if let Some(change) = customization {
         vm_customize::change(&mut vm, change)?;
@@ -128,6 +130,7 @@ fn differences(before: &VmSpec, after: &VmSpec) -> Vec<(&'static str, bool)> {
         ("CD-ROM", false, before.cdrom != after.cdrom),
         ("CD-ROM drives", true, before.more_cdroms.len() != after.more_cdroms.len()),
         ("further CD-ROMs", false, before.more_cdroms != after.more_cdroms),
+        ("shared folders", true, before.hardware.shares != after.hardware.shares),
         ("customization", false, before.customization != after.customization),
     ];
     all.into_iter().filter(|(_, _, differs)| *differs).map(|(field, off, _)| (field, off)).collect()

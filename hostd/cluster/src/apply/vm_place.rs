@@ -63,6 +63,7 @@ fn check_portable(scope: &Scope<'_>, vm: &Vm) -> Step {
         parts.push(scope.get::<Image>(image)?.spec.name);
     }
     parts.extend(vm.spec.hardware.host_devices.iter().map(HostDevice::described));
+    parts.extend(vm.spec.hardware.shares.iter().map(|share| format!("the shared folder {}", share.folder)));
     if parts.is_empty() {
         return Ok(());
     }

@@ -113,6 +113,7 @@ pub fn create(vm: VmId, host: HostId, name: String) -> Command {
         disks: vec![],
         cdrom: None,
         more_cdroms: Vec::new(),
+        shares: Vec::new(),
         nics: vec![],
         host_devices: Vec::new(),
         filing: NewFiling::default(),

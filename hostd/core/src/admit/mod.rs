@@ -14,6 +14,7 @@ mod network;
 mod options;
 mod organize;
 mod power;
+mod share;
 mod snapshot;
 mod snapshot_memory;
 mod specification;

@@ -26,6 +26,7 @@ pub(crate) fn create_vm(name: &str) -> CreateVm {
         disks: Vec::new(),
         cdrom: None,
         more_cdroms: Vec::new(),
+        shares: Vec::new(),
         nics: Vec::new(),
         host_devices: Vec::new(),
         filing: NewFiling::default(),

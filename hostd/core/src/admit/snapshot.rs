@@ -47,6 +47,9 @@ fn no_memory(vm: &Vm) -> Option<String> {
             device.described()
         ));
     }
+    if let Some(why) = super::share::no_memory(vm) {
+        return Some(why);
+    }
     if vm.spec.disks.iter().any(|disk| disk.bus == DiskBus::Nvme) {
         return Some(format!(
             "{name} has an NVMe disk, whose state QEMU can't keep. Take a snapshot of the disks alone (leave include_memory \

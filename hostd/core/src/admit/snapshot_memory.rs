@@ -104,7 +104,7 @@ fn words(name: &str) -> String {
         "disks" => "the disks".into(),
         "guest_os" => "the guest operating system".into(),
         "topology" => "the layout of the CPUs".into(),
-        "hardware" => "how far CPUs and memory can grow".into(),
+        "hardware" => "how far CPUs and memory can grow, or the shared folders".into(),
         "options" => "the TPM, watchdog, ports, screen, random numbers or kind of memory".into(),
         "more_cdroms" => "the number of CD-ROM drives".into(),
         other => format!("the {}", other.replace('_', " ")),

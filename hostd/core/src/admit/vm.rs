@@ -1,7 +1,7 @@
 //! Rules for making and editing machines.
 
 use super::power::settled;
-use super::{Fields, check_size, memory, options};
+use super::{Fields, check_size, memory, options, share};
 use crate::pool::human;
 use crate::snapshot::Snapshot;
 use hostd_types::name::{check_description, check_name};
@@ -47,6 +47,7 @@ pub(super) fn create(vm: &CreateVm, now: &Snapshot) -> Result<(), Problem> {
         wrong.check("/cdrom", check_iso(image, now));
     }
     check_drives(&mut wrong, &vm.more_cdroms, &[], now);
+    share::check(&mut wrong, &vm.shares, &[], now);
     check_nics(&mut wrong, vm, now);
     crate::devices::check_new(&mut wrong, &vm.host_devices, &now.devices);
     wrong.check("/firmware", options::check_firmware(vm.firmware, now));
@@ -82,6 +83,7 @@ pub(super) fn edit(id: VmId, edit: &EditVm, now: &Snapshot) -> Result<(), Proble
         options,
         cdrom,
         more_cdroms,
+        shares,
         customization,
     } = edit;
     // A form sends every field; only what differs counts as a change.
@@ -120,6 +122,8 @@ pub(super) fn edit(id: VmId, edit: &EditVm, now: &Snapshot) -> Result<(), Proble
     }
     memory::check_edit(&mut wrong, &vm.spec, edit, now);
     check_media(&mut wrong, &vm.spec, cdrom.as_ref(), more_cdroms.as_deref(), now);
+    let has = &vm.spec.hardware.shares;
+    share::check(&mut wrong, shares.as_ref().unwrap_or(has), has, now);
     if let Some(change) = customization {
         crate::customize::check_edit(&mut wrong, change, vm);
     }

@@ -105,6 +105,7 @@ pub(super) async fn judge(domain: &ForeignDomain, around: &Around, taken: &BTree
         disks: new,
         cdrom: None,
         more_cdroms: Vec::new(),
+        shares: Vec::new(),
         nics: Vec::new(),
         host_devices: Vec::new(),
         customization: None,

@@ -4,7 +4,7 @@ use super::*;
 use crate::definition;
 use crate::drift::drift;
 use crate::observe::SeenDomain;
-use crate::plan::{DiskSource, HostParts, HostSource, NicSource};
+use crate::plan::{DiskSource, HostParts, HostSource, NicSource, ShareSource};
 use hostd_types::*;
 use proptest::prelude::*;
 
@@ -91,6 +91,37 @@ fn divided() -> DomainPlan {
     let memory = MemoryBacking { huge_pages: Some(HugePageSize::OneGib), numa_nodes: Some(2) };
     let headroom = Headroom { cpus_max: Some(4), ..Headroom::default() };
     DomainPlan { headroom, options: VmOptions { memory, ..VmOptions::default() }, ..plan(false) }
+}
+
+/// Two shared folders.
+fn sharing(plan: DomainPlan) -> DomainPlan {
+    let share = |tag: &str, folder: &str| ShareSource {
+        tag: tag.into(),
+        dir: Path::new("/data/pools/local/shares").join(folder),
+    };
+    let shares = vec![share("docs", "team-docs"), share("x.y_z-1", "b")];
+    DomainPlan { host: HostParts { shares, ..HostParts::default() }, ..plan }
+}
+
+#[test]
+fn shared_folders_are_read_back() {
+    for (wanted, other) in [(sharing(plan(false)), plan(false)), (divided(), sharing(divided()))] {
+        let read = definition::read(&domain_xml(&wanted, &around(&wanted))).expect("readable");
+        let seen = |state| SeenDomain {
+            vm: wanted.vm,
+            state,
+            reason: None,
+            generation: Some(7),
+            persistent: true,
+            shape: read.shape.clone(),
+            saved: None,
+        };
+        assert_eq!(drift(&wanted, &seen(VmState::Off)), Vec::<String>::new());
+        assert_eq!(drift(&other, &seen(VmState::Running)), Vec::<String>::new(), "that waits");
+        let waits = crate::drift::pending(&other, &seen(VmState::Running));
+        assert_eq!(waits.len(), 1, "{waits:?}");
+        assert!(waits[0].contains("shared folders") && waits[0].contains("docs (team-docs), x.y_z-1 (b)"));
+    }
 }
 
 #[test]
@@ -180,6 +211,10 @@ fn the_xml_is_as_agreed() {
     assert_golden("watchdog-dump.xml", &domain_xml(&watched, &around(&watched)));
     let divided = divided();
     assert_golden("memory.xml", &domain_xml(&divided, &around(&divided)));
+    for (name, plan) in [("shares.xml", plan(true)), ("shares-memory.xml", divided)] {
+        let plan = sharing(plan);
+        assert_golden(name, &domain_xml(&plan, &around(&plan)));
+    }
     let passed = DomainPlan {
         host: HostParts { devices: host_devices().into(), ..HostParts::default() },
         ..plan(false)

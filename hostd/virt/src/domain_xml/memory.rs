@@ -11,14 +11,25 @@ pub fn memory(plan: &DomainPlan) -> Vec<Element> {
     if most > plan.memory_mib {
         elements.push(size("currentMemory", plan.memory_mib));
     }
-    // From a memfd no file system for huge pages has to be mounted.
-    elements.extend(plan.options.memory.huge_pages.map(|page| {
-        let page = element("page").with("size", page.mib() * 1024).with("unit", "KiB");
-        element("memoryBacking")
-            .holding(element("hugepages").holding(page))
-            .holding(element("source").with("type", "memfd"))
-    }));
+    elements.extend(backing(plan));
     elements
+}
+
+/// The pages it is made of, and whether other processes of the host have a part in it. That holds for all of it, whatever
+/// nodes it is divided among: a node may say otherwise, and none does.
+fn backing(plan: &DomainPlan) -> Option<Element> {
+    let huge_pages = plan.options.memory.huge_pages.map(|page| {
+        let page = element("page").with("size", page.mib() * 1024).with("unit", "KiB");
+        element("hugepages").holding(page)
+    });
+    // What serves a shared folder reads and writes the guest's memory.
+    let shared = (!plan.host.shares.is_empty()).then(|| element("access").with("mode", "shared"));
+    if huge_pages.is_none() && shared.is_none() {
+        return None;
+    }
+    let backing = element("memoryBacking").holding_all(huge_pages);
+    // From a memfd no file system has to be mounted, for huge pages or for what is shared.
+    Some(backing.holding(element("source").with("type", "memfd")).holding_all(shared))
 }
 
 /// The memory balloon. What it gives back of huge pages another machine may take, and the guest would die when it wants

@@ -7,6 +7,7 @@ mod golden;
 mod host_device;
 mod memory;
 mod options;
+mod share;
 
 use crate::element::{Element, element};
 use crate::plan::DomainPlan;
@@ -230,11 +231,13 @@ fn clock(plan: &DomainPlan) -> Element {
 fn devices(plan: &DomainPlan, around: &Surroundings) -> Element {
     let order = boot_order(plan);
     let disks = device::disks(plan, &around.direct, &order.disks);
+    let more = host_device::ports(plan) + share::ports(plan);
     element("devices")
-        .holding_all(device::controllers(plan, STANDARD_PORTS + SPARE_PORTS + host_device::ports(plan)))
+        .holding_all(device::controllers(plan, STANDARD_PORTS + SPARE_PORTS + more))
         .holding_all(disks)
         .holding_all(device::cdroms(plan, &order.cdroms))
         .holding_all(plan.seed.map(|drive| device::seed(plan, drive, &around.seed())))
+        .holding_all(share::shares(plan))
         .holding_all(device::nics(plan, &order.nics))
         .holding_all(display::serial(around))
         .holding_all(options::serial_ports(&plan.options, around))

@@ -294,6 +294,10 @@ impl Work {
         if self.vm.status.state != VmState::Starting {
             self.report(self.status(VmState::Starting, None), None).await?;
         }
+        if let Err(problem) = self.core.0.pool.make_shares(&self.vm.spec.hardware.shares).await {
+            let status = self.status(VmState::Off, Some("it could not be started"));
+            return self.report(status, Some(Err(problem))).await;
+        }
         // A USB device has another number each time it is plugged in.
         let passed = !self.vm.spec.hardware.host_devices.is_empty();
         if (define || passed)

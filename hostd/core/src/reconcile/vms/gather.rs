@@ -90,7 +90,8 @@ impl Wanted {
         let (mut leaving_disks, mut leaving_nics) = (Vec::new(), Vec::new());
         let device = |known: &HostDevice| devices::source(known, vm, self.devices.as_ref());
         let own = vm.spec.hardware.host_devices.iter().map(device).collect();
-        let mut host = HostParts { devices: own, cpu: self.cpu.clone(), ..HostParts::default() };
+        let shares = vm.spec.hardware.shares.iter().map(|share| pool.share_source(share)).collect();
+        let mut host = HostParts { devices: own, cpu: self.cpu.clone(), shares, ..HostParts::default() };
         for request in changes {
             match &request.work {
                 DeviceWork::DetachDisk { disk, .. } => {
