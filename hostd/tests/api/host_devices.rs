@@ -168,21 +168,26 @@ async fn a_machine_has_devices_of_its_host_and_does_not_start_without_them() {
     bed.done(&answer).await;
     bed.finds("vms", "nothing waits", |row| row["id"] == *vm && row["status"]["pending"].is_null()).await;
 
-    // A new machine gets them from its first moment on; what it can't have is told at its place in the list.
+    a_new_machine_gets_them(&mut bed).await;
+}
+
+/// It has them from its first moment on; what it can't have is told at its place in the list.
+async fn a_new_machine_gets_them(bed: &mut Bed) {
     let asked = json!([{"device": "pci-0000:07:00.0"}, {"device": "usb-1-2", "follow": "port"}]);
     let born = bed.create_vm("born", json!({"host_devices": asked})).await;
-    assert_eq!(aliases(&bed, &born), ["pci-0000-07-00-0", "usb-1-2"]);
+    assert_eq!(aliases(bed, &born), ["pci-0000-07-00-0", "usb-1-2"]);
     let asked = json!([{"device": "usb-7-7"}, {"device": "usb-1-2"}, {"device": "pci-0000:07:00.0", "follow": "port"}]);
     let late = json!({"name": "late", "cpus": 1, "memory_mib": 32, "host_devices": asked});
     let problem = refused(&bed.post("vms", late).await, 422, "invalid");
     let wrong = ["0/device", "1/device", "2/device", "2/follow"].map(|at| format!("/host_devices/{at}"));
     assert_eq!(pointers(&problem), wrong, "{problem:#}");
-    assert!(page("/vms/new").await.contains("born has it. Detach it there first."));
+    let page = bed.browser().await.send(Method::GET, "/vms/new", None).await.unwrap().text().to_owned();
+    assert!(page.contains("born has it. Detach it there first."), "{page}");
     let answer = bed.delete(&format!("vms/{born}?disks=true")).await;
     bed.done(&answer).await;
     let made = ["vm", "create", "typed", "--host-device", "usb-1-2", "--follow", "port"];
     assert!(bed.qx(&made).status.success());
-    assert_eq!(devices(&mut bed).await["usb"][0]["machine"], "typed");
+    assert_eq!(devices(bed).await["usb"][0]["machine"], "typed");
 }
 
 async fn bed_post(bed: &mut Bed, path: &str, device: &str) -> lab::http::Answer {

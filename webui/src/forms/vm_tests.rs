@@ -68,23 +68,13 @@ fn a_whole_form_becomes_a_machine() {
     let asked = |device: &str, follow| AttachHostDevice { device: device.into(), follow };
     let given = [asked("pci-0000:01:00.0", None), asked("usb-1-2", Some(UsbFollow::Port))];
     assert_eq!(machine.host_devices, given);
-    let size_bytes = 20 << 30;
+    let (size_bytes, options) = (20 << 30, DiskOptions::default);
     assert_eq!(
         machine.disks,
         [
-            NewDisk::Blank {
-                size_bytes,
-                format: DiskFormat::Raw,
-                bus: DiskBus::Sata,
-                options: DiskOptions::default()
-            },
-            NewDisk::Image {
-                image,
-                size_bytes: Some(30 << 30),
-                bus: DiskBus::Virtio,
-                options: DiskOptions::default()
-            },
-            NewDisk::Volume { volume, bus: DiskBus::Virtio, options: DiskOptions::default() },
+            NewDisk::Blank { size_bytes, format: DiskFormat::Raw, bus: DiskBus::Sata, options: options() },
+            NewDisk::Image { image, size_bytes: Some(30 << 30), bus: DiskBus::Virtio, options: options() },
+            NewDisk::Volume { volume, bus: DiskBus::Virtio, options: options() },
         ]
     );
     assert_eq!(

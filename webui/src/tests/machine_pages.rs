@@ -42,19 +42,6 @@ pub(super) fn machine_pages(text: &str) -> Pages {
             folder: format!("/Web{text}"),
         })
     };
-    let silent = || {
-        let (layout, mut detail) = page("vm", VmState::Running);
-        detail.vm.spec.host = HOSTS[2];
-        (detail.vm.status.drift, detail.pending) = Default::default();
-        html(VmPage {
-            layout,
-            detail,
-            charts: Vec::new(),
-            emulation: false,
-            span: Time::Live,
-            folder: String::new(),
-        })
-    };
     let hardware = |state, refusal| {
         let (layout, mut detail) = page("vm-hardware", state);
         detail.vm.spec.hardware.host_devices = super::host_devices::of_machine(text);
@@ -88,7 +75,7 @@ pub(super) fn machine_pages(text: &str) -> Pages {
         ("vm-off", summary(VmState::Off)),
         ("vm-paused", summary(VmState::Paused)),
         ("vm-crashed", summary(VmState::Crashed)),
-        ("vm-silent", silent()),
+        ("vm-silent", silent_page(text)),
         ("vm-hardware", hardware(VmState::Running, Refusal::default())),
         ("vm-hardware-wrong", hardware(VmState::Off, wrong())),
         ("vm-customization", customization(Refusal::default(), Some(custom(text)))),
@@ -104,6 +91,21 @@ pub(super) fn machine_pages(text: &str) -> Pages {
     pages.extend(console_pages(text));
     pages.extend(new_pages(text));
     pages
+}
+
+/// Of a machine whose host does not answer.
+fn silent_page(text: &str) -> String {
+    let (layout, mut detail) = page(text, "vm", VmState::Running);
+    detail.vm.spec.host = HOSTS[2];
+    (detail.vm.status.drift, detail.pending) = Default::default();
+    html(VmPage {
+        layout,
+        detail,
+        charts: Vec::new(),
+        emulation: false,
+        span: Time::Live,
+        folder: String::new(),
+    })
 }
 
 fn events_page(text: &str) -> String {
