@@ -90,6 +90,15 @@ fn id(n: u8, kind: u8) -> uuid::Uuid {
     uuid::Uuid::from_bytes([1, 2, 3, 4, 5, 6, 0x70, kind, 0x80, 0, 0, 0, 0, 0, 0, n])
 }
 
+fn blank() -> NewDisk {
+    let (format, bus, options) = (DiskFormat::Qcow2, DiskBus::Virtio, DiskOptions::default());
+    NewDisk::Blank { size_bytes: 1 << 30, format, bus, options }
+}
+
+fn taken(volume: VolumeId) -> NewDisk {
+    NewDisk::Volume { volume, bus: DiskBus::Sata, options: DiskOptions::default() }
+}
+
 /// A small world of names and ids, so that commands often meet: refusals are as much part of the state as successes.
 fn command() -> impl Strategy<Value = Command> {
     let n = 0_u8..4;
@@ -113,20 +122,7 @@ fn command() -> impl Strategy<Value = Command> {
             firmware: Firmware::Bios,
             boot: default_boot(),
             autostart: false,
-            disks: if disk {
-                vec![NewDisk::Blank {
-                    size_bytes: 1 << 30,
-                    format: DiskFormat::Qcow2,
-                    bus: DiskBus::Virtio,
-                    options: DiskOptions::default(),
-                }]
-            } else {
-                vec![NewDisk::Volume {
-                    volume: VolumeId::from_uuid(id(n, 3)),
-                    bus: DiskBus::Sata,
-                    options: DiskOptions::default(),
-                }]
-            },
+            disks: vec![if disk { blank() } else { taken(VolumeId::from_uuid(id(n, 3))) }],
             cdrom: None,
             more_cdroms: Vec::new(),
             shares: Vec::new(),
