@@ -54,7 +54,7 @@ enum Mode {
     #[command(hide = true)]
     KvmProbe,
     /// Control a running daemon; the same as `qx`
-    Ctl(ctl::Ctl),
+    Ctl(Box<ctl::Ctl>),
 }
 
 #[derive(Parser)]
@@ -91,7 +91,7 @@ fn main() -> ExitCode {
             run_in(Builder::new_current_thread(), async { report(watchdog::run(&run_dir).await) })
         }
         Mode::KvmProbe => ExitCode::from(u8::try_from(hostd_core::kvm_probe_child()).unwrap_or(1)),
-        Mode::Ctl(args) => in_runtime(ctl::main(args)),
+        Mode::Ctl(args) => in_runtime(ctl::main(*args)),
     }
 }
 

@@ -59,10 +59,8 @@ impl Hypervisor {
             let mut info: sys::virDomainJobInfo = unsafe { std::mem::zeroed() };
             // SAFETY: the domain is alive; libvirt writes the struct.
             ok(unsafe { sys::virDomainGetJobInfo(domain.as_ptr(), &raw mut info) })?;
-            let runs = matches!(
-                u32::try_from(info.type_),
-                Ok(sys::VIR_DOMAIN_JOB_BOUNDED | sys::VIR_DOMAIN_JOB_UNBOUNDED)
-            );
+            // "Completed" is said of the memory while the disks are still to be switched; when all is over there is no job.
+            let runs = u32::try_from(info.type_) != Ok(sys::VIR_DOMAIN_JOB_NONE);
             Ok(runs.then_some(BlockJob { done: info.dataProcessed, total: info.dataTotal }))
         };
         match self.shared.on_domain("look at the memory", vm, QUICK, ask).await {

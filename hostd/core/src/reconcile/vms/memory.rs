@@ -23,15 +23,15 @@ const LOOK: Duration = Duration::from_millis(500);
 const ENOUGH: Duration = Duration::from_secs(60);
 
 impl Work {
-    /// Makes sure that libvirt does not work on the machine's memory.
-    pub(super) async fn no_memory_job(&self, snapshot: &Snapshot, doing: &str) -> Result<(), Later> {
+    /// Makes sure that libvirt does nothing about a snapshot any more that an earlier daemon began.
+    pub(super) async fn nothing_goes_on(&self, snapshot: &Snapshot, doing: &str) -> Result<(), Later> {
         let job = self.core.0.hypervisor.job(self.vm.id).await.map_err(|error| virt(doing, error))?;
         let Some(job) = job else { return Ok(()) };
         self.measure(snapshot, Progress { done: job.done, total: job.total });
         if self.is_cancelled(snapshot).await? {
             self.stop().await;
         }
-        let detail = format!("{doing} goes on: what was begun before the restart is being written.");
+        let detail = format!("{doing} goes on: what was begun before the restart has not ended yet.");
         Err(Problem::new(ProblemKind::Unavailable, detail))
     }
 

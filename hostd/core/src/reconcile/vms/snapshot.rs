@@ -123,10 +123,8 @@ impl Work {
         let (_hold, volumes) = self.hold_layers().await?;
         let puts = puts(&volumes, &snapshot.spec.next, |volume| Some(volume.spec.layers.active));
         let doing = format!("Taking the snapshot {} of {}", snapshot.spec.name, self.vm.spec.name);
-        if snapshot.spec.memory {
-            // What an earlier daemon began may end any moment; only then what is seen is certain.
-            self.no_memory_job(snapshot, &doing).await?;
-        }
+        // What an earlier daemon began may end any moment; only then what is seen is certain.
+        self.nothing_goes_on(snapshot, &doing).await?;
         let live = self.live_disks(&doing).await?;
         if live.as_ref().is_some_and(|live| self.switched(live, &puts)) {
             return self.taken(snapshot, true, false).await;
@@ -146,6 +144,10 @@ impl Work {
         let Some(live) = without_merges(&self.core, self.vm.id, &doing).await? else {
             return Err(Problem::wrong_state("It went off meanwhile."));
         };
+        // To give up layers that QEMU writes to would lose what the guest writes.
+        if self.switched(&live, &puts) {
+            return self.taken(snapshot, true, false).await;
+        }
         let pool = &self.core.0.pool;
         let mut to = Vec::new();
         for put in &puts {
