@@ -105,6 +105,9 @@ async fn list(session: &Session, vm: &str) -> Result<(), Stop> {
         let memory = s.snapshot.status.memory_bytes.map(size::shown);
         let memory = memory.map(|bytes| format!(", with {bytes} of memory")).unwrap_or_default();
         output::say!("{indent}{name}  {taken}  {size}{memory}{state}  {}{here}", s.snapshot.id);
+        for gone in &s.gone {
+            output::say!("{indent}  a clone of it does without: {gone}");
+        }
         if !s.detaches.is_empty() {
             output::say!("{indent}  going back to it detaches {}", s.detaches.join(", "));
         }

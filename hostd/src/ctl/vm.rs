@@ -280,7 +280,9 @@ async fn power(
 fn copy_of(vm: &Vm) -> String {
     let Some(source) = &vm.spec.lineage.source else { return "nothing".into() };
     let snapshot = source.snapshot.iter().map(|name| format!(", snapshot {name}")).collect::<String>();
-    format!("{}{snapshot} ({})", source.name, source.mode.as_str())
+    let without: String =
+        source.left_out.iter().map(|said| format!(". {}", said.trim_end_matches('.'))).collect();
+    format!("{}{snapshot} ({}){without}", source.name, source.mode.as_str())
 }
 
 /// Their number, mode and arrangement in words.

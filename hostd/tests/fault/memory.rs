@@ -107,6 +107,16 @@ async fn is_forced_off_while_it_hangs(bed: &mut Bed, vm: &str) {
             bed.power(vm, "force_off").await;
             bed.vm_is(vm, "off").await;
             let task = bed.ended(&answer).await;
+            if task["state"] == "succeeded" {
+                // All was written; only the look at it was to come.
+                bed.power(vm, "start").await;
+                bed.vm_is(vm, "running").await;
+                let snapshot = bed.done(&answer).await;
+                let answer = bed.delete(&format!("vms/{vm}/snapshots/{snapshot}")).await;
+                bed.done(&answer).await;
+                merged(bed, vm).await;
+                continue;
+            }
             assert_eq!(task["state"], "failed", "{task:#}");
             assert_eq!(view(bed, vm).await["snapshots"], json!([]));
             assert_eq!(files(&dir), Vec::<String>::new());

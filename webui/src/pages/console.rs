@@ -225,7 +225,7 @@ pub(crate) async fn dock(visit: Visit, Query(Shown { vms, add }): Query<Shown>) 
     }
     let watched: Vec<String> = panes.iter().map(|pane| format!("vm:{}", pane.vm.id)).collect();
     let layout = visit.layout("consoles", Section::Vms, "Consoles").watching(watched.join(" "));
-    let left = all.total - all.items.len() as u64;
+    let left = all.total.saturating_sub(all.items.len() as u64);
     Ok(answer(&DockPage { layout, panes, all: all.items, left }))
 }
 

@@ -27,8 +27,6 @@ pub(crate) struct DeviceRows {
     pub(crate) offered: Vec<DeviceRow>,
     /// The others, which say why.
     pub(crate) others: Vec<DeviceRow>,
-    /// What was refused of devices that are not there any more.
-    pub(crate) lost: Vec<String>,
 }
 
 impl DeviceRows {
@@ -36,28 +34,38 @@ impl DeviceRows {
     pub(crate) fn of(devices: &HostDevices, form: &HostDevicesForm, refusal: &Refusal) -> Self {
         let pci = devices.pci.iter().filter(|pci| !pci.is_bridge()).map(of_pci);
         let mut rows: Vec<DeviceRow> = pci.chain(devices.usb.iter().map(of_usb)).collect();
-        let mut lost = Vec::new();
         for (index, chosen) in form.chosen.iter().enumerate() {
             let at = |field| refusal.at(&format!("/host_devices/{index}/{field}"));
             let error = if at("device").is_empty() { at("follow") } else { at("device") };
-            match rows.iter_mut().find(|row| row.id == chosen.device) {
-                Some(row) => {
-                    row.ticked = true;
-                    row.follow = row.follow.take().map(|_| chosen.follow.clone());
-                    if row.error.is_empty() {
-                        error.clone_into(&mut row.error);
-                    }
-                }
-                None if error.is_empty() => {}
-                None => lost.push(format!("{}: {error}", chosen.device)),
+            let at = rows.iter().position(|row| row.id == chosen.device).unwrap_or_else(|| {
+                rows.push(gone(&chosen.device));
+                rows.len() - 1
+            });
+            let row = &mut rows[at];
+            row.ticked = true;
+            row.follow = row.follow.take().map(|_| chosen.follow.clone());
+            if row.error.is_empty() {
+                error.clone_into(&mut row.error);
             }
         }
         let (offered, others) = rows.into_iter().partition(|row| row.ticked || row.why_not.is_empty());
-        Self { offered, others, lost }
+        Self { offered, others }
     }
     /// Something of it is to be seen at once.
     pub(crate) fn open(&self) -> bool {
-        !self.lost.is_empty() || self.offered.iter().any(|row| row.ticked)
+        self.offered.iter().any(|row| row.ticked)
+    }
+}
+
+/// One that was ticked and is not there now: it stays to be seen, and is refused as long as it stays away.
+fn gone(id: &str) -> DeviceRow {
+    DeviceRow {
+        id: id.to_owned(),
+        name: id.to_owned(),
+        place: "Not there now".into(),
+        why_not: "The host does not show it now. Plug it in again, or untick it.".into(),
+        follow: id.starts_with("usb-").then(String::new),
+        ..DeviceRow::default()
     }
 }
 
@@ -122,10 +130,14 @@ mod tests {
         let errors =
             ["/host_devices/0/device", "/host_devices/1/device", "/host_devices/2/follow"].map(error);
         let rows = DeviceRows::of(&devices, &form, &Refusal(Some(Problem::invalid(errors.into()))));
-        assert_eq!(rows.lost, ["usb-9-9: Refused."]);
         let wrong: Vec<&str> =
             rows.offered.iter().filter(|row| !row.error.is_empty()).map(|row| row.id.as_str()).collect();
-        assert_eq!(wrong, ["pci-0000:02:00.0", "usb-1-2.3"], "what was ticked stays to be seen");
+        assert_eq!(wrong, ["pci-0000:02:00.0", "usb-1-2.3", "usb-9-9"], "what was ticked stays to be seen");
+        // Nothing was refused yet, and the host may not tell what it has.
+        let rows = DeviceRows::of(&HostDevices::default(), &form, &Refusal::default());
+        assert!(
+            rows.offered.len() == 3 && rows.offered.iter().all(|row| row.ticked && !row.why_not.is_empty())
+        );
         assert_eq!(rows.offered[2].follow.as_deref(), Some("port"));
         assert!(rows.open());
     }
